@@ -1,0 +1,86 @@
+//! Where streams go.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Takes a stream out; exactly one target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sink {
+    /// Name of the sink.
+    pub name: String,
+    /// Stream to take out. A sink that a `sql` stage writes to by INSERT INTO has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Writes to a Kafka topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSink>,
+    /// Writes JSON lines to a file. Only outside a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileSink>,
+    /// Prints to standard output. Only outside a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<StdoutSink>,
+    /// Posts to an HTTP address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSink>,
+}
+
+/// A Kafka topic to write.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaSink {
+    /// Topic to write.
+    pub topic: String,
+}
+
+/// A file to write, as JSON lines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileSink {
+    /// Path of the file, relative to the working folder.
+    pub path: String,
+}
+
+/// Standard output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StdoutSink {}
+
+/// An HTTP address that takes each incident transition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookSink {
+    /// Where the address stands: a key of a Secret.
+    pub url_secret_ref: SecretKeyRef,
+    /// Shape of the body.
+    #[serde(default)]
+    pub template: WebhookTemplate,
+    /// Further headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Shapes of a webhook's body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WebhookTemplate {
+    /// The row as a JSON object.
+    #[default]
+    Json,
+    /// Slack's incoming webhook.
+    Slack,
+    /// PagerDuty's Events API, version 2.
+    PagerDuty,
+}
+
+/// A key of a Secret of the pipeline's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    pub name: String,
+    /// Key in the Secret.
+    pub key: String,
+}

@@ -1,0 +1,40 @@
+//! What is wrong in a user's file: where, what, what was expected, and the nearest right name.
+
+use std::fmt;
+
+/// One thing that is wrong in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `spec.stages[2].escalate.count`. Items with a name show it: `spec.stages[escalated].escalate.count`.
+    pub path: String,
+    /// What is wrong, with the value and what was expected.
+    pub message: String,
+    /// What to do: the nearest name, the line to add, or a picture of the place. May have several lines.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), hint: None }
+    }
+
+    /// The same problem with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)?;
+        if let Some(hint) = &self.hint {
+            for line in hint.lines() {
+                write!(f, "\n    {line}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! Bytes to columns: what a decoder is asked for and what it answers.
+//!
+//! A decoder reads the event time of **every** record and the other columns of the records that pass the pushed-down
+//! filter. A record that does not decode becomes a [`DeadLetter`]; it never stops the stream and never harms its
+//! neighbours.
+
+pub mod predicate;
+
+use arrow_array::RecordBatch;
+use serde::{Deserialize, Serialize};
+use tocsin_contract::pipeline::source::TimeUnit;
+
+use self::predicate::Predicate;
+
+/// Records to decode: slices of one buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    /// The buffer that the records stand in.
+    pub bytes: &'a [u8],
+    /// Where each record stands, in order; the spans ascend and do not overlap.
+    pub spans: &'a [Span],
+}
+
+/// Where a record stands in its buffer, and which record of the input it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One behind the last byte.
+    pub end: usize,
+    /// The record's offset in its input: Kafka's offset, or the number of the line in a file, from 0.
+    pub offset: u64,
+}
+
+/// What the plan wants of a source's records.
+#[derive(Clone, Debug)]
+pub struct RecordSchema {
+    /// Columns that the plan reads, and declared fields that are only checked.
+    pub columns: Vec<ColumnSpec>,
+    /// Where the event time stands.
+    pub event_time: EventTimeSpec,
+    /// Whether a column `_record` with the bytes of the whole record is wanted (the last column of the batch).
+    pub whole_record: bool,
+    /// Checks syntax, duplicate keys and declared fields in the whole record, before a filter drops it.
+    pub strict: bool,
+    /// Rows for which this is not true may be left out of [`Decoded::rows`]. Their event time is still read.
+    pub predicate: Option<Predicate>,
+}
+
+/// A column to decode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnSpec {
+    /// Name of the column.
+    pub name: String,
+    /// Where the value stands: the keys from the outermost object inwards.
+    pub path: Vec<String>,
+    /// Type of the column.
+    pub ty: ColumnType,
+    /// Where the type comes from, which says what a value of another type means.
+    pub origin: Origin,
+    /// Whether the plan reads it. A declared field that nobody reads is only checked, and only if `strict`.
+    pub read: bool,
+}
+
+/// Types of decoded columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ColumnType {
+    /// Arrow `Boolean`.
+    Boolean,
+    /// Arrow `Int64`.
+    Int64,
+    /// Arrow `UInt64`.
+    UInt64,
+    /// Arrow `Float64`; always finite.
+    Float64,
+    /// Arrow `Decimal128(38, 9)`.
+    Decimal,
+    /// Arrow `Utf8`.
+    Utf8,
+    /// Arrow `Timestamp(Microsecond, "UTC")`; numbers are in this unit.
+    Timestamp(TimeUnit),
+    /// Arrow `Utf8` with the JSON text of the value.
+    Json,
+}
+
+/// Where a column's type comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `format.fields`: a value of another type makes the record a dead letter; so does a missing or null `required` one.
+    Declared {
+        /// A missing or null value makes the record a dead letter.
+        required: bool,
+    },
+    /// From the column's use: a value of another type is NULL and counted as a mismatch.
+    Used,
+    /// A key without another use: text; numbers and booleans as they are written.
+    Key,
+}
+
+/// Where the event time of a record stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventTimeSpec {
+    /// The keys from the outermost object inwards.
+    pub path: Vec<String>,
+    /// Unit of a number.
+    pub unit: TimeUnit,
+}
+
+/// What became of the records. All vectors go by good record, in input order, unless said otherwise.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// Event time in microseconds since 1970, one a good record, also of those that the predicate dropped.
+    pub event_times: Vec<i64>,
+    /// Index into the input's spans, one a good record.
+    pub spans: Vec<u32>,
+    /// The columns that are `read`, in the schema's order, and `_record` if wanted; a row for each record that passed.
+    pub rows: RecordBatch,
+    /// For each row its index into `event_times`; ascending.
+    pub row_records: Vec<u32>,
+    /// Records that did not decode.
+    pub dead: Vec<DeadRecord>,
+    /// Values that were NULLed because their type was not that of their use: (column, how many).
+    pub mismatches: Vec<(usize, u64)>,
+}
+
+/// A record that did not decode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadRecord {
+    /// Index into the input's spans.
+    pub span: u32,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a record is dead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// Not well-formed JSON (or CSV).
+    #[error("syntax error at byte {at}: {what}")]
+    Syntax {
+        /// Byte in the record, from 0.
+        at: usize,
+        /// What was expected or found.
+        what: &'static str,
+    },
+    /// Not UTF-8.
+    #[error("invalid UTF-8 at byte {at}")]
+    InvalidUtf8 {
+        /// Byte in the record, from 0.
+        at: usize,
+    },
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// Well-formed, but not an object.
+    #[error("expected a JSON object, found {found}")]
+    NotAnObject {
+        /// What stands there instead.
+        found: &'static str,
+    },
+    /// A declared field with a value of another type.
+    #[error("`{path}`: expected {expected}, found {found}")]
+    WrongType {
+        /// Path of the field.
+        path: String,
+        /// The declared type.
+        expected: &'static str,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// A number that its declared type cannot hold exactly.
+    #[error("`{path}`: the number does not fit {expected}")]
+    OutOfRange {
+        /// Path of the field.
+        path: String,
+        /// The declared type.
+        expected: &'static str,
+    },
+    /// A required field is missing or null.
+    #[error("`{path}` is required and missing")]
+    Missing {
+        /// Path of the field.
+        path: String,
+    },
+    /// No event time, or none that can be read.
+    #[error("event time `{path}`: {what}")]
+    EventTime {
+        /// Path of the field.
+        path: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An event time so far ahead that no other record confirms it.
+    #[error("event time is more than maxAhead in front of its neighbours")]
+    TimestampAhead,
+    /// Larger than the limit.
+    #[error("record of {bytes} bytes; at most {limit} are taken")]
+    TooLong {
+        /// Size of the record.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// How deep a JSON value may be nested.
+pub const MAX_DEPTH: usize = 128;

@@ -1,0 +1,56 @@
+//! Filters that a decoder can apply to a record before it builds columns.
+
+/// A condition on columns of [`super::RecordSchema::columns`]. A comparison with NULL is not true.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predicate {
+    /// All are true.
+    And(Vec<Predicate>),
+    /// At least one is true.
+    Or(Vec<Predicate>),
+    /// `column op literal`.
+    Compare {
+        /// Index of the column.
+        column: usize,
+        /// The comparison.
+        op: CompareOp,
+        /// What the column is compared with; of the column's type.
+        literal: Literal,
+    },
+    /// `column IS NULL`, or `IS NOT NULL` if `negated`.
+    IsNull {
+        /// Index of the column.
+        column: usize,
+        /// IS NOT NULL.
+        negated: bool,
+    },
+}
+
+/// Comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOp {
+    /// `=`
+    Eq,
+    /// `<>`
+    NotEq,
+    /// `<`
+    Lt,
+    /// `<=`
+    LtEq,
+    /// `>`
+    Gt,
+    /// `>=`
+    GtEq,
+}
+
+/// A constant.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Literal {
+    /// For `Utf8` columns; compared by bytes.
+    Utf8(String),
+    /// For `Int64` columns.
+    Int64(i64),
+    /// For `Float64` columns.
+    Float64(f64),
+    /// For `Boolean` columns.
+    Boolean(bool),
+}
