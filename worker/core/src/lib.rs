@@ -5,3 +5,15 @@
 
 pub mod aggregate;
 pub mod decode;
+pub mod encode;
+pub mod engine;
+pub mod expr;
+pub mod id;
+pub mod key;
+pub mod lines;
+pub mod merge;
+pub mod plan;
+pub mod stage;
+pub mod state;
+pub mod stream;
+pub mod watermark;

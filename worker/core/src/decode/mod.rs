@@ -123,6 +123,12 @@ pub struct Decoded {
     pub mismatches: Vec<(usize, u64)>,
 }
 
+/// A decoder of one format, made for one schema.
+pub trait Decoder: Send {
+    /// Decodes records. The result of a record depends on the record alone.
+    fn decode(&mut self, records: Records<'_>) -> Decoded;
+}
+
 /// A record that did not decode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadRecord {

@@ -1,0 +1,88 @@
+//! Reads pipelines and rule sets, and resolves what stands for their parts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tocsin_contract::document;
+use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::problem::Problem;
+use tocsin_worker_core::plan::{Plan, References, compile};
+
+use crate::args::Named;
+use crate::failure::Failure;
+
+/// Reads a file.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let name = path.display();
+    match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{name} is not text in UTF-8"))),
+        Err(error) => Err(Failure::Usage(format!("{name} cannot be read: {error}"))),
+    }
+}
+
+/// Reads and checks a pipeline's file, and compiles it.
+pub fn pipeline(path: &Path, rules: &[Named]) -> Result<(IncidentPipeline, Plan), Failure> {
+    let file = path.display().to_string();
+    let text = read(path)?;
+    let pipeline = document::parse_pipeline(&text)
+        .map_err(|problems| Failure::Pipeline { file: file.clone(), problems })?;
+    let mut references = References::default();
+    for named in rules {
+        let text = read(&named.path)?;
+        let rule_set = document::parse_rule_set(&text)
+            .map_err(|problems| Failure::Pipeline { file: named.path.display().to_string(), problems })?;
+        references.rule_sets.insert(named.name.clone(), rule_set.spec);
+    }
+    let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
+    let plan = compile(&name, &pipeline.spec, &references)
+        .map_err(|problems| Failure::Pipeline { file: file.clone(), problems })?;
+    let known: Vec<&str> = pipeline
+        .spec
+        .stages
+        .iter()
+        .filter_map(|stage| stage.alarm.as_ref()?.rules_ref.as_ref())
+        .map(|reference| reference.name.as_str())
+        .collect();
+    known_names(rules, &known, "--rules", "rule set that the pipeline refers to")?;
+    Ok((pipeline, plan))
+}
+
+/// What stands for what, by name; a name that is not there is an error.
+pub fn by_name<'a>(
+    named: &'a [Named],
+    known: &[&str],
+    option: &str,
+    what: &str,
+) -> Result<BTreeMap<&'a str, &'a Path>, Failure> {
+    known_names(named, known, option, what)?;
+    let mut by_name = BTreeMap::new();
+    for named in named {
+        if by_name.insert(named.name.as_str(), named.path.as_path()).is_some() {
+            return Err(Failure::Usage(format!("{option} {}=... is given twice", named.name)));
+        }
+    }
+    Ok(by_name)
+}
+
+fn known_names(named: &[Named], known: &[&str], option: &str, what: &str) -> Result<(), Failure> {
+    match named.iter().find(|named| !known.contains(&named.name.as_str())) {
+        None => Ok(()),
+        Some(named) => Err(Failure::Usage(format!(
+            "{option} {}=...: there is no {what} with this name; there is: {}",
+            named.name,
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        ))),
+    }
+}
+
+/// What keeps a plan from running, as a failure.
+pub fn runnable(file: &Path, pipeline: &IncidentPipeline, plan: &Plan) -> Result<(), Failure> {
+    let mut problems: Vec<Problem> = plan.missing.clone();
+    let refused = tocsin_contract::reach::refused_problems(&pipeline.spec);
+    // What the compiler said of a path needs no second word.
+    problems.extend(refused.into_iter().filter(|refused| !plan.missing.iter().any(|known| known.path == refused.path)));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Pipeline { file: file.display().to_string(), problems })
+}

@@ -1,0 +1,350 @@
+//! `tocsin init`: a commented pipeline made from some records, field types guessed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tocsin_worker::source::{Block, FileSource, Framing, InputOptions, Polled, Source, StdinSource};
+use tocsin_worker_core::csv::records_as_json;
+
+use crate::args::InitArgs;
+use crate::failure::Failure;
+
+/// Records that are looked at.
+const SAMPLE: usize = 2_000;
+
+/// Makes a pipeline.
+pub fn init(args: &InitArgs) -> Result<(), Failure> {
+    let stdin = args.records == Path::new("-");
+    let records = sample(args, stdin)?;
+    if records.is_empty() {
+        return Err(Failure::Usage(format!("{} has no JSON object and no CSV row to learn from", args.records.display())));
+    }
+    let fields = Fields::of(&records);
+    let Some(time) = fields.time() else {
+        return Err(Failure::Usage(format!(
+            "no field looks like a time; the fields are: {}. Add one (RFC 3339, or a number of seconds, ms, us or ns since 1970)",
+            fields.names()
+        )));
+    };
+    let text = pipeline(args, stdin, &fields, &time);
+    match &args.output {
+        None => print!("{text}"),
+        Some(path) => {
+            if path.exists() && !args.force {
+                return Err(Failure::Usage(format!("{} is there already; --force overwrites it", path.display())));
+            }
+            std::fs::write(path, &text)
+                .map_err(|error| Failure::Io(format!("{} cannot be written: {error}", path.display())))?;
+            eprintln!("wrote {}; look it over, then: tocsin run {}", path.display(), path.display());
+        }
+    }
+    if args.output.is_none() && std::io::stdout().is_terminal() {
+        let _ = std::io::stderr().write_all(b"\n(-o FILE writes it to a file)\n");
+    }
+    Ok(())
+}
+
+fn sample(args: &InitArgs, stdin: bool) -> Result<Vec<Map<String, Value>>, Failure> {
+    // The first line tells: an object begins with a brace.
+    let lines = read(args, stdin, Framing::Lines)?;
+    let is_json = lines.0.iter().any(|line| line.trim_ascii_start().starts_with(b"{"));
+    if is_json {
+        return Ok(lines.0.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect());
+    }
+    if stdin {
+        let mut lines = lines.0.into_iter();
+        let header = lines.next().unwrap_or_default();
+        let rows: Vec<Vec<u8>> = lines.collect();
+        return Ok(csv_rows(&header, &rows));
+    }
+    let (rows, header) = read(args, stdin, Framing::Csv)?;
+    Ok(csv_rows(&header.unwrap_or_default(), &rows))
+}
+
+fn csv_rows(header: &[u8], rows: &[Vec<u8>]) -> Vec<Map<String, Value>> {
+    let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+    records_as_json(header, &rows).into_iter().filter_map(|row| serde_json::from_str(&row).ok()).collect()
+}
+
+type Lines = (Vec<Vec<u8>>, Option<Vec<u8>>);
+
+fn read(args: &InitArgs, stdin: bool, framing: Framing) -> Result<Lines, Failure> {
+    let options = InputOptions::new("records", framing);
+    let source: Result<Box<dyn Source>, _> = if stdin {
+        StdinSource::new(options).map(|source| Box::new(source) as Box<dyn Source>)
+    } else {
+        FileSource::open(&args.records, options).map(|source| Box::new(source) as Box<dyn Source>)
+    };
+    let mut source = source.map_err(|error| Failure::Io(error.to_string()))?;
+    let mut block = Block::default();
+    let mut lines = Vec::new();
+    while lines.len() < SAMPLE {
+        match source.poll(&mut block, Duration::from_secs(1)).map_err(|error| Failure::Io(error.to_string()))? {
+            Polled::End => break,
+            Polled::Idle => {}
+            Polled::Records => {
+                let spans = block.spans.iter().take(SAMPLE - lines.len());
+                lines.extend(spans.map(|span| block.bytes[span.start..span.end].to_vec()));
+            }
+        }
+    }
+    Ok((lines, source.header().map(<[u8]>::to_vec)))
+}
+
+/// What the records have in common.
+struct Fields {
+    n_records: usize,
+    by_name: BTreeMap<String, Field>,
+    order: Vec<String>,
+}
+
+#[derive(Default)]
+struct Field {
+    n: usize,
+    texts: usize,
+    integers: usize,
+    numbers: usize,
+    booleans: usize,
+    others: usize,
+    values: std::collections::BTreeSet<String>,
+    /// The span of its numbers.
+    range: Option<(f64, f64)>,
+    sample: String,
+    rfc3339: usize,
+}
+
+/// The field with the event time.
+struct Time {
+    field: String,
+    unit: &'static str,
+}
+
+impl Fields {
+    fn of(records: &[Map<String, Value>]) -> Self {
+        let mut fields = Self { n_records: records.len(), by_name: BTreeMap::new(), order: Vec::new() };
+        for (name, value) in records.iter().flatten() {
+            if !fields.by_name.contains_key(name) {
+                fields.order.push(name.clone());
+            }
+            fields.by_name.entry(name.clone()).or_default().take(value);
+        }
+        fields
+    }
+
+    fn names(&self) -> String {
+        self.order.join(", ")
+    }
+
+    fn time(&self) -> Option<Time> {
+        let likely = ["event_time", "timestamp", "ts", "time", "@timestamp", "datetime", "date", "created_at", "at"];
+        let place = |name: &str| likely.iter().position(|likely| name.eq_ignore_ascii_case(likely)).unwrap_or(likely.len());
+        let mut times: Vec<(usize, &String, &'static str)> = self
+            .order
+            .iter()
+            .filter_map(|name| Some((place(name), name, self.by_name[name].time_unit(self.n_records)?)))
+            .collect();
+        times.sort_by_key(|(place, _, _)| *place);
+        let (_, field, unit) = times.first()?;
+        Some(Time { field: (*field).clone(), unit })
+    }
+
+    /// The text field that best names what an event is about: some different values, each many times.
+    fn key(&self, time: &Time) -> Option<&String> {
+        let likely = ["service", "app", "application", "host", "hostname", "device", "node", "source", "name", "region"];
+        let candidates = self.order.iter().filter(|name| {
+            let field = &self.by_name[*name];
+            **name != time.field && field.texts * 10 >= self.n_records * 9 && field.values.len() <= 1 + self.n_records / 2
+        });
+        candidates.min_by_key(|name| {
+            let place = likely.iter().position(|likely| name.eq_ignore_ascii_case(likely)).unwrap_or(likely.len());
+            (place, self.by_name[*name].values.len())
+        })
+    }
+
+    fn severity(&self) -> Option<(&String, String)> {
+        let likely = ["severity", "level", "log_level", "loglevel", "priority", "status"];
+        let name = likely.iter().find_map(|likely| self.order.iter().find(|name| name.eq_ignore_ascii_case(likely)))?;
+        let rank = |value: &&String| tocsin_worker_core::stage::incident::severity::rank(value);
+        let worst = self.by_name[name].values.iter().max_by_key(rank)?;
+        (rank(&worst) > 3).then(|| (name, worst.clone()))
+    }
+
+    fn measure(&self, time: &Time) -> Option<(&String, &Field)> {
+        let names = self.order.iter().filter(|name| **name != time.field && !name.to_lowercase().ends_with("id"));
+        names
+            .map(|name| (name, &self.by_name[name]))
+            .find(|(_, field)| field.numbers * 10 >= self.n_records * 9 && field.range.is_some_and(|(low, high)| low < high))
+    }
+}
+
+impl Field {
+    fn take(&mut self, value: &Value) {
+        self.n += 1;
+        if self.sample.is_empty() && !value.is_null() {
+            self.sample = value.to_string().chars().take(40).collect();
+        }
+        match value {
+            Value::String(text) => {
+                self.texts += 1;
+                self.rfc3339 += usize::from(looks_like_time(text));
+                if self.values.len() < SAMPLE {
+                    self.values.insert(text.clone());
+                }
+            }
+            Value::Number(number) => {
+                self.numbers += 1;
+                self.integers += usize::from(number.is_i64() || number.is_u64());
+                if let Some(x) = number.as_f64() {
+                    let (low, high) = self.range.unwrap_or((x, x));
+                    self.range = Some((low.min(x), high.max(x)));
+                }
+            }
+            Value::Bool(_) => self.booleans += 1,
+            Value::Null => {}
+            _ => self.others += 1,
+        }
+    }
+
+    /// The unit of a time, if nearly all values are times between 2000 and 2100.
+    fn time_unit(&self, n_records: usize) -> Option<&'static str> {
+        if self.rfc3339 * 10 >= n_records * 9 {
+            return Some("Milliseconds");
+        }
+        let (low, high) = self.range.filter(|_| self.numbers * 10 >= n_records * 9)?;
+        let (from, to) = (946_684_800.0, 4_102_444_800.0);
+        [("Seconds", 1.0), ("Milliseconds", 1e3), ("Microseconds", 1e6), ("Nanoseconds", 1e9)]
+            .into_iter()
+            .find(|(_, factor)| low >= from * factor && high <= to * factor)
+            .map(|(unit, _)| unit)
+    }
+
+    fn kind(&self) -> Option<&'static str> {
+        let n = self.texts + self.numbers + self.booleans + self.others;
+        match n {
+            0 => None,
+            _ if self.numbers == n && self.integers == n => Some("Int64"),
+            _ if self.numbers == n => Some("Float64"),
+            _ if self.booleans == n => Some("Boolean"),
+            _ if self.texts == n => Some("String"),
+            _ => Some("Json"),
+        }
+    }
+}
+
+/// `2026-01-01T00:00:00...` or with a space in the middle.
+fn looks_like_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+    let is = |at: usize, wanted: &[u8]| bytes.get(at).is_some_and(|byte| wanted.contains(byte));
+    digits(0..4) && is(4, b"-") && digits(5..7) && is(7, b"-") && digits(8..10) && is(10, b"T t") && digits(11..13) && is(13, b":")
+}
+
+fn quoted(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain { name.to_owned() } else { format!("\"{name}\"") }
+}
+
+fn pipeline(args: &InitArgs, stdin: bool, fields: &Fields, time: &Time) -> String {
+    let mut out = String::new();
+    let name: String = args
+        .records
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.split('.').next())
+        .filter(|_| !stdin)
+        .unwrap_or("events")
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let name = name.trim_matches('-');
+    let name = if name.is_empty() { "events" } else { name };
+    let is_csv = !stdin && fields_are_csv(args);
+    // Writing to a text does not fail.
+    let mut line = |text: &str| drop(writeln!(out, "{text}"));
+    line(&format!("# Made by `tocsin init` from {} records. Every line is yours to change;", fields.n_records));
+    line("# `tocsin check` says what the file means, `tocsin run` runs it.");
+    line("apiVersion: tocsin.dev/v1alpha1");
+    line("kind: IncidentPipeline");
+    line(&format!("metadata: {{name: {name}}}"));
+    line("spec:");
+    line("  sources:");
+    line("  - name: events");
+    if stdin {
+        line("    stdin: {}");
+    } else {
+        let path = args.records.canonicalize().unwrap_or_else(|_| args.records.clone());
+        let shown = if args.output.is_some() { path.display().to_string() } else { args.records.display().to_string() };
+        line(&format!("    file: {{path: {}}}", serde_json::Value::from(shown)));
+    }
+    line(&format!("    # `{}` is read as the event time: windows and alarms go by it, not by the clock.", time.field));
+    line(&format!(
+        "    eventTime: {{field: {}, unit: {}, maxOutOfOrderness: 5s, allowedLateness: 1m}}",
+        quoted(&time.field),
+        time.unit
+    ));
+    line("    format:");
+    line(&format!("      type: {}", if is_csv { "Csv" } else { "Json" }));
+    line("      # Guessed types. A value of another type makes its record a dead letter.");
+    line("      fields:");
+    for name in fields.order.iter().filter(|name| **name != time.field) {
+        let field = &fields.by_name[name];
+        if let Some(kind) = field.kind() {
+            line(&format!("      - {{name: {}, type: {kind}}}   # such as {}", quoted(name), field.sample));
+        }
+    }
+    let key = fields.key(time);
+    let by = key.map(|key| format!("by: [{}], ", quoted(key))).unwrap_or_default();
+    line("  stages:");
+    line("  # How many events there are a minute.");
+    let measure = fields.measure(time);
+    let select = match measure {
+        Some((name, _)) => format!("{{events: \"count(*)\", {0}_mean: \"avg({0})\", {0}_p95: \"p95({0})\"}}", quoted(name)),
+        None => "{events: \"count(*)\"}".to_owned(),
+    };
+    line(&format!("  - {{name: kpis, from: events, aggregate: {{{by}window: {{tumbling: 1m}}, select: {select}}}}}"));
+    let mut inputs = Vec::new();
+    if let Some(key) = key {
+        if let Some((severity, worst)) = fields.severity() {
+            line(&format!("  # Three bad events of one {key} within ten minutes escalate."));
+            line(&format!("  - {{name: bad, from: events, filter: \"{} = '{}'\"}}", quoted(severity), worst.replace('\'', "''")));
+            line(&format!("  - {{name: escalated, from: bad, escalate: {{by: [{}], count: 3, within: 10m}}}}", quoted(key)));
+            inputs.push("escalated");
+        }
+        if let Some((name, field)) = measure {
+            let (low, high) = field.range.unwrap_or((0.0, 1.0));
+            let threshold = low + (high - low) * 0.9;
+            line(&format!("  # `{name}` went from {low} to {high} in these records; the threshold is a guess."));
+            line(&format!(
+                "  - {{name: high, from: events, alarm: {{by: [{}], when: \"{} > {threshold:.3}\", severity: MAJOR, summary: \"{name} is {{{name}}}\"}}}}",
+                quoted(key),
+                quoted(name)
+            ));
+            inputs.push("high");
+        }
+        if !inputs.is_empty() {
+            line(&format!("  # What belongs together is one incident a {key}; it is over after half an hour without news."));
+            line(&format!(
+                "  - {{name: incidents, from: [{}], incident: {{by: [{}], openFor: 30m}}}}",
+                inputs.join(", "),
+                quoted(key)
+            ));
+        }
+    }
+    line("  sinks:");
+    let taken = if inputs.is_empty() { "kpis" } else { "incidents" };
+    line(&format!("  - {{name: out, from: {taken}, stdout: {{}}}}"));
+    if !inputs.is_empty() {
+        line("  # - {name: kpis-out, from: kpis, file: {path: kpis.jsonl}}");
+    }
+    out
+}
+
+fn fields_are_csv(args: &InitArgs) -> bool {
+    let name = args.records.to_string_lossy().to_lowercase();
+    name.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".csv")
+}
