@@ -1,7 +1,7 @@
 //! Bytes to columns: what a decoder is asked for and what it answers.
 //!
 //! A decoder reads the event time of **every** record and the other columns of the records that pass the pushed-down
-//! filter. A record that does not decode becomes a [`DeadLetter`]; it never stops the stream and never harms its
+//! filter. A record that does not decode becomes a [`DeadRecord`]; it never stops the stream and never harms its
 //! neighbours.
 
 pub mod predicate;
