@@ -4,4 +4,6 @@
 //! the same output whatever the batches, crashes and restores.
 
 pub mod aggregate;
+pub mod csv;
 pub mod decode;
+pub mod generator;
