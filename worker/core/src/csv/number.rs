@@ -93,7 +93,7 @@ impl Number {
         let drop = u32::try_from(-(self.exponent + scale)).ok()?;
         let power = 10u128.checked_pow(drop);
         let size = power.map_or(0, |power| self.mantissa / power);
-        let is_exact = power.is_some_and(|power| self.mantissa % power == 0);
+        let is_exact = power.is_some_and(|power| self.mantissa.is_multiple_of(power));
         let size = i128::try_from(size).ok()?;
         Some(if self.negative {
             -size - i128::from(!is_exact)

@@ -115,10 +115,17 @@ impl Generator {
     }
 
     /// Microseconds between the first alert and number `index`.
+    #[inline]
     fn elapsed(&self, index: u64) -> i64 {
         let rate = self.spec.rate;
-        let micros = u128::from(index / rate) * 1_000_000 + u128::from(index % rate) * 1_000_000 / u128::from(rate);
-        i64::try_from(micros).unwrap_or(i64::MAX)
+        let (seconds, rest) = (index / rate, index % rate);
+        // Below this rate 64 bits are enough, and their division is several times faster.
+        let micros = if rate < u64::MAX / 1_000_000 {
+            rest * 1_000_000 / rate
+        } else {
+            (u128::from(rest) * 1_000_000 / u128::from(rate)) as u64
+        };
+        i64::try_from(seconds.saturating_mul(1_000_000).saturating_add(micros)).unwrap_or(i64::MAX)
     }
 
     fn alert(&mut self, bytes: &mut Vec<u8>) {
