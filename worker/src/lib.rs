@@ -4,3 +4,4 @@
 
 pub mod dead_letter;
 pub mod sink;
+pub mod source;
