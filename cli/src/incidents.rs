@@ -25,6 +25,11 @@ impl Incidents {
         self.by_id.len()
     }
 
+    /// All, by id, each in its last state.
+    pub fn all(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        self.by_id.values()
+    }
+
     /// Those with these keys (all, if `wanted` is none), by time; at most so many, the most severe first kept.
     pub fn table(&self, key: &str, most: usize, wanted: impl Fn(&str) -> bool) -> String {
         let text = |row: &Map<String, Value>, name: &str| -> String {

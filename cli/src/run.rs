@@ -182,7 +182,7 @@ fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Resul
 }
 
 /// The first Ctrl-C ends the run cleanly, the second at once.
-fn on_ctrl_c(interrupt: &Interrupt) {
+pub fn on_ctrl_c(interrupt: &Interrupt) {
     let interrupt = interrupt.clone();
     let n_signals = Arc::new(AtomicUsize::new(0));
     let handle = move || {
@@ -190,7 +190,7 @@ fn on_ctrl_c(interrupt: &Interrupt) {
             eprintln!("\nending: what was read is processed; once more ends at once");
             interrupt.raise();
         } else {
-            std::process::abort();
+            signal_hook::low_level::exit(130);
         }
     };
     let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];

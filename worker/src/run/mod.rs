@@ -24,7 +24,7 @@ pub use self::summary::{SourceSummary, StageSummary, Summary};
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::sink::{EncodedRows, Sink, SinkError};
-use crate::source::{Block, Interrupt, Pacer, Polled, Source, Speed};
+use crate::source::{Block, Interrupt, Pacer, Polled, Speed};
 
 /// How a plan is run.
 pub struct Settings {

@@ -60,7 +60,7 @@ impl SinkError {
     }
 
     /// What an error of the system on writing means.
-    pub(crate) fn writing(target: &str, error: io::Error) -> Self {
+    pub fn writing(target: &str, error: io::Error) -> Self {
         let target = target.to_owned();
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed { target },

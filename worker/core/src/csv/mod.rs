@@ -20,8 +20,9 @@ use self::columns::{Columns, arrow_schema};
 use self::header::Places;
 pub use self::header::{HeaderError, MissingColumns};
 use self::record_json::RowWriter;
+pub use self::record_json::records_as_json;
 use self::value::{Fault, Value};
-use crate::decode::{Cause, DeadRecord, Decoded, Origin, RecordSchema, Records};
+use crate::decode::{Cause, DeadRecord, Decoded, Decoder, Origin, RecordSchema, Records};
 
 /// Decodes the records of one CSV input.
 #[derive(Debug)]
@@ -43,6 +44,12 @@ struct Good<'a> {
     event_time: i64,
     /// A value per column of the schema, if the record passed.
     values: Option<Vec<Value<'a>>>,
+}
+
+impl Decoder for CsvDecoder {
+    fn decode(&mut self, records: Records<'_>) -> Decoded {
+        CsvDecoder::decode(self, records)
+    }
 }
 
 impl CsvDecoder {

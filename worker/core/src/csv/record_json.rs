@@ -49,3 +49,20 @@ impl RowWriter {
         out.push('}');
     }
 }
+
+/// The rows of a CSV input as JSON objects, for a look at what there is; rows that do not fit the header are left out.
+pub fn records_as_json(header: &[u8], rows: &[&[u8]]) -> Vec<String> {
+    let Ok(names) = super::header::names(header) else { return Vec::new() };
+    let writer = RowWriter::new(&names);
+    let (mut cells, mut out) = (Cells::default(), String::new());
+    rows.iter()
+        .filter_map(|row| {
+            let text = std::str::from_utf8(row).ok()?;
+            let n_cells = cells.split(text, names.len()).ok()?;
+            (n_cells == names.len()).then(|| {
+                writer.write(&cells, &mut out);
+                out.clone()
+            })
+        })
+        .collect()
+}
