@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The worker's shell: whatever a pipeline needs of the world. It does IO, and decides nothing.
+
+pub mod live;
