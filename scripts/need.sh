@@ -50,6 +50,10 @@ need_chromium() {
     find_chromium >/dev/null || package chromium "Chromium (the tests of the live page run in it)" "Install Chromium or Chrome"
 }
 
+need_node() {
+    command -v node >/dev/null || package nodejs "Node.js (it drives Chromium in the tests of the live page)" "Install Node.js 18 or newer"
+}
+
 rust_is_there() {
     [ "$(rustc --version 2>/dev/null | cut -d' ' -f2)" = "$RUST_VERSION" ] &&
         cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1

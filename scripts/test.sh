@@ -18,7 +18,7 @@ full)
 *) fail "TOCSIN_TEST is '$TOCSIN_TEST'; expected short or full" ;;
 esac
 
-scripts/need.sh rust cc git chromium deny
+scripts/need.sh rust cc git chromium node deny
 scripts/trim-cache.sh
 started=$(date +%s)
 log=$(mktemp)
@@ -37,6 +37,9 @@ built=$(date +%s)
 step "tests ($TOCSIN_TEST)"
 cargo --config "$runner" test --locked --workspace --tests --no-fail-fast -- -Z unstable-options --report-time 2>&1 |
     tee "$log" || code=1
+
+step "the live page in Chromium"
+LIVE_PAGE=$CARGO_TARGET_DIR/debug/examples/live_page node --test tests/browser/ 2>&1 | tee -a "$log" || code=1
 
 step "examples in the documentation"
 cargo test --locked --workspace --doc --no-fail-fast 2>&1 | tee -a "$log" || code=1

@@ -133,6 +133,9 @@ pub struct DemoArgs {
     /// Folder with the samples
     #[arg(long, value_name = "DIR")]
     pub samples: Option<PathBuf>,
+    /// How many alerts are generated
+    #[arg(long, value_name = "N", default_value_t = 3_000_000)]
+    pub alerts: u64,
 }
 
 /// What a record that cannot be read does.

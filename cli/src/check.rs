@@ -1,10 +1,11 @@
 //! `tocsin check`.
 
 use serde_json::json;
+use tocsin_contract::problem::Problem;
 use tocsin_worker_core::plan::describe::describe;
 
 use crate::args::{CheckArgs, Format};
-use crate::failure::Failure;
+use crate::failure::{Failure, print, say};
 use crate::files;
 
 /// Checks a pipeline, and shows what it does.
@@ -16,7 +17,7 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     };
     let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
     if args.format == Format::Json {
-        let texts = |problems: &[tocsin_contract::problem::Problem]| {
+        let texts = |problems: &[Problem]| {
             problems
                 .iter()
                 .map(|problem| json!({"path": problem.path, "message": problem.message, "hint": problem.hint}))
@@ -30,23 +31,23 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
             "missing": texts(&missing),
             "clusterOnly": ignored,
         });
-        println!("{answer:#}");
+        say(&format!("{answer:#}"))?;
         return Ok(());
     }
-    print!("{}", describe(&plan));
-    let list = |title: &str, problems: &[tocsin_contract::problem::Problem]| {
-        if !problems.is_empty() {
-            println!("\n{title}");
-            for problem in problems {
-                println!("  {}", problem.to_string().replace('\n', "\n  "));
-            }
-        }
-    };
-    list("warnings", &plan.warnings);
-    list("cannot run here yet", &missing);
+    print(&describe(&plan))?;
+    list("warnings", &plan.warnings)?;
+    list("cannot run here yet", &missing)?;
     if !ignored.is_empty() {
-        println!("\nonly a cluster reads\n  {}", ignored.join(", "));
+        say(&format!("\nonly a cluster reads\n  {}", ignored.join(", ")))?;
     }
-    println!("\n{}: {}", args.pipeline.display(), if missing.is_empty() { "ok" } else { "ok, but not to be run yet" });
+    say(&format!("\n{}: {}", args.pipeline.display(), if missing.is_empty() { "ok" } else { "ok, but not to be run yet" }))?;
     Ok(())
+}
+
+fn list(title: &str, problems: &[Problem]) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    say(&format!("\n{title}"))?;
+    problems.iter().try_for_each(|problem| say(&format!("  {}", problem.to_string().replace('\n', "\n  "))))
 }

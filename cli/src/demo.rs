@@ -11,7 +11,7 @@ use tocsin_worker::sink::{NullSink, Sink};
 use tocsin_worker::source::{HttpIntake, HttpLimits, Interrupt, Speed};
 
 use crate::args::DemoArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 use crate::files;
 use crate::incidents::Incidents;
 use crate::page::Page;
@@ -31,7 +31,9 @@ const SERIES: [(&str, &str); 5] = [
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let samples = samples(args)?;
     let file = samples.join("demo.yaml");
-    let (pipeline, plan) = files::pipeline(&file, &[])?;
+    let (mut pipeline, plan) = files::pipeline(&file, &[])?;
+    let generators = pipeline.spec.sources.iter_mut().filter_map(|source| source.generator.as_mut());
+    generators.for_each(|generator| generator.count = Some(args.alerts));
     files::runnable(&file, &pipeline, &plan)?;
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt);
@@ -49,9 +51,12 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         open_inputs(&pipeline.spec.sources, &plan.sources, &kinds, Speed::Max, &interrupt, &mut intake)?;
     let sinks = plan.sinks.iter().map(|_| Box::new(NullSink) as Box<dyn Sink>).collect();
     let page = Page::serve(&plan, args.port, axum::Router::new())?;
-    println!("Tocsin demo: {}", file.display());
-    println!("  five real series of the Numenta Anomaly Benchmark, and 3,000,000 generated alerts of 1,000 services");
-    println!("  live page: {}\n", page.address());
+    say(&format!("Tocsin demo: {}", file.display()))?;
+    say(&format!(
+        "  five real series of the Numenta Anomaly Benchmark, and {} generated alerts of 1,000 services",
+        grouped(args.alerts)
+    ))?;
+    say(&format!("  live page: {}\n", page.address()))?;
 
     let found = Rc::new(RefCell::new(Found::default()));
     let names: Vec<String> = plan.stages.iter().map(|stage| stage.name.clone()).collect();
@@ -71,20 +76,20 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     page.finish(&summary);
 
     let found = found.borrow();
-    println!("Incidents in the real series");
-    println!("{}", found.incidents.table("service", 40, |_| true));
-    println!("{}\n", against_labels(&found.incidents, &windows(&samples)?));
-    println!("Outages in the generated alerts: {}, the first {}", found.outages.n(), found.outages.n().min(SHOWN));
-    println!("{}\n", found.outages.table("service", SHOWN, |_| true));
-    println!(
+    say(&format!("Incidents in the real series"))?;
+    say(&format!("{}", found.incidents.table("service", 40, |_| true)))?;
+    say(&format!("{}\n", against_labels(&found.incidents, &windows(&samples)?)))?;
+    say(&format!("Outages in the generated alerts: {}, the first {}", found.outages.n(), found.outages.n().min(SHOWN)))?;
+    say(&format!("{}\n", found.outages.table("service", SHOWN, |_| true)))?;
+    say(&format!(
         "{} events in {:.1} s: {} a second on one thread, each read, checked, counted, and grouped.",
         grouped(summary.events),
         summary.seconds,
         grouped(summary.events_per_second as u64)
-    );
-    println!("This build favours a short build time; `make bench` measures the optimised one.");
+    ))?;
+    say(&format!("This build favours a short build time; `make bench` measures the optimised one."))?;
     if args.serve && !interrupt.is_raised() {
-        println!("\nThe live page stays at {} until Ctrl-C.", page.address());
+        say(&format!("\nThe live page stays at {} until Ctrl-C.", page.address()))?;
         wait_for(&interrupt);
     }
     Ok(())

@@ -70,3 +70,20 @@ impl From<SinkError> for Failure {
         Self::Io(error.to_string())
     }
 }
+
+/// Prints to standard output. A reader that went away is no error.
+pub fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Io(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same with a line end.
+pub fn say(text: &str) -> Result<(), Failure> {
+    print(&format!("{text}\n"))
+}

@@ -44,7 +44,7 @@ impl Incidents {
         rows.truncate(most);
         rows.sort_by_key(|row| text(row, "opened_at"));
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["opened", key, "severity", "state", "cause"].map(|name| {
             Cell::new(name).add_attribute(Attribute::Bold)

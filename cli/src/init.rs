@@ -11,7 +11,7 @@ use tocsin_worker::source::{Block, FileSource, Framing, InputOptions, Polled, So
 use tocsin_worker_core::csv::records_as_json;
 
 use crate::args::InitArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, print};
 
 /// Records that are looked at.
 const SAMPLE: usize = 2_000;
@@ -32,7 +32,7 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     };
     let text = pipeline(args, stdin, &fields, &time);
     match &args.output {
-        None => print!("{text}"),
+        None => print(&text)?,
         Some(path) => {
             if path.exists() && !args.force {
                 return Err(Failure::Usage(format!("{} is there already; --force overwrites it", path.display())));
@@ -265,7 +265,7 @@ fn pipeline(args: &InitArgs, stdin: bool, fields: &Fields, time: &Time) -> Strin
     let name = if name.is_empty() { "events" } else { name };
     let is_csv = !stdin && fields_are_csv(args);
     // Writing to a text does not fail.
-    let mut line = |text: &str| drop(writeln!(out, "{text}"));
+    let mut line = |text: &str| { let _ = writeln!(out, "{text}"); };
     line(&format!("# Made by `tocsin init` from {} records. Every line is yours to change;", fields.n_records));
     line("# `tocsin check` says what the file means, `tocsin run` runs it.");
     line("apiVersion: tocsin.dev/v1alpha1");

@@ -9,7 +9,7 @@ use tocsin_contract::problem::Problem;
 use super::graph::Graph;
 use super::names::source_path;
 use super::parsed::{ParsedKind, ParsedStage, Text, at_use, no_such_column, problem};
-use super::signature::{Shape, Shapes};
+use super::signature::{Passed, Shape, Shapes};
 use crate::decode::{ColumnSpec, ColumnType, Origin};
 use crate::expr::parse::ExpressionError;
 use crate::expr::uses::{ColumnUse, Use};
@@ -96,6 +96,7 @@ fn collect_stage(
     let mut scope = Scope {
         stage: number,
         shape,
+        passed: &shapes.passed_in[number],
         collected,
         problems,
     };
@@ -142,9 +143,11 @@ fn collect_stage(
                 .unwrap_or_default();
             for (i, input) in graph.inputs[number].iter().enumerate() {
                 let Some(shape) = shapes.of(*input) else { continue };
+                let passed = shapes.passed(*input);
                 let mut scope = Scope {
                     stage: number,
                     shape: &shape,
+                    passed: &passed,
                     collected,
                     problems,
                 };
@@ -209,6 +212,8 @@ fn collect_stage(
 struct Scope<'a> {
     stage: usize,
     shape: &'a Shape,
+    /// What the input only passes on.
+    passed: &'a Passed,
     collected: &'a mut Collected,
     problems: &'a mut Vec<Problem>,
 }
@@ -274,7 +279,11 @@ impl Scope<'_> {
 
     fn reads(&mut self, name: &str, place: Place) -> Result<(), String> {
         match self.shape {
-            Shape::Closed(names) if names.iter().any(|known| known == name) => {}
+            Shape::Closed(names) if names.iter().any(|known| known == name) => {
+                for field in self.passed.get(name).into_iter().flatten() {
+                    self.collected.places.entry(field.clone()).or_default().push(place.clone());
+                }
+            }
             _ if name == EVENT_TIME => drop(self.collected.event_time.insert(self.stage)),
             Shape::Closed(names) => return Err(no_such_column(name, names.iter().map(String::as_str))),
             Shape::Open { added, .. } if added.iter().any(|known| known == name) => {}

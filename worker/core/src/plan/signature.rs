@@ -3,6 +3,9 @@
 //! A stream that keeps its records is *open*: any field of the record is a column. The others have the columns that their
 //! stage makes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion_sql::sqlparser::ast;
 use tocsin_contract::pipeline::IncidentPipelineSpec;
 
 use super::StreamId;
@@ -52,6 +55,10 @@ pub const INCIDENT: [&str; 9] = [
     "transition",
 ];
 
+/// Columns that stages only pass on, with the fields of sources that they are: (source, field). A use of the column is a
+/// use of the field.
+pub type Passed = BTreeMap<String, BTreeSet<(usize, String)>>;
+
 /// The shapes of all streams.
 #[derive(Debug)]
 pub struct Shapes {
@@ -59,30 +66,48 @@ pub struct Shapes {
     pub inputs: Vec<Option<Shape>>,
     /// Of the output of each stage.
     pub outputs: Vec<Option<Shape>>,
+    /// Of the merged input of each stage, what is passed on.
+    pub passed_in: Vec<Passed>,
+    passed_out: Vec<Passed>,
 }
 
 impl Shapes {
     /// Finds the shapes of all stages.
     pub fn find(spec: &IncidentPipelineSpec, parsed: &[ParsedStage], graph: &Graph) -> Self {
+        let n_stages = spec.stages.len();
         let mut shapes = Self {
-            inputs: vec![None; spec.stages.len()],
-            outputs: vec![None; spec.stages.len()],
+            inputs: vec![None; n_stages],
+            outputs: vec![None; n_stages],
+            passed_in: vec![Passed::new(); n_stages],
+            passed_out: vec![Passed::new(); n_stages],
         };
         for &stage in &graph.order {
-            let inputs: Vec<Shape> = graph.inputs[stage]
-                .iter()
-                .filter_map(|input| shapes.of(*input))
-                .collect();
+            let inputs: Vec<Shape> = graph.inputs[stage].iter().filter_map(|input| shapes.of(*input)).collect();
             let input = match &parsed[stage].kind {
                 ParsedKind::Incident => inputs.first().cloned(),
                 _ => merge(inputs),
             };
-            shapes.outputs[stage] = input
-                .as_ref()
-                .and_then(|input| output(spec, stage, &parsed[stage], input));
+            for stream in &graph.inputs[stage] {
+                for (name, fields) in shapes.passed(*stream) {
+                    shapes.passed_in[stage].entry(name).or_default().extend(fields);
+                }
+            }
+            shapes.outputs[stage] = input.as_ref().and_then(|input| output(spec, stage, &parsed[stage], input));
+            if let Some(input) = &input {
+                shapes.passed_out[stage] = passed_on(spec, stage, &parsed[stage], input, &shapes.passed_in[stage]);
+            }
             shapes.inputs[stage] = input;
         }
         shapes
+    }
+
+    /// What a stream passes on of records.
+    pub fn passed(&self, stream: StreamId) -> Passed {
+        match stream {
+            StreamId::Source(_) => Passed::new(),
+            StreamId::Stage(i) => self.passed_out[i].clone(),
+            StreamId::Late(i) => self.passed_in[i].clone(),
+        }
     }
 
     /// The shape of a stream.
@@ -176,6 +201,42 @@ fn output(spec: &IncidentPipelineSpec, stage: usize, parsed: &ParsedStage, input
             closed(&[&["severity", "summary", "started_at", "ended_at"]], &names)
         }
         ParsedKind::Wrong => None,
+    }
+}
+
+/// What a stage that makes new rows passes on: its key, and columns that are selected as they are.
+fn passed_on(
+    spec: &IncidentPipelineSpec,
+    stage: usize,
+    parsed: &ParsedStage,
+    input: &Shape,
+    passed_in: &Passed,
+) -> Passed {
+    let stage = &spec.stages[stage];
+    let fields = |name: &str| -> BTreeSet<(usize, String)> {
+        match input {
+            Shape::Open { added, .. } if added.iter().any(|known| known == name) => BTreeSet::new(),
+            Shape::Open { sources, .. } => sources.iter().map(|&source| (source, name.to_owned())).collect(),
+            Shape::Closed(_) => passed_in.get(name).cloned().unwrap_or_default(),
+        }
+    };
+    let by = |by: &[String]| by.iter().map(|name| (name.clone(), fields(name))).collect();
+    match &parsed.kind {
+        ParsedKind::Filter(_) | ParsedKind::Enrich | ParsedKind::Escalate => passed_in.clone(),
+        ParsedKind::Aggregate(_) => stage.aggregate.as_ref().map(|stage| by(&stage.by)).unwrap_or_default(),
+        ParsedKind::Alarm(_) => stage.alarm.as_ref().map(|stage| by(&stage.by)).unwrap_or_default(),
+        ParsedKind::Sql(sql) => match &sql.select {
+            None => passed_in.clone(),
+            Some(columns) => columns
+                .iter()
+                .filter_map(|(name, text)| match &text.tree {
+                    ast::Expr::Identifier(ident) => Some((name.clone(), fields(&ident.value))),
+                    _ => None,
+                })
+                .collect(),
+        },
+        // The key of an incident comes from several inputs; a use of it behind is a use of text.
+        ParsedKind::Incident | ParsedKind::Detect | ParsedKind::Match(..) | ParsedKind::Wrong => Passed::new(),
     }
 }
 

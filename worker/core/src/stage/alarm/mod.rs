@@ -14,7 +14,7 @@ use arrow_select::concat::concat;
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
-use crate::encode::{cell_text, json_object};
+use crate::encode::{json_object, readable};
 use crate::expr::Expression;
 use crate::key::{decode_keys, encode_key};
 use crate::state::{decode, encode};
@@ -223,7 +223,7 @@ fn fill_in(text: &str, rows: &RecordBatch, row: usize) -> String {
         filled.push_str(before);
         let value = behind.split_once('}').and_then(|(name, behind)| {
             let column = rows.column_by_name(name)?;
-            Some((cell_text(column, row), behind))
+            Some((readable(column, row), behind))
         });
         match value {
             Some((value, behind)) => {
