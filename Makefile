@@ -2,13 +2,16 @@
 # As root on Debian it installs what is missing; TOCSIN_INSTALL=no only tells.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full soak lint doc bench generate fmt
+.PHONY: help demo install test test-full soak lint doc bench generate fmt
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Builds Tocsin and shows it at work on real series; SERVE=1 keeps the live page open
 	@scripts/demo.sh
+
+install: ## Puts `tocsin` into ~/.cargo/bin
+	@scripts/install.sh
 
 test: ## All checks and all tests in their short form; what CI runs
 	@scripts/test.sh

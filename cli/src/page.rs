@@ -8,6 +8,7 @@ use tocsin_worker::run::Summary;
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::plan::describe::brief;
 
 use crate::failure::Failure;
 
@@ -137,7 +138,8 @@ fn describe(plan: &Plan) -> Description {
     let sources = plan.sources.iter().map(|source| node(&source.name, Role::Source, "source", Vec::new(), Vec::new()));
     let stages = plan.stages.iter().map(|stage| {
         let from = stage.inputs.iter().map(|input| plan.stream_name(input.stream)).collect();
-        node(&stage.name, Role::Stage, stage.kind, from, stage.shown_key.clone())
+        let node = node(&stage.name, Role::Stage, stage.kind, from, stage.shown_key.clone());
+        Node { detail: brief(stage), ..node }
     });
     let sinks = plan.sinks.iter().map(|sink| {
         node(&sink.name, Role::Sink, "sink", vec![plan.stream_name(sink.stream)], Vec::new())

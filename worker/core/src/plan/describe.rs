@@ -35,6 +35,28 @@ pub fn describe(plan: &Plan) -> String {
     out
 }
 
+/// A stage in a few words, for a picture of the pipeline.
+pub fn brief(stage: &StagePlan) -> String {
+    let word = |step: &Step| match step {
+        Step::Filter(condition) => Some(condition.text.clone()),
+        Step::Aggregate(aggregate) => Some(match aggregate.window {
+            Window::Tumbling { size } => format!("{} tumbling", length(size)),
+            Window::Sliding { size, every } => format!("{} every {}", length(size), length(every)),
+            Window::Session { gap } => format!("sessions, gap {}", length(gap)),
+            Window::Running { .. } => "running totals".to_owned(),
+        }),
+        Step::Escalate(escalate) => Some(format!("{} within {}", escalate.count, length(escalate.within))),
+        Step::Alarm(alarm, _) => match alarm.rules.as_slice() {
+            [rule] if rule.timing.hold > 0 => Some(format!("{} for {}", rule.when.text, length(rule.timing.hold))),
+            [rule] => Some(rule.when.text.clone()),
+            rules => Some(format!("{} rules", rules.len())),
+        },
+        Step::Incident(incident) => Some(format!("open for {}", length(incident.open_for))),
+        Step::AddEventTime(_) | Step::Project(..) => None,
+    };
+    stage.steps.iter().filter_map(word).next_back().unwrap_or_default()
+}
+
 fn length(time: Micros) -> Duration {
     Duration::from_micros(time)
 }
