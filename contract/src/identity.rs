@@ -142,7 +142,7 @@ pub enum LabelOperator {
 /// What the operator reports about an identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = crate::schema::tidy)]
+#[schemars(transform = crate::schema::tidy_status)]
 pub struct OpenStackIdentityStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod ports;
 pub mod problem;
 pub mod quantity;
+pub mod reach;
 pub mod rule;
 pub mod rule_set;
 pub mod schema;

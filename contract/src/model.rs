@@ -147,7 +147,7 @@ fn one() -> u32 {
 /// What the operator reports about a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = crate::schema::tidy)]
+#[schemars(transform = crate::schema::tidy_status)]
 pub struct IncidentModelStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]

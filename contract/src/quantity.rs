@@ -67,7 +67,10 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "x-kubernetes-int-or-string": true, "pattern": PATTERN, "maxLength": 32 })
+        // Said outright, or kube takes every amount that may be absent for one that may be null.
+        json_schema!({
+            "x-kubernetes-int-or-string": true, "nullable": false, "pattern": PATTERN, "maxLength": 32
+        })
     }
 
     fn inline_schema() -> bool {

@@ -118,7 +118,7 @@ pub fn rule_problems(spec: &IncidentRuleSetSpec) -> Vec<Problem> {
 /// What the operator reports about a rule set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = crate::schema::tidy)]
+#[schemars(transform = crate::schema::tidy_status)]
 pub struct IncidentRuleSetStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]

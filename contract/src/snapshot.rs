@@ -108,7 +108,7 @@ pub enum SnapshotType {
 /// What the operator reports about a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = crate::schema::tidy)]
+#[schemars(transform = crate::schema::tidy_status)]
 pub struct PipelineSnapshotStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]

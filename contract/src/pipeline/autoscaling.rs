@@ -189,8 +189,8 @@ pub enum PartitionAlignment {
     Balanced,
     /// The next number that divides the partitions.
     EvenlySpread,
-    /// Any number. Write "Off" in quotes.
-    Off,
+    /// Any number.
+    None,
 }
 
 /// What happens when more workers did not help.
@@ -269,10 +269,10 @@ pub enum FallbackBehavior {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScalingQuota {
-    /// Processors.
+    /// Processors, of all workers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Quantity>,
-    /// Memory.
+    /// Memory, of all workers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
     /// Whether the cloud's quota is read before machines are added.

@@ -89,7 +89,7 @@ pub struct Flavor {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = validations(&rules::CLOUD_REF)))]
 pub struct CloudRef {
-    /// Its id.
+    /// Its id in the cloud.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Uuid")]
     pub id: Option<String>,

@@ -11,7 +11,7 @@ use crate::status::Conditions;
 /// What the operator reports about a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(transform = crate::schema::tidy)]
+#[schemars(transform = crate::schema::tidy_status)]
 pub struct IncidentPipelineStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct IncidentPipelineStatus {
     /// Kafka and topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka: Option<KafkaStatus>,
-    /// Workers.
+    /// The worker pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<WorkersStatus>,
     /// How far the pipeline is behind.
@@ -126,9 +126,10 @@ pub struct InfrastructureStatus {
 /// A group of machines.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct NodePoolStatus {
     /// Name of the group.
-    #[schemars(with = "Report<63>", required)]
+    #[schemars(with = "Report<63>")]
     pub name: String,
     /// Machines that there should be.
     pub desired: u32,
@@ -216,9 +217,10 @@ pub struct KafkaStatus {
 /// A topic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct TopicStatus {
     /// Name of the topic.
-    #[schemars(with = "Report<249>", required)]
+    #[schemars(with = "Report<249>")]
     pub name: String,
     /// Number of partitions.
     pub partitions: u32,
@@ -358,9 +360,10 @@ pub struct ScalingDecision {
 /// A term of the autoscaler's formula.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
 pub struct DecisionTerm {
     /// Name of the term.
-    #[schemars(with = "Report<64>", required)]
+    #[schemars(with = "Report<64>")]
     pub name: String,
     /// Its value, as a decimal number.
     #[schemars(with = "Report<32>")]

@@ -8,7 +8,7 @@ pub mod list;
 pub mod text;
 mod tidy;
 
-pub use tidy::tidy;
+pub use tidy::{tidy, tidy_status};
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 

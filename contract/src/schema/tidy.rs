@@ -4,17 +4,47 @@
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-/// Makes a derived schema structural. For `#[schemars(transform = ...)]` on a spec or a status.
+/// Makes the derived schema of a spec structural. For `#[schemars(transform = ...)]`.
 ///
 /// - No `null`: the API server drops a null from a field that may be absent, so a field is there or not.
 /// - Enumerations are plain words, their meanings part of the description.
 /// - Unsigned whole numbers become bounds, since Kubernetes knows signed ones alone.
 /// - The default of an object names only what the defaults of its fields do not give already.
 pub fn tidy(schema: &mut Schema) {
+    rewrite(schema, visit);
+}
+
+/// The same for a status, which has no defaults: what is not there was not reported.
+pub fn tidy_status(schema: &mut Schema) {
+    rewrite(schema, |value| {
+        visit(value);
+        drop_defaults(value);
+    });
+}
+
+fn rewrite(schema: &mut Schema, change: impl Fn(&mut Value)) {
     let mut value = schema.clone().to_value();
-    visit(&mut value);
-    if let Ok(tidied) = Schema::try_from(value) {
-        *schema = tidied;
+    change(&mut value);
+    if let Ok(changed) = Schema::try_from(value) {
+        *schema = changed;
+    }
+}
+
+fn drop_defaults(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            // A property that is called `default` would be an object; a default of an object is one too, but none has
+            // `type` in it.
+            if fields
+                .get("default")
+                .is_some_and(|default| default.get("type").is_none())
+            {
+                fields.remove("default");
+            }
+            fields.values_mut().for_each(drop_defaults);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_defaults),
+        _ => {}
     }
 }
 
@@ -58,7 +88,9 @@ fn drop_null(schema: &mut Map<String, Value>) {
     if let Some(Value::Array(words)) = schema.get_mut("enum") {
         words.retain(|word| !word.is_null());
     }
-    schema.remove("nullable");
+    if schema.get("nullable") == Some(&Value::Bool(true)) {
+        schema.remove("nullable");
+    }
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
     }
