@@ -2,6 +2,11 @@
 //!
 //! Types and their checks only. No IO, no clock, no client.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a type and a path of its own"
+)]
+
 pub mod conditions;
 pub mod control;
 pub mod crds;

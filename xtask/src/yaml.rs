@@ -80,7 +80,11 @@ fn lines(content: &str, indent: usize, text: &mut String) {
 }
 
 fn scalar(content: &str) -> String {
-    let begins = content.starts_with(|c: char| c.is_ascii_alphabetic() || c == '.' || c == '/');
+    // `.status` is text, `.5` is a number.
+    let begins = content
+        .strip_prefix('.')
+        .unwrap_or(content)
+        .starts_with(|c: char| c.is_ascii_alphabetic());
     let plain = content.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
     let words = [
         "y", "n", "yes", "no", "on", "off", "true", "false", "null", ".nan", ".inf",

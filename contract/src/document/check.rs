@@ -12,7 +12,7 @@ use super::places::Places;
 use super::scalar::Reading;
 use super::tree::{Node, NodeKind};
 use super::words::{listed, nearest, shown};
-use super::{fields, hand};
+use super::{fields, hand, numbers};
 use crate::crds;
 use crate::duration::{self, Duration};
 use crate::problem::Problem;
@@ -58,7 +58,7 @@ impl<'a> At<'a> {
         self.schema.get(name)
     }
 
-    fn limit(&self, name: &str) -> Option<usize> {
+    pub(super) fn limit(&self, name: &str) -> Option<usize> {
         self.keyword(name)
             .and_then(Value::as_u64)
             .and_then(|limit| usize::try_from(limit).ok())
@@ -89,14 +89,14 @@ impl Checker {
             return done;
         }
         if at.flag("x-kubernetes-int-or-string") {
-            return self.amount(node, at);
+            return numbers::amount(self, node, at);
         }
         match at.keyword("type").and_then(Value::as_str) {
             Some("object") => fields::object(self, node, at),
             Some("array") => self.list(node, at),
             Some("string") => self.text(node, at),
-            Some("integer") => self.integer(node, at),
-            Some("number") => self.number(node, at),
+            Some("integer") => numbers::integer(self, node, at),
+            Some("number") => numbers::number(self, node, at),
             Some("boolean") => match node.kind {
                 NodeKind::Scalar {
                     reading: Reading::Bool(truth),
@@ -163,14 +163,19 @@ impl Checker {
                     None => _ = names.insert(name, item.place.line),
                 }
             }
-            values.extend(self.value(
-                item,
-                &At {
-                    path: &path,
-                    schema,
-                    outer: at.outer,
-                },
-            ));
+            let at = At {
+                path: &path,
+                schema,
+                outer: at.outer,
+            };
+            let mut value = self.value(item, &at);
+            if let (Some(Value::Object(fields)), Some(key)) = (&mut value, key)
+                && path.ends_with(&format!("[{index}]"))
+            {
+                // An item without a usable name is called by its place in the problems of rules too.
+                fields.insert(key.to_owned(), index.to_string().into());
+            }
+            values.extend(value);
         }
         Some(Value::Array(values))
     }
@@ -253,84 +258,6 @@ impl Checker {
         );
         None
     }
-
-    fn integer(&mut self, node: &Node, at: &At<'_>) -> Option<Value> {
-        let NodeKind::Scalar {
-            text,
-            reading: Reading::Integer(number),
-        } = &node.kind
-        else {
-            return self.expected("a whole number", node, at);
-        };
-        let bound = |name: &str| at.keyword(name).and_then(Value::as_i64).map(i128::from);
-        let (low, high) = match at.keyword("format").and_then(Value::as_str) {
-            Some("int32") => (i32::MIN.into(), i32::MAX.into()),
-            _ => (i64::MIN.into(), i64::MAX.into()),
-        };
-        let (low, high) = (bound("minimum").unwrap_or(low), bound("maximum").unwrap_or(high));
-        match i64::try_from(*number) {
-            Ok(fitting) if (low..=high).contains(number) => Some(fitting.into()),
-            _ => {
-                self.wrong(
-                    at.path,
-                    node,
-                    format!("{} is not between {low} and {high}", shown(text)),
-                    None,
-                );
-                None
-            }
-        }
-    }
-
-    fn number(&mut self, node: &Node, at: &At<'_>) -> Option<Value> {
-        let number = match &node.kind {
-            NodeKind::Scalar {
-                reading: Reading::Integer(whole),
-                ..
-            } => *whole as f64,
-            NodeKind::Scalar {
-                reading: Reading::Float(number),
-                ..
-            } => *number,
-            _ => return self.expected("a number", node, at),
-        };
-        let bound = |name: &str| at.keyword(name).and_then(Value::as_f64);
-        let (low, high) = (
-            bound("minimum").unwrap_or(f64::MIN),
-            bound("maximum").unwrap_or(f64::MAX),
-        );
-        if number < low || number > high {
-            self.wrong(at.path, node, format!("{number} is not between {low} and {high}"), None);
-            return None;
-        }
-        Some(number.into())
-    }
-
-    /// An amount such as `4Gi`: text, or a whole number.
-    fn amount(&mut self, node: &Node, at: &At<'_>) -> Option<Value> {
-        let NodeKind::Scalar { text, reading } = &node.kind else {
-            return self.expected("an amount like 500m, 2 or 4Gi", node, at);
-        };
-        match reading {
-            Reading::Integer(_) | Reading::Text => {
-                let fitting = at
-                    .keyword("pattern")
-                    .and_then(Value::as_str)
-                    .is_none_or(|pattern| fits(pattern, text));
-                let short = text.chars().count() <= at.limit("maxLength").unwrap_or(usize::MAX);
-                match fitting && short {
-                    true => Some(text.as_str().into()),
-                    false => self.expected("an amount like 500m, 2 or 4Gi", node, at),
-                }
-            }
-            Reading::Float(_) => {
-                let hint = format!("put it in quotes: \"{text}\"");
-                self.wrong(at.path, node, "an amount with a point is text", Some(hint));
-                None
-            }
-            _ => self.expected("an amount like 500m, 2 or 4Gi", node, at),
-        }
-    }
 }
 
 /// How an item of a list is called in paths: by its name where it has one, else by its place.
@@ -361,7 +288,7 @@ pub(super) fn found(node: &Node) -> String {
 }
 
 /// Whether `text` has the shape of `pattern`, one of the patterns of the schemas.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
     PATTERNS.get(pattern).is_none_or(|regex| regex.is_match(text))
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::MISSING;
 use super::check::{At, Checker, found};
 use super::scalar::Reading;
 use super::tree::{Entry, Node, NodeKind};
@@ -73,23 +74,38 @@ fn fields(
             value.insert(entry.key.clone(), inner);
         }
     }
-    let required = at
-        .keyword("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    for name in required.filter(|name| !given.contains(name) && !meant.contains(name)) {
-        let purpose = properties
-            .get(name)
-            .and_then(|schema| schema.get("description"))
-            .and_then(Value::as_str);
-        let purpose = purpose
-            .and_then(|text| text.lines().next())
-            .map(|line| format!("it is: {line}"));
-        checker.wrong(&join(at.path, name), node, "is missing", purpose);
+    let required = at.keyword("required").and_then(Value::as_array).into_iter().flatten();
+    for name in required.filter_map(Value::as_str) {
+        let schema = properties.get(name).unwrap_or(&Value::Null);
+        if !given.contains(&name) && !meant.contains(&name) {
+            let purpose = schema["description"].as_str().and_then(|text| text.lines().next());
+            let purpose = purpose.map(|line| format!("it is: {line}"));
+            checker.wrong(&join(at.path, name), node, MISSING, purpose);
+        }
+        // So that the rest becomes a value whose rules can be checked. The document is refused all the same.
+        value.entry(name).or_insert_with(|| stopgap(schema));
     }
     Value::Object(value)
+}
+
+/// A value that the types take, in place of one that is missing or wrong.
+fn stopgap(schema: &Value) -> Value {
+    if let Some(word) = schema["enum"].get(0) {
+        return word.clone();
+    }
+    match schema["type"].as_str() {
+        Some("string") if schema["pattern"] == crate::duration::PATTERN => "1s".into(),
+        Some("integer" | "number") => 1.into(),
+        Some("boolean") => false.into(),
+        Some("array") => Value::Array(Vec::new()),
+        Some("object") => {
+            let required = schema["required"].as_array().into_iter().flatten();
+            let fields = required.filter_map(Value::as_str);
+            let fields = fields.map(|name| (name.to_owned(), stopgap(&schema["properties"][name])));
+            Value::Object(fields.collect())
+        }
+        _ => "x".into(),
+    }
 }
 
 /// Says that a field is unknown. Gives back the one that was probably meant.

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use super::MISSING;
 use super::check::{At, Checker};
 use super::fields::object;
 use super::tree::{Node, NodeKind};
@@ -61,7 +62,7 @@ pub(super) fn root(checker: &mut Checker, node: &Node, kind: &str) -> Value {
 fn version(checker: &mut Checker, node: &Node) {
     let add = Some(format!("write `apiVersion: {API_VERSION}`"));
     match node.get("apiVersion") {
-        None => checker.wrong("apiVersion", node, "is missing", add),
+        None => checker.wrong("apiVersion", node, MISSING, add),
         Some(version) if version.as_text() == Some(API_VERSION) => {}
         Some(version) => {
             let found = super::check::found(version);
@@ -77,7 +78,7 @@ fn version(checker: &mut Checker, node: &Node) {
 
 fn kind_fits(checker: &mut Checker, node: &Node, expected: &str) -> bool {
     let Some(given) = node.get("kind") else {
-        checker.wrong("kind", node, "is missing", Some(format!("write `kind: {expected}`")));
+        checker.wrong("kind", node, MISSING, Some(format!("write `kind: {expected}`")));
         return true;
     };
     let word = given.as_text().unwrap_or_default();

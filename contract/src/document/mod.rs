@@ -1,12 +1,13 @@
 //! Reads a YAML text of one of the kinds into its type, and says everything that is wrong with it at once.
 //!
-//! The text becomes a tree that remembers lines and columns ([`tree`]), the tree is held against the generated schema
-//! ([`check`]), and only what passed becomes a value, whose rules between fields are checked last. No IO: the caller
+//! The text becomes a tree that remembers lines and columns (`tree`), the tree is held against the generated schema
+//! (`check`), and only what passed becomes a value, whose rules between fields are checked last. No IO: the caller
 //! brings the text.
 
 mod check;
 mod fields;
 mod hand;
+mod numbers;
 mod places;
 mod scalar;
 mod tree;
@@ -158,8 +159,7 @@ fn of_tree<K: Kind>(node: &Node) -> Result<Parsed<K>, Vec<Problem>> {
     match value {
         Ok(value) => {
             let mut broken = value.rule_problems();
-            // A field that is misspelt is missing under its right name: that is said once.
-            broken.retain(|rule| !checked.problems.iter().any(|other| stands_in(&other.path, &rule.path)));
+            broken.retain(|rule| !checked.problems.iter().any(|fault| follows(rule, fault)));
             checked.places.annotate(&mut broken);
             checked.problems.extend(broken);
             if checked.problems.is_empty() {
@@ -184,10 +184,21 @@ fn of_tree<K: Kind>(node: &Node) -> Result<Parsed<K>, Vec<Problem>> {
     Err(checked.problems)
 }
 
-/// Whether the place at `path` is `outer` or lies in it.
-fn stands_in(path: &str, outer: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+/// What is said of a field that must be there and is not.
+const MISSING: &str = "is missing";
+
+/// Whether a broken rule is nothing but what follows from the fault of a field: a stage whose `agregate` is misspelt has
+/// no kind either, and that need not be said.
+fn follows(rule: &Problem, fault: &Problem) -> bool {
+    if fault.message == MISSING {
+        return rule
+            .path
+            .strip_prefix(&fault.path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    }
+    let parent = |path: &'_ str| path.rfind('.').map_or(0, |end| end);
+    let (inside, beside) = (&fault.path[..parent(&fault.path)], &rule.path[..parent(&rule.path)]);
+    fault.path == rule.path || inside == rule.path || (inside == beside && !rule.path.ends_with(']'))
 }
 
 impl Kind for IncidentPipeline {

@@ -253,7 +253,18 @@ impl Builder<'_> {
 
     fn syntax(&self, error: &ScanError) -> Problem {
         let message = format!("this is no YAML: {}", error.info());
-        *self.problem(&message, place(error.marker()))
+        let mut problem = *self.problem(&message, place(error.marker()));
+        let bracket = |open: &Open| {
+            if open.node.place.line == error.marker().line() {
+                return None;
+            }
+            let bracket = character_at(self.text, open.node.place).filter(|c| matches!(c, '[' | '{'))?;
+            Some(format!("\nthe `{bracket}` of {} is still open there", open.node.place))
+        };
+        if let (Some(hint), Some(open)) = (&mut problem.hint, self.open.iter().rev().find_map(bracket)) {
+            hint.push_str(&open);
+        }
+        problem
     }
 
     fn problem(&self, message: &str, place: Place) -> Box<Problem> {
@@ -320,6 +331,10 @@ fn add_absent(entries: &mut Vec<Entry>, others: &[Entry]) {
             });
         }
     }
+}
+
+fn character_at(text: &str, place: Place) -> Option<char> {
+    text.lines().nth(place.line - 1)?.chars().nth(place.column - 1)
 }
 
 /// The line of a place with a caret under the column. Of a long line only what is near.

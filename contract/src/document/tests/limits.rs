@@ -20,10 +20,10 @@ fn aliases_and_merges_are_written_out() {
     check(
         &spoilt("field: ts", "field: *nobody"),
         expect![[r#"
-        line 8, column 24: this is no YAML: while parsing node, found unknown anchor
-            8 |     eventTime: {field: *nobody}
-              |                        ^
-    "#]],
+            line 8, column 24: this is no YAML: while parsing node, found unknown anchor
+                8 |     eventTime: {field: *nobody}
+                  |                        ^
+        "#]],
     );
     check(
         &spoilt("[service]", "&a [*a]"),

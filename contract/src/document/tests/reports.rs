@@ -97,18 +97,19 @@ fn yaml_that_is_none_is_shown_with_a_caret() {
     check(
         &spoilt("count: 3,", "count 3,, :"),
         expect![[r#"
-        line 12, column 39: this is no YAML: while parsing a node, did not find expected node content
-            12 |     escalate: {by: [service], count 3,, : within: 1h}
-               |                                       ^
-    "#]],
+            line 12, column 39: this is no YAML: while parsing a node, did not find expected node content
+                12 |     escalate: {by: [service], count 3,, : within: 1h}
+                   |                                       ^
+        "#]],
     );
     check(
         &spoilt("[service]", "[service"),
         expect![[r#"
-        line 13, column 3: this is no YAML: invalid indentation
-            13 |   sinks:
-               |   ^
-    "#]],
+            line 13, column 3: this is no YAML: invalid indentation
+                13 |   sinks:
+                   |   ^
+                the `[` of line 12, column 20 is still open there
+        "#]],
     );
     check(
         &spoilt("stdin: {}", "\tstdin: {}"),
@@ -278,6 +279,29 @@ fn a_misspelt_kind_of_stage_is_one_problem_and_not_two() {
         line 7, column 5: spec.sources[alerts].stdinn: there is no field `stdinn` here
             did you mean `stdin`?
     "#]],
+    );
+}
+
+#[test]
+fn rules_are_checked_beside_faults_of_single_fields() {
+    check(
+        &spoilt("by: [service], count: 3,", "count: three,").replace("stdout: {}", "stdout: {}, file: {path: out}"),
+        expect![[r#"
+            line 12, column 15: spec.stages[escalated].escalate.by: is missing
+                it is: Fields that make the key.
+            line 12, column 23: spec.stages[escalated].escalate.count: expected a whole number, found the text `three`
+            line 14, column 5: spec.sinks[out]: must have exactly one of kafka, file, stdout and webhook
+                it has file and stdout
+        "#]],
+    );
+    check(
+        &spoilt("  - name: escalated\n    from", "  - filter: a > 1\n    from"),
+        expect![[r#"
+            line 10, column 5: spec.stages[0].name: is missing
+                it is: Name of the stream that this stage makes.
+            line 10, column 5: spec.stages[0]: must have exactly one of filter, enrich, aggregate, escalate, alarm, detect, match, incident and sql
+                it has filter and escalate
+        "#]],
     );
 }
 
