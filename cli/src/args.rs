@@ -170,9 +170,10 @@ impl FromStr for Named {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-                Ok(Self { name: name.to_owned(), path: PathBuf::from(path) })
-            }
+            Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                path: PathBuf::from(path),
+            }),
             _ => Err(format!("expected NAME=PATH, found `{text}`")),
         }
     }

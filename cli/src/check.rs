@@ -40,7 +40,15 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     if !ignored.is_empty() {
         say(&format!("\nonly a cluster reads\n  {}", ignored.join(", ")))?;
     }
-    say(&format!("\n{}: {}", args.pipeline.display(), if missing.is_empty() { "ok" } else { "ok, but not to be run yet" }))?;
+    say(&format!(
+        "\n{}: {}",
+        args.pipeline.display(),
+        if missing.is_empty() {
+            "ok"
+        } else {
+            "ok, but not to be run yet"
+        }
+    ))?;
     Ok(())
 }
 
@@ -49,5 +57,7 @@ fn list(title: &str, problems: &[Problem]) -> Result<(), Failure> {
         return Ok(());
     }
     say(&format!("\n{title}"))?;
-    problems.iter().try_for_each(|problem| say(&format!("  {}", problem.to_string().replace('\n', "\n  "))))
+    problems
+        .iter()
+        .try_for_each(|problem| say(&format!("  {}", problem.to_string().replace('\n', "\n  "))))
 }

@@ -32,7 +32,11 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let samples = samples(args)?;
     let file = samples.join("demo.yaml");
     let (mut pipeline, plan) = files::pipeline(&file, &[])?;
-    let generators = pipeline.spec.sources.iter_mut().filter_map(|source| source.generator.as_mut());
+    let generators = pipeline
+        .spec
+        .sources
+        .iter_mut()
+        .filter_map(|source| source.generator.as_mut());
     generators.for_each(|generator| generator.count = Some(args.alerts));
     files::runnable(&file, &pipeline, &plan)?;
     let interrupt = Interrupt::default();
@@ -47,8 +51,14 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         })
         .collect();
     let mut intake = HttpIntake::new(HttpLimits::default());
-    let inputs =
-        open_inputs(&pipeline.spec.sources, &plan.sources, &kinds, Speed::Max, &interrupt, &mut intake)?;
+    let inputs = open_inputs(
+        &pipeline.spec.sources,
+        &plan.sources,
+        &kinds,
+        Speed::Max,
+        &interrupt,
+        &mut intake,
+    )?;
     let sinks = plan.sinks.iter().map(|_| Box::new(NullSink) as Box<dyn Sink>).collect();
     let page = Page::serve(&plan, args.port, axum::Router::new())?;
     say(&format!("Tocsin demo: {}", file.display()))?;
@@ -69,7 +79,12 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
             _ => {}
         }
     });
-    let settings = Settings { speed: Speed::Max, stop_on_error: false, dead_letters: None, interrupt: interrupt.clone() };
+    let settings = Settings {
+        speed: Speed::Max,
+        stop_on_error: false,
+        dead_letters: None,
+        interrupt: interrupt.clone(),
+    };
     let summary = tocsin_worker::run::run(plan, inputs, sinks, &settings, &mut progress);
     progress.finish();
     let summary = summary?;
@@ -79,7 +94,11 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     say(&format!("Incidents in the real series"))?;
     say(&format!("{}", found.incidents.table("service", 40, |_| true)))?;
     say(&format!("{}\n", against_labels(&found.incidents, &windows(&samples)?)))?;
-    say(&format!("Outages in the generated alerts: {}, the first {}", found.outages.n(), found.outages.n().min(SHOWN)))?;
+    say(&format!(
+        "Outages in the generated alerts: {}, the first {}",
+        found.outages.n(),
+        found.outages.n().min(SHOWN)
+    ))?;
     say(&format!("{}\n", found.outages.table("service", SHOWN, |_| true)))?;
     say(&format!(
         "{} events in {:.1} s: {} a second on one thread, each read, checked, counted, and grouped.",
@@ -87,7 +106,9 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         summary.seconds,
         grouped(summary.events_per_second as u64)
     ))?;
-    say(&format!("This build favours a short build time; `make bench` measures the optimised one."))?;
+    say(&format!(
+        "This build favours a short build time; `make bench` measures the optimised one."
+    ))?;
     if args.serve && !interrupt.is_raised() {
         say(&format!("\nThe live page stays at {} until Ctrl-C.", page.address()))?;
         wait_for(&interrupt);
@@ -121,15 +142,24 @@ fn against_labels(incidents: &Incidents, windows: &Windows) -> String {
     };
     let (mut n_windows, mut n_found, mut n_inside) = (0, 0, 0);
     for (service, series) in SERIES {
-        let of_service = || incidents.all().filter(|row| row.get("service").and_then(Value::as_str) == Some(service));
+        let of_service = || {
+            incidents
+                .all()
+                .filter(|row| row.get("service").and_then(Value::as_str) == Some(service))
+        };
         let inside = |row: &serde_json::Map<String, Value>, (from, to): &(String, String)| {
             let opened = text(row, "opened_at");
             *from <= opened && opened <= *to
         };
         let windows = windows.get(series).map(Vec::as_slice).unwrap_or_default();
         n_windows += windows.len();
-        n_found += windows.iter().filter(|window| of_service().any(|row| inside(row, window))).count();
-        n_inside += of_service().filter(|row| windows.iter().any(|window| inside(row, window))).count();
+        n_found += windows
+            .iter()
+            .filter(|window| of_service().any(|row| inside(row, window)))
+            .count();
+        n_inside += of_service()
+            .filter(|row| windows.iter().any(|window| inside(row, window)))
+            .count();
     }
     format!(
         "{n_found} of the {n_windows} windows that people labelled as anomalous have an incident; \
@@ -149,8 +179,14 @@ fn samples(args: &DemoArgs) -> Result<PathBuf, Failure> {
         };
     }
     let program = std::env::current_exe().ok();
-    let around = program.iter().flat_map(|program| program.ancestors()).map(|folder| folder.join("samples"));
-    std::iter::once(PathBuf::from("samples")).chain(around).find(has_demo).ok_or_else(|| {
-        Failure::Usage("the samples are not here; run it in Tocsin's folder, or give --samples DIR".to_owned())
-    })
+    let around = program
+        .iter()
+        .flat_map(|program| program.ancestors())
+        .map(|folder| folder.join("samples"));
+    std::iter::once(PathBuf::from("samples"))
+        .chain(around)
+        .find(has_demo)
+        .ok_or_else(|| {
+            Failure::Usage("the samples are not here; run it in Tocsin's folder, or give --samples DIR".to_owned())
+        })
 }

@@ -42,7 +42,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(message) | Self::Io(message) => write!(f, "error: {message}"),
             Self::DeadRecord(message) => {
-                write!(f, "error: {message}\n  stopped at the first bad record, as --on-error stop says")
+                write!(
+                    f,
+                    "error: {message}\n  stopped at the first bad record, as --on-error stop says"
+                )
             }
             Self::Pipeline { file, problems } => {
                 for problem in problems {

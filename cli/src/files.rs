@@ -24,18 +24,24 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 pub fn pipeline(path: &Path, rules: &[Named]) -> Result<(IncidentPipeline, Plan), Failure> {
     let file = path.display().to_string();
     let text = read(path)?;
-    let pipeline = document::parse_pipeline(&text)
-        .map_err(|problems| Failure::Pipeline { file: file.clone(), problems })?;
+    let pipeline = document::parse_pipeline(&text).map_err(|problems| Failure::Pipeline {
+        file: file.clone(),
+        problems,
+    })?;
     let mut references = References::default();
     for named in rules {
         let text = read(&named.path)?;
-        let rule_set = document::parse_rule_set(&text)
-            .map_err(|problems| Failure::Pipeline { file: named.path.display().to_string(), problems })?;
+        let rule_set = document::parse_rule_set(&text).map_err(|problems| Failure::Pipeline {
+            file: named.path.display().to_string(),
+            problems,
+        })?;
         references.rule_sets.insert(named.name.clone(), rule_set.spec);
     }
     let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
-    let plan = compile(&name, &pipeline.spec, &references)
-        .map_err(|problems| Failure::Pipeline { file: file.clone(), problems })?;
+    let plan = compile(&name, &pipeline.spec, &references).map_err(|problems| Failure::Pipeline {
+        file: file.clone(),
+        problems,
+    })?;
     let known: Vec<&str> = pipeline
         .spec
         .stages
@@ -70,7 +76,11 @@ fn known_names(named: &[Named], known: &[&str], option: &str, what: &str) -> Res
         Some(named) => Err(Failure::Usage(format!(
             "{option} {}=...: there is no {what} with this name; there is: {}",
             named.name,
-            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
         ))),
     }
 }
@@ -80,9 +90,16 @@ pub fn runnable(file: &Path, pipeline: &IncidentPipeline, plan: &Plan) -> Result
     let mut problems: Vec<Problem> = plan.missing.clone();
     let refused = tocsin_contract::reach::refused_problems(&pipeline.spec);
     // What the compiler said of a path needs no second word.
-    problems.extend(refused.into_iter().filter(|refused| !plan.missing.iter().any(|known| known.path == refused.path)));
+    problems.extend(
+        refused
+            .into_iter()
+            .filter(|refused| !plan.missing.iter().any(|known| known.path == refused.path)),
+    );
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Failure::Pipeline { file: file.display().to_string(), problems })
+    Err(Failure::Pipeline {
+        file: file.display().to_string(),
+        problems,
+    })
 }

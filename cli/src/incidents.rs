@@ -14,7 +14,9 @@ pub struct Incidents {
 impl Incidents {
     /// Takes a transition.
     pub fn take(&mut self, row: &[u8]) {
-        let Ok(row) = serde_json::from_slice::<Map<String, Value>>(row) else { return };
+        let Ok(row) = serde_json::from_slice::<Map<String, Value>>(row) else {
+            return;
+        };
         if let Some(id) = row.get("incident").and_then(Value::as_str) {
             self.by_id.insert(id.to_owned(), row);
         }
@@ -35,20 +37,18 @@ impl Incidents {
         let text = |row: &Map<String, Value>, name: &str| -> String {
             row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let mut rows: Vec<&Map<String, Value>> =
-            self.by_id.values().filter(|row| wanted(&text(row, key))).collect();
-        let rank = |row: &Map<String, Value>| {
-            tocsin_worker_core::stage::incident::severity::rank(&text(row, "severity"))
-        };
+        let mut rows: Vec<&Map<String, Value>> = self.by_id.values().filter(|row| wanted(&text(row, key))).collect();
+        let rank =
+            |row: &Map<String, Value>| tocsin_worker_core::stage::incident::severity::rank(&text(row, "severity"));
         rows.sort_by_key(|row| (std::cmp::Reverse(rank(row)), text(row, "opened_at")));
         rows.truncate(most);
         rows.sort_by_key(|row| text(row, "opened_at"));
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(["opened", key, "severity", "state", "cause"].map(|name| {
-            Cell::new(name).add_attribute(Attribute::Bold)
-        }));
+        table.set_header(
+            ["opened", key, "severity", "state", "cause"].map(|name| Cell::new(name).add_attribute(Attribute::Bold)),
+        );
         for row in rows {
             let severity = text(row, "severity");
             let color = match rank(row) {
@@ -56,7 +56,11 @@ impl Incidents {
                 4..=5 => Color::Yellow,
                 _ => Color::Blue,
             };
-            let state = if text(row, "status") == "resolved" { "resolved" } else { "open" };
+            let state = if text(row, "status") == "resolved" {
+                "resolved"
+            } else {
+                "open"
+            };
             table.add_row(vec![
                 Cell::new(text(row, "opened_at").replace('T', " ").replace('Z', "")),
                 Cell::new(text(row, key)),

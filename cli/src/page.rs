@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tocsin_worker::live::{Description, LiveState, Node, NodeProgress, Outcome, Progress, Role, SharedLive, StreamKind};
+use tocsin_worker::live::{
+    Description, LiveState, Node, NodeProgress, Outcome, Progress, Role, SharedLive, StreamKind,
+};
 use tocsin_worker::page::{Page as Server, PageOptions};
 use tocsin_worker::run::Summary;
 use tocsin_worker_core::encode::Encoded;
@@ -32,13 +34,25 @@ impl Page {
     /// Serves the page of a plan that is about to run.
     pub fn serve(plan: &Plan, port: u16, extra: axum::Router) -> Result<Self, Failure> {
         let live = SharedLive::new(LiveState::new(describe(plan), 0));
-        let options = PageOptions { port, extra: Some(extra) };
+        let options = PageOptions {
+            port,
+            extra: Some(extra),
+        };
         let server = Server::start(options, live.clone()).map_err(|error| Failure::Io(error.to_string()))?;
         if let Some(taken) = server.taken_port() {
             eprintln!("port {taken} is taken");
         }
-        let kinds = plan.stages.iter().map(|stage| (stage.name.clone(), kind(stage.kind))).collect();
-        Ok(Self { server, live, started: Instant::now(), kinds })
+        let kinds = plan
+            .stages
+            .iter()
+            .map(|stage| (stage.name.clone(), kind(stage.kind)))
+            .collect();
+        Ok(Self {
+            server,
+            live,
+            started: Instant::now(),
+            kinds,
+        })
     }
 
     /// Where the page is.
@@ -48,12 +62,20 @@ impl Page {
 
     /// What feeds it.
     pub fn feed(&self) -> Feed {
-        Feed { live: self.live.clone(), started: self.started, kinds: self.kinds.clone() }
+        Feed {
+            live: self.live.clone(),
+            started: self.started,
+            kinds: self.kinds.clone(),
+        }
     }
 
     /// Says that the run is over.
     pub fn finish(&self, summary: &Summary) {
-        let outcome = if summary.interrupted { Outcome::Stopped } else { Outcome::Finished };
+        let outcome = if summary.interrupted {
+            Outcome::Stopped
+        } else {
+            Outcome::Finished
+        };
         let now = millis(self.started.elapsed());
         self.live.with(|live| live.finish(now, outcome));
     }
@@ -62,7 +84,9 @@ impl Page {
 impl Feed {
     /// Rows of a stage.
     pub fn rows(&self, stage: usize, rows: &Encoded) {
-        let Some((name, kind)) = self.kinds.get(stage) else { return };
+        let Some((name, kind)) = self.kinds.get(stage) else {
+            return;
+        };
         if *kind == StreamKind::Other {
             return;
         }
@@ -101,8 +125,16 @@ impl Feed {
         let progress = Progress {
             events: sources.iter().map(|source| source.records).sum(),
             bytes,
-            event_time_ms: sources.iter().filter_map(|source| source.newest).max().map(|time| time / 1000),
-            watermark_ms: sources.iter().filter_map(|source| source.watermark).min().map(|time| time / 1000),
+            event_time_ms: sources
+                .iter()
+                .filter_map(|source| source.newest)
+                .max()
+                .map(|time| time / 1000),
+            watermark_ms: sources
+                .iter()
+                .filter_map(|source| source.watermark)
+                .min()
+                .map(|time| time / 1000),
             dead_letters: sources.iter().map(|source| source.dead).sum(),
             late: stages.iter().map(|stage| stage.late).sum(),
             nodes,
@@ -135,14 +167,33 @@ fn describe(plan: &Plan) -> Description {
         from,
         key,
     };
-    let sources = plan.sources.iter().map(|source| node(&source.name, Role::Source, "source", Vec::new(), Vec::new()));
+    let sources = plan
+        .sources
+        .iter()
+        .map(|source| node(&source.name, Role::Source, "source", Vec::new(), Vec::new()));
     let stages = plan.stages.iter().map(|stage| {
-        let from = stage.inputs.iter().map(|input| plan.stream_name(input.stream)).collect();
+        let from = stage
+            .inputs
+            .iter()
+            .map(|input| plan.stream_name(input.stream))
+            .collect();
         let node = node(&stage.name, Role::Stage, stage.kind, from, stage.shown_key.clone());
-        Node { detail: brief(stage), ..node }
+        Node {
+            detail: brief(stage),
+            ..node
+        }
     });
     let sinks = plan.sinks.iter().map(|sink| {
-        node(&sink.name, Role::Sink, "sink", vec![plan.stream_name(sink.stream)], Vec::new())
+        node(
+            &sink.name,
+            Role::Sink,
+            "sink",
+            vec![plan.stream_name(sink.stream)],
+            Vec::new(),
+        )
     });
-    Description { pipeline: plan.name.clone(), nodes: sources.chain(stages).chain(sinks).collect() }
+    Description {
+        pipeline: plan.name.clone(),
+        nodes: sources.chain(stages).chain(sinks).collect(),
+    }
 }

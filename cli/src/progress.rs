@@ -31,7 +31,13 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        Self { bar, feed: page.map(Page::feed), last: (0, Duration::ZERO), rate: 0.0, rows: None }
+        Self {
+            bar,
+            feed: page.map(Page::feed),
+            last: (0, Duration::ZERO),
+            rate: 0.0,
+            rows: None,
+        }
     }
 
     /// The same with a bar also where results are not printed as they come.
@@ -75,7 +81,11 @@ impl Watcher for Progress {
         let seconds = progress.elapsed.saturating_sub(self.last.1).as_secs_f64();
         if seconds > 0.0 {
             let now = events.saturating_sub(self.last.0) as f64 / seconds;
-            self.rate = if self.rate == 0.0 { now } else { self.rate * 0.7 + now * 0.3 };
+            self.rate = if self.rate == 0.0 {
+                now
+            } else {
+                self.rate * 0.7 + now * 0.3
+            };
         }
         self.last = (events, progress.elapsed);
         let template = match total {
@@ -89,14 +99,20 @@ impl Watcher for Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        let lag = newest.zip(watermark).map(|(newest, watermark)| (newest - watermark) as f64 / 1e6);
+        let lag = newest
+            .zip(watermark)
+            .map(|(newest, watermark)| (newest - watermark) as f64 / 1e6);
         self.bar.set_message(format!(
             "{} events  {}/s  {}  lag {}{}",
             grouped(events),
             grouped(self.rate as u64),
             newest.map_or_else(|| "-".to_owned(), rfc3339),
             lag.map_or_else(|| "-".to_owned(), |lag| format!("{lag:.0} s")),
-            if progress.dead > 0 { format!("  bad {}", grouped(progress.dead)) } else { String::new() },
+            if progress.dead > 0 {
+                format!("  bad {}", grouped(progress.dead))
+            } else {
+                String::new()
+            },
         ));
         self.bar.tick();
     }

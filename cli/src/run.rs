@@ -13,10 +13,10 @@ use tocsin_worker_core::plan::{Plan, StreamId};
 
 use crate::args::{Format, Named, OnError, RunArgs};
 use crate::failure::Failure;
+use crate::files;
 use crate::page::Page;
 use crate::progress::Progress;
 use crate::table::TableSink;
-use crate::files;
 
 /// Runs a pipeline.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
@@ -29,11 +29,24 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     if !ignored.is_empty() {
         eprintln!("only a cluster reads: {}", ignored.join(", "));
     }
+    if let Some(folder) = args.secrets.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failure::Usage(format!(
+            "--secrets {}: there is no such folder",
+            folder.display()
+        )));
+    }
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt);
     let kinds = input_kinds(&pipeline, &args.input, &args.pipeline)?;
     let mut intake = HttpIntake::new(HttpLimits::default());
-    let inputs = open_inputs(&pipeline.spec.sources, &plan.sources, &kinds, args.speed, &interrupt, &mut intake)?;
+    let inputs = open_inputs(
+        &pipeline.spec.sources,
+        &plan.sources,
+        &kinds,
+        args.speed,
+        &interrupt,
+        &mut intake,
+    )?;
     refuse_overwriting(&kinds, &args.output)?;
     let sinks = open_sinks(args, &pipeline, &plan)?;
     let takes_events = pipeline.spec.sources.iter().any(|source| source.http.is_some());
@@ -87,7 +100,11 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
     for source in &summary.sources {
         for (column, n) in &source.mismatches {
             // Above 1 % it is more likely the pipeline that is wrong than the records.
-            let drift = if *n * 100 > source.records { "; declare its type in format.fields" } else { "" };
+            let drift = if *n * 100 > source.records {
+                "; declare its type in format.fields"
+            } else {
+                ""
+            };
             eprintln!(
                 "{}: `{column}` had another type than its use in {} of {} events, taken as NULL{drift}",
                 source.name,
@@ -97,10 +114,18 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
         }
     }
     for stage in summary.stages.iter().filter(|stage| stage.late > 0) {
-        eprintln!("{}: {} rows came too late (stream `{}.late`)", stage.name, grouped(stage.late), stage.name);
+        eprintln!(
+            "{}: {} rows came too late (stream `{}.late`)",
+            stage.name,
+            grouped(stage.late),
+            stage.name
+        );
     }
     if summary.failed_operations > 0 {
-        eprintln!("{} operations in expressions failed and gave NULL", grouped(summary.failed_operations));
+        eprintln!(
+            "{} operations in expressions failed and gave NULL",
+            grouped(summary.failed_operations)
+        );
     }
 }
 
@@ -118,7 +143,12 @@ pub fn grouped(n: u64) -> String {
 }
 
 fn input_kinds(pipeline: &IncidentPipeline, given: &[Named], file: &Path) -> Result<Vec<InputKind>, Failure> {
-    let names: Vec<&str> = pipeline.spec.sources.iter().map(|source| source.name.as_str()).collect();
+    let names: Vec<&str> = pipeline
+        .spec
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
     let given = files::by_name(given, &names, "--input", "source")?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let kinds: Vec<InputKind> = pipeline
@@ -135,7 +165,9 @@ fn input_kinds(pipeline: &IncidentPipeline, given: &[Named], file: &Path) -> Res
         })
         .collect();
     if kinds.iter().filter(|kind| **kind == InputKind::Stdin).count() > 1 {
-        return Err(Failure::Usage("standard input can stand for one source only".to_owned()));
+        return Err(Failure::Usage(
+            "standard input can stand for one source only".to_owned(),
+        ));
     }
     Ok(kinds)
 }
@@ -145,10 +177,15 @@ fn refuse_overwriting(kinds: &[InputKind], outputs: &[Named]) -> Result<(), Fail
     let real = |path: &Path| path.canonicalize().ok();
     for output in outputs {
         let target = real(&output.path);
-        let read = kinds.iter().any(|kind| matches!(kind, InputKind::File(path) if target.is_some() && real(path) == target));
+        let read = kinds
+            .iter()
+            .any(|kind| matches!(kind, InputKind::File(path) if target.is_some() && real(path) == target));
         if read {
             let path = output.path.display();
-            return Err(Failure::Usage(format!("--output {}={path}: this file is an input", output.name)));
+            return Err(Failure::Usage(format!(
+                "--output {}={path}: this file is an input",
+                output.name
+            )));
         }
     }
     Ok(())
@@ -158,7 +195,11 @@ fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Resul
     let names: Vec<&str> = plan.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let given = files::by_name(&args.output, &names, "--output", "sink")?;
     let stdout = SharedStdout::new();
-    let format = args.format.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Json });
+    let format = args.format.unwrap_or(if std::io::stdout().is_terminal() {
+        Format::Table
+    } else {
+        Format::Json
+    });
     let tables = TableSink::shared();
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     for (sink, declared) in plan.sinks.iter().zip(&pipeline.spec.sinks) {
@@ -176,7 +217,11 @@ fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Resul
             StreamId::Stage(i) => plan.stages[i].key.clone(),
             StreamId::Source(_) | StreamId::Late(_) => Vec::new(),
         };
-        sinks.push(if args.only_final { Box::new(FinalRows::new(opened, key)) } else { opened });
+        sinks.push(if args.only_final {
+            Box::new(FinalRows::new(opened, key))
+        } else {
+            opened
+        });
     }
     Ok(sinks)
 }

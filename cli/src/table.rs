@@ -40,7 +40,9 @@ impl Printed {
     fn lines(&mut self, rows: &EncodedRows<'_>) -> String {
         let mut out = String::new();
         for row in rows.iter() {
-            let Ok(row) = serde_json::from_slice::<Map<String, Value>>(row) else { continue };
+            let Ok(row) = serde_json::from_slice::<Map<String, Value>>(row) else {
+                continue;
+            };
             let same = self.sink == rows.stream && row.keys().eq(self.columns.iter().map(|(name, _)| name));
             if !same {
                 self.begin(rows.stream, &row, &mut out);
@@ -48,7 +50,11 @@ impl Printed {
             for ((name, width), value) in self.columns.iter().zip(row.values()) {
                 let text = fit(&plain(value), *width);
                 let last = self.columns.last().is_some_and(|(last, _)| last == name);
-                if last { out.push_str(text.trim_end()) } else { out.push_str(&format!("{text}  ")) }
+                if last {
+                    out.push_str(text.trim_end())
+                } else {
+                    out.push_str(&format!("{text}  "))
+                }
             }
             out.push('\n');
         }
@@ -61,7 +67,11 @@ impl Printed {
         self.columns = row
             .iter()
             .map(|(name, value)| {
-                let width = name.chars().count().max(plain(value).chars().count() + 2).clamp(4, WIDEST);
+                let width = name
+                    .chars()
+                    .count()
+                    .max(plain(value).chars().count() + 2)
+                    .clamp(4, WIDEST);
                 (name.clone(), width)
             })
             .collect();
@@ -101,7 +111,9 @@ impl Sink for TableSink {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        std::io::stdout().flush().map_err(|error| SinkError::writing("standard output", error))
+        std::io::stdout()
+            .flush()
+            .map_err(|error| SinkError::writing("standard output", error))
     }
 
     fn close(mut self: Box<Self>) -> Result<(), SinkError> {

@@ -61,7 +61,9 @@ impl Folder {
 
 /// Alerts of one service, one a second, all critical; with what is wrong between them.
 fn alerts() -> Vec<String> {
-    (0..9).map(|i| format!("{{\"ts\":{i},\"service\":\"api\",\"severity\":\"CRITICAL\",\"id\":{i}}}")).collect()
+    (0..9)
+        .map(|i| format!("{{\"ts\":{i},\"service\":\"api\",\"severity\":\"CRITICAL\",\"id\":{i}}}"))
+        .collect()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -83,7 +85,12 @@ fn a_pipe_gives_the_same_as_a_file() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(alerts().join("\n").as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(alerts().join("\n").as_bytes())
+        .unwrap();
     let by_pipe = child.wait_with_output().unwrap();
     assert_eq!(text(&by_pipe.stdout), text(&by_file.stdout));
     assert_eq!(text(&by_file.stdout).lines().count(), 4);
@@ -113,18 +120,28 @@ fn bad_records_become_dead_letters_and_no_good_one_is_lost() {
     let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--dead-letters", "dead.jsonl"]].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), text(&clean.stdout));
-    let dead: Vec<serde_json::Value> =
-        folder.read("dead.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let dead: Vec<serde_json::Value> = folder
+        .read("dead.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(dead.len(), bad.len(), "{dead:?}");
     let lines: Vec<u64> = dead.iter().map(|letter| letter["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [2, 4, 6, 8, 10, 12]);
-    assert!(text(&output.stderr).contains("6 bad records"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("6 bad records"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn a_record_of_1970_does_no_harm() {
     let folder = Folder::new();
-    let with_old: Vec<String> = alerts().iter().map(|alert| alert.replace("\"ts\":", "\"ts\":176722560")).collect();
+    let with_old: Vec<String> = alerts()
+        .iter()
+        .map(|alert| alert.replace("\"ts\":", "\"ts\":176722560"))
+        .collect();
     let mut lines = with_old.clone();
     lines.insert(4, "{\"ts\":0,\"service\":\"old\",\"severity\":\"CRITICAL\"}".to_owned());
     folder.write("clean.jsonl", with_old.join("\n"));
@@ -141,7 +158,11 @@ fn the_first_bad_record_ends_the_run_if_so_asked() {
     folder.write("a.jsonl", "{\"ts\":1}\nnonsense\n{\"ts\":2}\n");
     let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--on-error", "stop"]].concat());
     assert_eq!(output.status.code(), Some(5));
-    assert!(text(&output.stderr).contains("source `alerts`, record 1"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("source `alerts`, record 1"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -171,14 +192,29 @@ fn check_wrong(args: &[&str], pipeline: Option<&str>, code: i32, expected: &[&st
 
 #[test]
 fn a_missing_file_is_named_with_the_nearest() {
-    check_wrong(&["run", "p.yaml", "--no-page", "--input", "alerts=alert.jsonl"], None, 4, &["alert.jsonl", "alerts.jsonl"]);
+    check_wrong(
+        &["run", "p.yaml", "--no-page", "--input", "alerts=alert.jsonl"],
+        None,
+        4,
+        &["alert.jsonl", "alerts.jsonl"],
+    );
     check_wrong(&["run", "q.yaml"], None, 2, &["q.yaml"]);
 }
 
 #[test]
 fn an_unknown_input_is_named_with_what_there_is() {
-    check_wrong(&["run", "p.yaml", "--input", "alert=x"], None, 2, &["--input alert", "alerts"]);
-    check_wrong(&["run", "p.yaml", "--no-page"], None, 2, &["source `alerts`", "--input alerts=PATH"]);
+    check_wrong(
+        &["run", "p.yaml", "--input", "alert=x"],
+        None,
+        2,
+        &["--input alert", "alerts"],
+    );
+    check_wrong(
+        &["run", "p.yaml", "--no-page"],
+        None,
+        2,
+        &["source `alerts`", "--input alerts=PATH"],
+    );
     check_wrong(&["run", "p.yaml", "--input", "alerts"], None, 2, &["NAME=PATH"]);
 }
 
@@ -188,9 +224,21 @@ fn all_problems_of_a_pipeline_come_at_once() {
         .replace("from: critical, escalate", "from: crticial, escalate")
         .replace("openFor: 30m", "openFor: soon")
         .replace("count: 3", "cuont: 3");
-    check_wrong(&["check", "p.yaml"], Some(&wrong), 3, &["cuont", "count", "openFor", "soon"]);
-    let wrong = PIPELINE.replace("from: critical, escalate", "from: crticial, escalate").replace("severity = 'CRITICAL'", "severity = = 3");
-    check_wrong(&["check", "p.yaml"], Some(&wrong), 3, &["spec.stages[critical].filter", "^", "did you mean `critical`?"]);
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["cuont", "count", "openFor", "soon"],
+    );
+    let wrong = PIPELINE
+        .replace("from: critical, escalate", "from: crticial, escalate")
+        .replace("severity = 'CRITICAL'", "severity = = 3");
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["spec.stages[critical].filter", "^", "did you mean `critical`?"],
+    );
 }
 
 #[test]
@@ -200,10 +248,22 @@ fn two_kinds_a_cycle_and_bad_expressions_are_each_one_clear_error() {
     check_wrong(&["check", "p.yaml"], Some(&two), 3, &["spec.stages[x]", "exactly one"]);
     let cycle = with("{name: x, from: y, filter: 'true'}\n  - {name: y, from: x, filter: 'true'}");
     check_wrong(&["check", "p.yaml"], Some(&cycle), 3, &["circle", "x -> y"]);
-    let long = with(&format!("{{name: x, from: alerts, filter: \"{}\"}}", "a = 1 OR ".repeat(600)));
+    let long = with(&format!(
+        "{{name: x, from: alerts, filter: \"{}\"}}",
+        "a = 1 OR ".repeat(600)
+    ));
     check_wrong(&["check", "p.yaml"], Some(&long), 3, &["spec.stages[x].filter", "4096"]);
-    let deep = with(&format!("{{name: x, from: alerts, filter: \"{}1{}\"}}", "(".repeat(2000), ")".repeat(2000)));
-    check_wrong(&["check", "p.yaml"], Some(&deep), 3, &["spec.stages[x].filter", "nested"]);
+    let deep = with(&format!(
+        "{{name: x, from: alerts, filter: \"{}1{}\"}}",
+        "(".repeat(2000),
+        ")".repeat(2000)
+    ));
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&deep),
+        3,
+        &["spec.stages[x].filter", "nested"],
+    );
     let clock = with("{name: x, from: alerts, filter: \"ts < now()\"}");
     check_wrong(&["check", "p.yaml"], Some(&clock), 3, &["clock", "event_time"]);
 }
@@ -239,7 +299,9 @@ fn a_reader_that_goes_away_ends_the_run_without_an_error() {
         .spawn()
         .unwrap();
     let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("panicked"));
@@ -263,7 +325,10 @@ fn ctrl_c_processes_what_was_read_and_ends() {
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     assert!(line.contains("ESCALATED"), "{line}");
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
@@ -280,17 +345,34 @@ fn init_makes_a_pipeline_that_runs_on_the_records_it_was_made_from() {
     let records: Vec<String> = (0..300)
         .map(|i| {
             let level = if i % 3 == 0 { "ERROR" } else { "INFO" };
-            format!("{{\"time\":\"2026-03-01T10:{:02}:{:02}Z\",\"app\":\"app-{}\",\"level\":\"{level}\",\"took_ms\":{}}}", i / 60, i % 60, i % 4, i % 97)
+            format!(
+                "{{\"time\":\"2026-03-01T10:{:02}:{:02}Z\",\"app\":\"app-{}\",\"level\":\"{level}\",\"took_ms\":{}}}",
+                i / 60,
+                i % 60,
+                i % 4,
+                i % 97
+            )
         })
         .collect();
     folder.write("log.jsonl", records.join("\n"));
     let made = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let checked = folder.output(&["check", "mine.yaml"]);
-    assert!(checked.status.success(), "{}{}\n{}", text(&checked.stdout), text(&checked.stderr), folder.read("mine.yaml"));
+    assert!(
+        checked.status.success(),
+        "{}{}\n{}",
+        text(&checked.stdout),
+        text(&checked.stderr),
+        folder.read("mine.yaml")
+    );
     let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
     assert!(ran.status.success(), "{}", text(&ran.stderr));
-    assert!(text(&ran.stdout).contains("\"status\":\"opened\""), "{}\n{}", text(&ran.stdout), folder.read("mine.yaml"));
+    assert!(
+        text(&ran.stdout).contains("\"status\":\"opened\""),
+        "{}\n{}",
+        text(&ran.stdout),
+        folder.read("mine.yaml")
+    );
     let again = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
     assert_eq!(again.status.code(), Some(2), "an existing file is not overwritten");
 }
@@ -298,12 +380,19 @@ fn init_makes_a_pipeline_that_runs_on_the_records_it_was_made_from() {
 #[test]
 fn init_understands_csv() {
     let folder = Folder::new();
-    let rows: Vec<String> = (0..50).map(|i| format!("2026-03-01 10:00:{i:02},host-{},{}.5", i % 3, i)).collect();
+    let rows: Vec<String> = (0..50)
+        .map(|i| format!("2026-03-01 10:00:{i:02},host-{},{}.5", i % 3, i))
+        .collect();
     folder.write("cpu.csv", format!("timestamp,host,cpu\n{}\n", rows.join("\n")));
     let made = folder.output(&["init", "cpu.csv", "-o", "mine.yaml"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
-    assert!(ran.status.success(), "{}\n{}", text(&ran.stderr), folder.read("mine.yaml"));
+    assert!(
+        ran.status.success(),
+        "{}\n{}",
+        text(&ran.stderr),
+        folder.read("mine.yaml")
+    );
 }
 
 fn samples() -> PathBuf {
@@ -317,19 +406,40 @@ fn the_sample_of_the_design_is_checked_and_says_what_is_not_built() {
     let output = folder.output(&["check", noc.to_str().unwrap()]);
     let said = text(&output.stdout);
     assert!(output.status.success(), "{said}{}", text(&output.stderr));
-    assert!(said.contains("stage incidents") && said.contains("not built yet"), "{said}");
+    assert!(
+        said.contains("stage incidents") && said.contains("not built yet"),
+        "{said}"
+    );
     let output = folder.output(&["run", noc.to_str().unwrap(), "--no-page"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stderr).contains("spec.stages[known].enrich"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("spec.stages[known].enrich"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
 fn the_demo_finds_incidents_and_says_how_fast_it_was() {
     let folder = Folder::new();
-    let output = folder.output(&["demo", "--port", "0", "--samples", samples().to_str().unwrap(), "--alerts", "60000"]);
+    let output = folder.output(&[
+        "demo",
+        "--port",
+        "0",
+        "--samples",
+        samples().to_str().unwrap(),
+        "--alerts",
+        "60000",
+    ]);
     let said = text(&output.stdout);
     assert!(output.status.success(), "{said}{}", text(&output.stderr));
-    for part in ["Incidents in the real series", "office", "web", "windows that people labelled", "events in"] {
+    for part in [
+        "Incidents in the real series",
+        "office",
+        "web",
+        "windows that people labelled",
+        "events in",
+    ] {
         assert!(said.contains(part), "expected `{part}` in:\n{said}");
     }
 }

@@ -21,7 +21,8 @@ const ROUNDS: usize = 5;
 const PART: usize = 5_000;
 
 /// The stages of the cases.
-const TUMBLING: &str = "{name: counts, from: critical, aggregate: {by: [service], window: {tumbling: 1m}, select: {n: count(*)}}}";
+const TUMBLING: &str =
+    "{name: counts, from: critical, aggregate: {by: [service], window: {tumbling: 1m}, select: {n: count(*)}}}";
 const SLIDING: &str = "{name: counts, from: critical, emit: OnChange, aggregate: {by: [service], \
                        window: {sliding: {size: 60s, every: 1s}}, select: {n: count(*)}}}";
 const ESCALATE: &str = "{name: escalated, from: critical, escalate: {by: [service], count: 3, within: 1m}}";
@@ -64,8 +65,11 @@ struct Measured {
 }
 
 fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
-    let spec =
-        GeneratorSource { count: Some(input.n_records), services: input.services, ..GeneratorSource::default() };
+    let spec = GeneratorSource {
+        count: Some(input.n_records),
+        services: input.services,
+        ..GeneratorSource::default()
+    };
     let mut generator = Generator::new(&spec);
     let mut engine = engine(strict, stages);
     let mut outputs = Outputs::default();
@@ -94,7 +98,12 @@ fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
     }
     let n = input.n_records as f64;
     let rows_out = engine.stage_counters().iter().skip(1).map(|stage| stage.rows_out).sum();
-    Measured { wall: n / wall, cpu: n / cpu, rows_out, bytes_per_key }
+    Measured {
+        wall: n / wall,
+        cpu: n / cpu,
+        rows_out,
+        bytes_per_key,
+    }
 }
 
 /// User and system time of this process.
@@ -122,7 +131,10 @@ fn main() {
     // `cargo test` runs benches too, to see that they work; it measures nothing.
     let quick = !std::env::args().any(|argument| argument == "--bench");
     let (rounds, scale) = if quick { (1, 100) } else { (ROUNDS, 1) };
-    let small = Input { n_records: 8_000_000 / scale, services: 1_000 };
+    let small = Input {
+        n_records: 8_000_000 / scale,
+        services: 1_000,
+    };
     let headline = [TUMBLING, ESCALATE];
     let cases: [(&str, bool, &[&str]); 4] = [
         ("headline strict", true, &headline),
@@ -139,13 +151,37 @@ fn main() {
     }
     let mut cpu = Vec::new();
     for ((name, _, _), results) in cases.iter().zip(&measured) {
-        let note = format!("{} events, {} rows out, one thread", small.n_records, results[0].rows_out);
-        report(&format!("{name}, wall"), "events/s", results.iter().map(|m| m.wall).collect(), &note);
-        cpu.push(report(&format!("{name}, CPU"), "events/CPU-s", results.iter().map(|m| m.cpu).collect(), &note));
+        let note = format!(
+            "{} events, {} rows out, one thread",
+            small.n_records, results[0].rows_out
+        );
+        report(
+            &format!("{name}, wall"),
+            "events/s",
+            results.iter().map(|m| m.wall).collect(),
+            &note,
+        );
+        cpu.push(report(
+            &format!("{name}, CPU"),
+            "events/CPU-s",
+            results.iter().map(|m| m.cpu).collect(),
+            &note,
+        ));
     }
-    report("sliding against tumbling", "x CPU", vec![cpu[2] / cpu[3]], "at most 1.5 asked for");
-    let large = Input { n_records: 48_000_000 / scale, services: 10_000_000 };
-    let few = Input { services: 1_000, ..large };
+    report(
+        "sliding against tumbling",
+        "x CPU",
+        vec![cpu[2] / cpu[3]],
+        "at most 1.5 asked for",
+    );
+    let large = Input {
+        n_records: 48_000_000 / scale,
+        services: 10_000_000,
+    };
+    let few = Input {
+        services: 1_000,
+        ..large
+    };
     let rounds = rounds.min(3);
     let (mut many_cpu, mut few_cpu) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -155,7 +191,17 @@ fn main() {
     let note = format!("{} events, windows of a day", large.n_records);
     let many = report("10 million keys, CPU", "events/CPU-s", many_cpu, &note);
     let few = report("1 thousand keys, CPU", "events/CPU-s", few_cpu, &note);
-    report("10 million keys against 1 thousand", "x CPU", vec![few / many], "at most 3 asked for");
+    report(
+        "10 million keys against 1 thousand",
+        "x CPU",
+        vec![few / many],
+        "at most 3 asked for",
+    );
     let tumbling = run(large, true, &WIDE[..1]).bytes_per_key;
-    report("bytes per key: tumbling count, one open window", "bytes", vec![tumbling], "at most 120 asked for");
+    report(
+        "bytes per key: tumbling count, one open window",
+        "bytes",
+        vec![tumbling],
+        "at most 120 asked for",
+    );
 }

@@ -196,10 +196,18 @@ pub fn readable(column: &ArrayRef, row: usize) -> String {
         return cell_text(column, row);
     }
     let value = column.as_primitive::<Float64Type>().value(row);
-    let n_whole = if value.abs() < 1.0 { 1 } else { libm::log10(value.abs()).floor() as i32 + 1 };
+    let n_whole = if value.abs() < 1.0 {
+        1
+    } else {
+        libm::log10(value.abs()).floor() as i32 + 1
+    };
     let n_decimals = usize::try_from(6 - n_whole).unwrap_or(0);
     let text = format!("{value:.n_decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 /// The shortest decimal that reads back as the same number. Columns hold no infinities and no NaN.

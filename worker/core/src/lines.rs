@@ -65,14 +65,23 @@ pub struct LongLine {
 impl LongLine {
     /// Why the line is a dead record.
     pub fn cause(&self) -> Cause {
-        Cause::TooLong { bytes: self.bytes, limit: self.limit }
+        Cause::TooLong {
+            bytes: self.bytes,
+            limit: self.limit,
+        }
     }
 }
 
 impl LineSplitter {
     /// A splitter for a stream from its beginning that takes records of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, offset: 0, searched: 0, begun: false, dropping: None }
+        Self {
+            limit,
+            offset: 0,
+            searched: 0,
+            begun: false,
+            dropping: None,
+        }
     }
 
     /// Finds the lines in what the caller has not yet got rid of: the bytes behind `consumed` of the last call, and new
@@ -83,7 +92,9 @@ impl LineSplitter {
         lines.spans.clear();
         lines.too_long.clear();
         lines.consumed = 0;
-        let Some(mut start) = self.begin(bytes, is_last) else { return };
+        let Some(mut start) = self.begin(bytes, is_last) else {
+            return;
+        };
         let from = start + self.searched;
         for at in memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
             self.line(bytes, start, from + at, lines);
@@ -114,7 +125,11 @@ impl LineSplitter {
             return None;
         }
         self.begun = true;
-        Some(if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 })
+        Some(if bytes.starts_with(BYTE_ORDER_MARK) {
+            BYTE_ORDER_MARK.len()
+        } else {
+            0
+        })
     }
 
     /// Takes a line whose end was found.
@@ -126,7 +141,12 @@ impl LineSplitter {
             self.drop_part(bytes.get(start..end).unwrap_or_default());
             if let Some(Dropping { bytes, head, last }) = self.dropping.take() {
                 let bytes = bytes - usize::from(last == b'\r');
-                lines.too_long.push(LongLine { offset, bytes, limit: self.limit, head });
+                lines.too_long.push(LongLine {
+                    offset,
+                    bytes,
+                    limit: self.limit,
+                    head,
+                });
             }
             return;
         }
@@ -134,15 +154,28 @@ impl LineSplitter {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.limit {
             let head = line.iter().copied().take(HEAD_BYTES).collect();
-            lines.too_long.push(LongLine { offset, bytes: line.len(), limit: self.limit, head });
+            lines.too_long.push(LongLine {
+                offset,
+                bytes: line.len(),
+                limit: self.limit,
+                head,
+            });
         } else if !line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
-            lines.spans.push(Span { start, end: start + line.len(), offset });
+            lines.spans.push(Span {
+                start,
+                end: start + line.len(),
+                offset,
+            });
         }
     }
 
     /// Drops a part of a too long line.
     fn drop_part(&mut self, part: &[u8]) {
-        let dropping = self.dropping.get_or_insert_with(|| Dropping { bytes: 0, head: Vec::new(), last: 0 });
+        let dropping = self.dropping.get_or_insert_with(|| Dropping {
+            bytes: 0,
+            head: Vec::new(),
+            last: 0,
+        });
         let wanted = HEAD_BYTES - dropping.head.len().min(HEAD_BYTES);
         dropping.head.extend(part.iter().take(wanted));
         dropping.bytes += part.len();
@@ -179,8 +212,18 @@ mod tests {
             rest = behind;
             kept.extend_from_slice(piece);
             splitter.split(&kept, rest.is_empty(), &mut lines);
-            found.0.extend(lines.spans.iter().map(|span| (span.offset, kept[span.start..span.end].to_vec())));
-            found.1.extend(lines.too_long.iter().map(|line| (line.offset, line.bytes, line.head.clone())));
+            found.0.extend(
+                lines
+                    .spans
+                    .iter()
+                    .map(|span| (span.offset, kept[span.start..span.end].to_vec())),
+            );
+            found.1.extend(
+                lines
+                    .too_long
+                    .iter()
+                    .map(|line| (line.offset, line.bytes, line.head.clone())),
+            );
             kept.drain(..lines.consumed);
             assert!(kept.len() <= limit.max(3) + 2, "{} bytes kept", kept.len());
             if rest.is_empty() {
@@ -191,9 +234,16 @@ mod tests {
     }
 
     fn check(stream: &str, expected: &[(u64, &str)]) {
-        let expected: Vec<_> = expected.iter().map(|(at, text)| (*at, text.as_bytes().to_vec())).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(at, text)| (*at, text.as_bytes().to_vec()))
+            .collect();
         for piece in [1, 2, 3, 1000] {
-            assert_eq!(split(stream.as_bytes(), 100, &[piece]), (expected.clone(), vec![]), "{stream:?} by {piece}");
+            assert_eq!(
+                split(stream.as_bytes(), 100, &[piece]),
+                (expected.clone(), vec![]),
+                "{stream:?} by {piece}"
+            );
         }
     }
 
@@ -228,7 +278,10 @@ mod tests {
             let stream = format!("{}{end}{}{end}{long}{end}ok{end}", "a".repeat(10), "b".repeat(11));
             let (records, too_long) = split(stream.as_bytes(), 10, &[piece]);
             assert_eq!(records, [(0, b"aaaaaaaaaa".to_vec()), (3, b"ok".to_vec())]);
-            assert_eq!(too_long, [(1, 11, b"bbbbbbbbbbb".to_vec()), (2, 50, long.clone().into_bytes())]);
+            assert_eq!(
+                too_long,
+                [(1, 11, b"bbbbbbbbbbb".to_vec()), (2, 50, long.clone().into_bytes())]
+            );
         }
     }
 

@@ -111,6 +111,17 @@ impl EventClock {
         (released, Verdict::Counts(before))
     }
 
+    /// Takes a record whose arrival is known: it counts unless it is more than `max_ahead` in front of it. Answers the
+    /// watermark just before it, or nothing if it does not count. No other record needs to confirm it.
+    pub fn arrive(&mut self, time: Micros, arrived: Micros) -> Option<Micros> {
+        if time > arrived.saturating_add(self.max_ahead) {
+            return None;
+        }
+        let before = self.watermark();
+        self.newest = self.newest.max(Some(time));
+        Some(before)
+    }
+
     /// No record will follow: what becomes of the held one. A jump of less than a day, or than one before, is believed.
     pub fn end(&mut self) -> Option<Released> {
         let held = self.held.take()?;
@@ -188,6 +199,19 @@ mod tests {
     #[test]
     fn hourly_records_count_to_the_last() {
         check(&[1.0, 2.0, 3.0, 4.0], "++++", 4.0);
+    }
+
+    #[test]
+    fn a_record_with_a_known_arrival_is_held_against_that() {
+        let mut clock = EventClock::new(5 * SECOND, HOUR);
+        assert_eq!(clock.arrive(HOUR, HOUR), Some(NO_WATERMARK));
+        assert_eq!(
+            clock.arrive(9 * HOUR, 9 * HOUR),
+            Some(HOUR - 5 * SECOND),
+            "a quiet time is no jump"
+        );
+        assert_eq!(clock.arrive(11 * HOUR, 9 * HOUR), None);
+        assert_eq!(clock.newest(), Some(9 * HOUR));
     }
 
     #[test]

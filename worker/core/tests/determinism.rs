@@ -79,15 +79,28 @@ const PIPELINES: &[(&str, &[&str])] = &[
 ];
 
 fn spec(stages: &str, streams: &[&str]) -> String {
-    let sinks: Vec<String> =
-        streams.iter().enumerate().map(|(i, stream)| format!("{{name: s{i}, from: {stream}, stdout: {{}}}}")).collect();
-    format!("{{sources: [{SOURCE}, {OTHER}], stages: [{stages}], sinks: [{}]}}", sinks.join(", "))
+    let sinks: Vec<String> = streams
+        .iter()
+        .enumerate()
+        .map(|(i, stream)| format!("{{name: s{i}, from: {stream}, stdout: {{}}}}"))
+        .collect();
+    format!(
+        "{{sources: [{SOURCE}, {OTHER}], stages: [{stages}], sinks: [{}]}}",
+        sinks.join(", ")
+    )
 }
 
 /// A step of event time, now and then far back or far ahead, and what the record says.
 fn records(measure: &'static str) -> impl Strategy<Value = Vec<String>> {
     let step = prop_oneof![20 => -6i64..8, 2 => -60i64..0, 1 => 0i64..120, 1 => 4_000i64..100_000];
-    let record = (step, 0..4u8, 0..3u8, prop::option::of(0..100u32), any::<bool>(), 0..40u8);
+    let record = (
+        step,
+        0..4u8,
+        0..3u8,
+        prop::option::of(0..100u32),
+        any::<bool>(),
+        0..40u8,
+    );
     prop::collection::vec(record, 1..120).prop_map(move |records| {
         let mut now = 1_000_000i64;
         let line = |(step, service, host, value, critical, broken): (i64, u8, u8, Option<u32>, bool, u8)| {
@@ -111,7 +124,11 @@ fn records(measure: &'static str) -> impl Strategy<Value = Vec<String>> {
 /// What a plan gives when nothing is filtered in the decoder.
 fn without_push_down(plan: &Plan, spec: &str) -> Plan {
     // One more stage on each source, which reads everything.
-    let spec = spec.replacen("stages: [", "stages: [{name: all_a, from: alerts, filter: 'true'}, {name: all_m, from: metrics, filter: 'true'}, ", 1);
+    let spec = spec.replacen(
+        "stages: [",
+        "stages: [{name: all_a, from: alerts, filter: 'true'}, {name: all_m, from: metrics, filter: 'true'}, ",
+        1,
+    );
     let other = support::plan(&spec);
     assert!(other.sources.iter().all(|source| source.record.predicate.is_none()));
     assert_eq!(plan.sinks.len(), other.sinks.len());

@@ -23,7 +23,15 @@ fn the_documentation_lists_all_functions() {
          machine and in every\nreplay; what reads the clock or a random number is not there. `worker/core/tests/functions.rs` \
          keeps this page.\n",
     );
-    list(&mut text, "In every expression", &scalar_functions().keys().cloned().collect());
-    list(&mut text, "In aggregates", &aggregate_functions().keys().cloned().collect());
+    list(
+        &mut text,
+        "In every expression",
+        &scalar_functions().keys().cloned().collect(),
+    );
+    list(
+        &mut text,
+        "In aggregates",
+        &aggregate_functions().keys().cloned().collect(),
+    );
     expect_file!["../../../docs/functions.md"].assert_eq(&text);
 }

@@ -18,12 +18,21 @@ pub struct FinalRows {
 impl FinalRows {
     /// For rows with this key. Without a key there is nothing to replace, and rows pass as they come.
     pub fn new(inner: Box<dyn Sink>, key: Vec<String>) -> Self {
-        Self { inner, key, stream: String::new(), rows: Vec::new(), by_key: HashMap::new() }
+        Self {
+            inner,
+            key,
+            stream: String::new(),
+            rows: Vec::new(),
+            by_key: HashMap::new(),
+        }
     }
 
     fn key_of(&self, row: &[u8]) -> Option<Vec<String>> {
         let fields: HashMap<String, Box<RawValue>> = serde_json::from_slice(row).ok()?;
-        self.key.iter().map(|name| Some(fields.get(name)?.get().to_owned())).collect()
+        self.key
+            .iter()
+            .map(|name| Some(fields.get(name)?.get().to_owned()))
+            .collect()
     }
 }
 
@@ -35,7 +44,9 @@ impl Sink for FinalRows {
         rows.stream.clone_into(&mut self.stream);
         for row in rows.iter() {
             // A row without its key cannot replace another.
-            let known = self.key_of(row).map(|key| *self.by_key.entry(key).or_insert(self.rows.len()));
+            let known = self
+                .key_of(row)
+                .map(|key| *self.by_key.entry(key).or_insert(self.rows.len()));
             match known.and_then(|at| self.rows.get_mut(at)) {
                 Some(older) => row.clone_into(older),
                 None => self.rows.push(row.to_vec()),
@@ -59,7 +70,11 @@ impl Sink for FinalRows {
             })
             .collect();
         if !ends.is_empty() {
-            self.inner.write(&EncodedRows { stream: &self.stream, bytes: &bytes, ends: &ends })?;
+            self.inner.write(&EncodedRows {
+                stream: &self.stream,
+                bytes: &bytes,
+                ends: &ends,
+            })?;
         }
         self.inner.close()
     }

@@ -12,7 +12,8 @@ use tocsin_worker_core::plan::SourcePlan;
 
 use super::RunError;
 use crate::source::{
-    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, Polled, Source, Speed, StdinSource,
+    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, Polled, Source, Speed,
+    StdinSource,
 };
 
 /// A source that is open.
@@ -59,7 +60,11 @@ pub fn open_inputs(
 ) -> Result<Vec<Input>, RunError> {
     let mut inputs = Vec::new();
     for ((spec, plan), kind) in sources.iter().zip(plans).zip(kinds) {
-        let framing = if spec.format.kind == FormatKind::Csv { Framing::Csv } else { Framing::Lines };
+        let framing = if spec.format.kind == FormatKind::Csv {
+            Framing::Csv
+        } else {
+            Framing::Lines
+        };
         let mut options = InputOptions::new(&spec.name, framing);
         options.interrupt = interrupt.clone();
         if speed != Speed::Max {
@@ -83,7 +88,10 @@ pub fn open_inputs(
                 } else if spec.http.is_some() {
                     Box::new(intake.source(&spec.name, interrupt.clone()))
                 } else {
-                    return Err(RunError::NoInput { name: spec.name.clone(), transport: "Kafka" });
+                    return Err(RunError::NoInput {
+                        name: spec.name.clone(),
+                        transport: "Kafka",
+                    });
                 }
             }
         };
@@ -116,8 +124,10 @@ impl Input {
             let Some(header) = self.source.header() else {
                 return Ok(Box::new(JsonDecoder::new(plan.record.clone())));
             };
-            let decoder = CsvDecoder::new(plan.record.clone(), header)
-                .map_err(|error| RunError::Header { name: self.name.clone(), error })?;
+            let decoder = CsvDecoder::new(plan.record.clone(), header).map_err(|error| RunError::Header {
+                name: self.name.clone(),
+                error,
+            })?;
             return Ok(Box::new(decoder));
         }
     }

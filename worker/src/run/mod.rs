@@ -99,7 +99,11 @@ pub fn run(
     };
     let outcome = state.read_all(&mut inputs, &mut sinks, watcher);
     // Also after an error: what was processed is worth having.
-    let closed: Result<(), SinkError> = sinks.into_iter().map(Sink::close).filter(|closed| !is_closed(closed)).collect();
+    let closed: Result<(), SinkError> = sinks
+        .into_iter()
+        .map(Sink::close)
+        .filter(|closed| !is_closed(closed))
+        .collect();
     let flushed = state.dead.flush();
     outcome?;
     closed?;
@@ -108,7 +112,12 @@ pub fn run(
         return Err(error);
     }
     state.tell(&inputs, watcher);
-    Ok(Summary::of(&state.engine, &state.dead, started.elapsed(), settings.interrupt.is_raised()))
+    Ok(Summary::of(
+        &state.engine,
+        &state.dead,
+        started.elapsed(),
+        settings.interrupt.is_raised(),
+    ))
 }
 
 struct Running<'a> {
@@ -161,7 +170,8 @@ impl Running<'_> {
                     Polled::Idle => self.idle(i, &inputs[i], sinks, watcher)?,
                 }
             }
-            if !found {
+            // A result is not kept waiting for others to fill a buffer.
+            if !found || self.told.elapsed() >= PROGRESS_EVERY {
                 self.flush(sinks)?;
             }
             if self.told.elapsed() >= PROGRESS_EVERY {
@@ -184,7 +194,15 @@ impl Running<'_> {
     ) -> Result<(), RunError> {
         input.last_records = Instant::now();
         let mut outputs = Outputs::default();
-        self.engine.push(number, Records { bytes: &block.bytes, spans: &block.spans }, &mut outputs);
+        let records = Records {
+            bytes: &block.bytes,
+            spans: &block.spans,
+        };
+        if input.source.is_live() {
+            self.engine.push_arrived(number, records, now(), &mut outputs);
+        } else {
+            self.engine.push(number, records, &mut outputs);
+        }
         for long in &block.too_long {
             let cause = long.cause();
             let letter = DeadLetter {
@@ -207,7 +225,11 @@ impl Running<'_> {
 
     /// Waits until the newest event is due, at a speed other than full.
     fn pace(&mut self, number: usize) {
-        let newest = self.engine.source_counters().get(number).and_then(|counters| counters.newest);
+        let newest = self
+            .engine
+            .source_counters()
+            .get(number)
+            .and_then(|counters| counters.newest);
         let Some(newest) = newest else { return };
         let mut delay = self.pacer.delay(newest, self.started.elapsed());
         // In steps, so that an interrupt is heard.
@@ -230,8 +252,7 @@ impl Running<'_> {
         if !input.source.is_live() || input.last_records.elapsed() < timeout {
             return Ok(());
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let whole_second = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        let whole_second = now() / 1_000_000 * 1_000_000;
         let mut outputs = Outputs::default();
         self.engine.tick(number, whole_second, &mut outputs);
         self.hand_out(input, outputs, sinks, watcher)
@@ -260,7 +281,11 @@ impl Running<'_> {
                 continue;
             }
             let stream = self.engine.plan().sinks[*number].name.as_str();
-            let written = sinks[*number].write(&EncodedRows { stream, bytes: &rows.bytes, ends: &rows.ends });
+            let written = sinks[*number].write(&EncodedRows {
+                stream,
+                bytes: &rows.bytes,
+                ends: &rows.ends,
+            });
             self.note(*number, written)?;
         }
         for (stage, rows) in &outputs.observed {
@@ -292,18 +317,34 @@ impl Running<'_> {
 
     fn stop_on_dead(&mut self, source: &str, offset: u64, cause: &tocsin_worker_core::decode::Cause) {
         if self.settings.stop_on_error && self.stopped.is_none() {
-            self.stopped = Some(RunError::DeadRecord { source_name: source.to_owned(), offset, cause: cause.clone() });
+            self.stopped = Some(RunError::DeadRecord {
+                source_name: source.to_owned(),
+                offset,
+                cause: cause.clone(),
+            });
         }
     }
 
     fn tell(&mut self, inputs: &[Input], watcher: &mut dyn Watcher) {
         self.told = Instant::now();
         let read = inputs.iter().map(|input| input.source.read_bytes()).sum();
-        let total = inputs.iter().map(|input| input.source.total_bytes()).sum::<Option<u64>>();
-        let progress =
-            Progress { elapsed: self.started.elapsed(), bytes: (read, total), dead: self.dead.total() };
+        let total = inputs
+            .iter()
+            .map(|input| input.source.total_bytes())
+            .sum::<Option<u64>>();
+        let progress = Progress {
+            elapsed: self.started.elapsed(),
+            bytes: (read, total),
+            dead: self.dead.total(),
+        };
         watcher.progress(&self.engine, &progress);
     }
+}
+
+/// The clock, in microseconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a replay at a given speed waits by the clock")]

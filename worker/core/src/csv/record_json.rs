@@ -52,7 +52,9 @@ impl RowWriter {
 
 /// The rows of a CSV input as JSON objects, for a look at what there is; rows that do not fit the header are left out.
 pub fn records_as_json(header: &[u8], rows: &[&[u8]]) -> Vec<String> {
-    let Ok(names) = super::header::names(header) else { return Vec::new() };
+    let Ok(names) = super::header::names(header) else {
+        return Vec::new();
+    };
     let writer = RowWriter::new(&names);
     let (mut cells, mut out) = (Cells::default(), String::new());
     rows.iter()

@@ -96,8 +96,14 @@ impl Ingest {
         }
     }
 
-    /// Takes the next records.
-    pub fn take(&mut self, source: usize, records: Records<'_>, dead: &mut Vec<DeadLetter>) -> Batch {
+    /// Takes the next records; `arrived` is when, if that is known.
+    pub fn take(
+        &mut self,
+        source: usize,
+        records: Records<'_>,
+        arrived: Option<Micros>,
+        dead: &mut Vec<DeadLetter>,
+    ) -> Batch {
         let decoded = self.decoder.decode(records);
         self.counters.records += records.spans.len() as u64;
         for (column, n) in &decoded.mismatches {
@@ -120,7 +126,10 @@ impl Ingest {
                 .iter()
                 .map(|record| letter(record.span, record.cause.clone())),
         );
-        let fates = self.keep_clock(&decoded.event_times);
+        let fates = match arrived {
+            Some(arrived) => self.keep_clock_by_arrival(&decoded.event_times, arrived),
+            None => self.keep_clock(&decoded.event_times),
+        };
         let mut parts = Vec::new();
         if let Some(released) = fates.before {
             parts.extend(self.release(released, source, dead));
@@ -185,6 +194,18 @@ impl Ingest {
         let counts = |i: usize| fates.held != Some(i) && !fates.ahead.contains(&i);
         let keep: BooleanArray = row_records.iter().map(|&i| Some(counts(i as usize))).collect();
         part.filter(&keep)
+    }
+
+    fn keep_clock_by_arrival(&mut self, times: &[Micros], arrived: Micros) -> Fates {
+        let mut fates = Fates::default();
+        for (i, &time) in times.iter().enumerate() {
+            let counts = self.clock.arrive(time, arrived);
+            fates.watermarks.push(counts.unwrap_or(NO_WATERMARK));
+            if counts.is_none() {
+                fates.ahead.push(i);
+            }
+        }
+        fates
     }
 
     fn keep_clock(&mut self, times: &[Micros]) -> Fates {

@@ -126,13 +126,22 @@ impl Engine {
         &self.plan
     }
 
-    /// Takes the next records of a source.
+    /// Takes the next records of a source whose records have no time of arrival, such as a file.
     pub fn push(&mut self, source: usize, records: Records<'_>, outputs: &mut Outputs) {
+        self.take(source, records, None, outputs);
+    }
+
+    /// Takes the next records of a live source, and when they arrived: an event time far beyond that is a dead record.
+    pub fn push_arrived(&mut self, source: usize, records: Records<'_>, arrived: Micros, outputs: &mut Outputs) {
+        self.take(source, records, Some(arrived), outputs);
+    }
+
+    fn take(&mut self, source: usize, records: Records<'_>, arrived: Option<Micros>, outputs: &mut Outputs) {
         let Some(ingest) = self.sources.get_mut(source) else {
             return;
         };
         let n_dead = outputs.dead.len();
-        let batch = ingest.take(source, records, &mut outputs.dead);
+        let batch = ingest.take(source, records, arrived, &mut outputs.dead);
         ingest.counters.dead += (outputs.dead.len() - n_dead) as u64;
         self.round(source, batch, outputs);
     }

@@ -136,8 +136,13 @@ fn plain_message(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let text = text.lines().next().unwrap_or_default();
     if let Some((call, _)) = text.split_once(" failed to match any signature") {
-        let function = call.rsplit_once("Function ").map_or(call, |(_, name)| name).trim_matches('\'');
-        let given = text.split_once("but received ").and_then(|(_, given)| given.split_once(" (DataType"));
+        let function = call
+            .rsplit_once("Function ")
+            .map_or(call, |(_, name)| name)
+            .trim_matches('\'');
+        let given = text
+            .split_once("but received ")
+            .and_then(|(_, given)| given.split_once(" (DataType"));
         let given = given.map(|(given, _)| format!(", such as {given}")).unwrap_or_default();
         return format!("`{function}` does not take arguments of these types{given}");
     }

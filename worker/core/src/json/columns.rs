@@ -122,7 +122,11 @@ impl Columns {
         let rows = std::mem::take(&mut self.rows);
         let capacity = rows.max(self.last_rows);
         self.last_rows = rows;
-        let mut arrays: Vec<ArrayRef> = self.builders.iter_mut().map(|builder| builder.finish(capacity)).collect();
+        let mut arrays: Vec<ArrayRef> = self
+            .builders
+            .iter_mut()
+            .map(|builder| builder.finish(capacity))
+            .collect();
         if let Some(whole) = &mut self.record {
             arrays.push(whole.finish(None, capacity));
         }
@@ -145,7 +149,12 @@ impl Builder {
             ColumnType::Utf8 | ColumnType::Json => Values::Text(TextBuilder::new(0, 0)),
             ColumnType::Timestamp(_) => Values::Timestamp(Vec::new()),
         };
-        Self { field, values, nulls: NullBufferBuilder::new(0), mismatches: counts.then_some(0) }
+        Self {
+            field,
+            values,
+            nulls: NullBufferBuilder::new(0),
+            mismatches: counts.then_some(0),
+        }
     }
 
     /// Adds what was found.
@@ -168,7 +177,11 @@ impl Builder {
             (Ok(Value::Null), Origin::Declared { required: true }) => return Err(self.field.missing()),
             (Ok(value), _) => {
                 self.values.push(value);
-                if value == Value::Null { self.nulls.append_null() } else { self.nulls.append_non_null() }
+                if value == Value::Null {
+                    self.nulls.append_null()
+                } else {
+                    self.nulls.append_non_null()
+                }
             }
             (Err(mismatch), Origin::Declared { .. }) => return Err(self.field.fault(mismatch)),
             (Err(_), Origin::Used | Origin::Key) => {
@@ -237,7 +250,10 @@ impl TextBuilder {
     fn new(rows: usize, bytes: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { offsets, bytes: Vec::with_capacity(bytes) }
+        Self {
+            offsets,
+            bytes: Vec::with_capacity(bytes),
+        }
     }
 
     #[inline]

@@ -36,7 +36,9 @@ fn code_point(escape: &[u8]) -> (char, usize) {
     let first = code_unit(escape).unwrap_or_default();
     let second = escape.get(6..).and_then(code_unit);
     let (code, length) = match (first, second) {
-        (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => (0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00)), 12),
+        (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => {
+            (0x10000 + ((first - 0xd800) << 10 | (second - 0xdc00)), 12)
+        }
         _ => (first, 6),
     };
     (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), length)

@@ -34,7 +34,12 @@ enum Reason {
 impl Field {
     /// The rules of a column.
     pub(super) fn new(column: usize, spec: &ColumnSpec, paths: &Paths) -> Self {
-        Self { column, ty: spec.ty, origin: spec.origin, node: paths.find(&spec.path) }
+        Self {
+            column,
+            ty: spec.ty,
+            origin: spec.origin,
+            node: paths.find(&spec.path),
+        }
     }
 
     /// Whether its type is declared.
@@ -45,7 +50,10 @@ impl Field {
     /// What was found for it.
     #[inline(always)]
     pub(super) fn slot(&self, slots: &[Slot]) -> Slot {
-        self.node.and_then(|node| slots.get(node as usize)).copied().unwrap_or(Slot::MISSING)
+        self.node
+            .and_then(|node| slots.get(node as usize))
+            .copied()
+            .unwrap_or(Slot::MISSING)
     }
 
     /// Whether any value but an object or array, as it is written, is text for it.
@@ -56,12 +64,7 @@ impl Field {
 
     /// Its value. Text with escapes goes to `room`.
     #[inline]
-    pub(super) fn value<'a>(
-        &self,
-        slot: Slot,
-        input: Input<'a>,
-        room: &'a mut Vec<u8>,
-    ) -> Result<Value<'a>, Mismatch> {
+    pub(super) fn value<'a>(&self, slot: Slot, input: Input<'a>, room: &'a mut Vec<u8>) -> Result<Value<'a>, Mismatch> {
         if self.takes_all() && !matches!(slot.kind, Kind::Text | Kind::Escaped) && !slot.is_null() {
             return Ok(Value::Text(slot.content(input)));
         }
@@ -71,7 +74,9 @@ impl Field {
     /// Whether a value makes its record dead: one of another type than was declared, or none where one is required.
     #[inline]
     pub(super) fn check(&self, slots: &[Slot], input: Input<'_>, room: &mut Vec<u8>) -> Result<(), Fault> {
-        let Origin::Declared { required } = self.origin else { return Ok(()) };
+        let Origin::Declared { required } = self.origin else {
+            return Ok(());
+        };
         let slot = self.slot(slots);
         if slot.is_null() {
             return if required { Err(self.missing()) } else { Ok(()) };
@@ -81,18 +86,27 @@ impl Field {
             | (ColumnType::Utf8, Kind::Text | Kind::Escaped)
             | (ColumnType::Boolean, Kind::True | Kind::False) => Ok(()),
             (ColumnType::Float64 | ColumnType::Int64, Kind::Integer) if slot.end - slot.start <= 18 => Ok(()),
-            _ => self.value(slot, input, room).map(|_| ()).map_err(|mismatch| self.fault(mismatch)),
+            _ => self
+                .value(slot, input, room)
+                .map(|_| ())
+                .map_err(|mismatch| self.fault(mismatch)),
         }
     }
 
     /// The fault of a value of another type.
     pub(super) fn fault(&self, mismatch: Mismatch) -> Fault {
-        Fault { column: self.column, reason: Reason::Mismatch(mismatch) }
+        Fault {
+            column: self.column,
+            reason: Reason::Mismatch(mismatch),
+        }
     }
 
     /// The fault of a required value that is not there.
     pub(super) fn missing(&self) -> Fault {
-        Fault { column: self.column, reason: Reason::Missing }
+        Fault {
+            column: self.column,
+            reason: Reason::Missing,
+        }
     }
 }
 
@@ -100,9 +114,9 @@ impl Fault {
     /// The cause of death, in terms of the schema's columns.
     #[cold]
     pub(super) fn cause(self, columns: &[ColumnSpec]) -> Cause {
-        let (path, expected) = columns
-            .get(self.column)
-            .map_or((String::new(), ""), |column| (column.path.join("."), type_name(column.ty)));
+        let (path, expected) = columns.get(self.column).map_or((String::new(), ""), |column| {
+            (column.path.join("."), type_name(column.ty))
+        });
         match self.reason {
             Reason::Missing => Cause::Missing { path },
             Reason::Mismatch(Mismatch::Type(found)) => Cause::WrongType { path, expected, found },

@@ -71,18 +71,27 @@ pub(super) fn columns(predicate: Option<&Predicate>) -> Vec<usize> {
 impl Filter {
     /// The filter of a schema.
     pub(super) fn new(schema: &RecordSchema, paths: &Paths) -> Self {
-        let fields: Vec<_> = schema.columns.iter().enumerate().map(|(at, spec)| Field::new(at, spec, paths)).collect();
+        let fields: Vec<_> = schema
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, spec)| Field::new(at, spec, paths))
+            .collect();
         let read = columns(schema.predicate.as_ref());
         let is_read = |field: &&Field| read.binary_search(&field.column).is_ok();
-        let declared = fields.iter().filter(|field| field.is_declared() && (schema.strict || is_read(field)));
+        let declared = fields
+            .iter()
+            .filter(|field| field.is_declared() && (schema.strict || is_read(field)));
         let typed_by_use = fields.iter().filter(|field| !field.is_declared() && is_read(field));
         let parts = match &schema.predicate {
             Some(Predicate::And(parts)) => parts.as_slice(),
             Some(single) => std::slice::from_ref(single),
             None => &[],
         };
-        let equalities: Vec<_> =
-            parts.iter().filter_map(|part| Equality::new(part, schema, paths)).collect();
+        let equalities: Vec<_> = parts
+            .iter()
+            .filter_map(|part| Equality::new(part, schema, paths))
+            .collect();
         Self {
             declared: declared.map(|field| field.column).collect(),
             typed_by_use: typed_by_use.map(|field| field.column).collect(),
@@ -140,25 +149,40 @@ impl Filter {
                 None => all_true = false,
             }
         }
-        if all_true || self.ask(input, slots) { Verdict::Pass } else { Verdict::Drop }
+        if all_true || self.ask(input, slots) {
+            Verdict::Pass
+        } else {
+            Verdict::Drop
+        }
     }
 
     /// Asks the whole predicate.
     #[inline(never)]
     fn ask(&mut self, input: Input<'_>, slots: &[Slot]) -> bool {
         for column in &self.typed_by_use {
-            let Some(field) = self.fields.get(*column) else { continue };
+            let Some(field) = self.fields.get(*column) else {
+                continue;
+            };
             if field.value(field.slot(slots), input, &mut self.room).is_err() {
                 self.mismatches.push(*column);
             }
         }
-        self.predicate.as_ref().is_none_or(|predicate| may_be_true(predicate, &self.fields, input, slots, &mut self.room))
+        self.predicate
+            .as_ref()
+            .is_none_or(|predicate| may_be_true(predicate, &self.fields, input, slots, &mut self.room))
     }
 }
 
 impl Equality {
     fn new(part: &Predicate, schema: &RecordSchema, paths: &Paths) -> Option<Self> {
-        let Predicate::Compare { column, op: CompareOp::Eq, literal: Literal::Utf8(text) } = part else { return None };
+        let Predicate::Compare {
+            column,
+            op: CompareOp::Eq,
+            literal: Literal::Utf8(text),
+        } = part
+        else {
+            return None;
+        };
         let spec = schema.columns.get(*column).filter(|spec| spec.ty == ColumnType::Utf8)?;
         let text = text.as_bytes().to_vec();
         let mut chunk = [0; WIDTH];
@@ -166,7 +190,11 @@ impl Equality {
             *to = *from;
         }
         let short = (text.len() <= WIDTH).then(|| (chunk, (1 << text.len()) - 1));
-        Some(Self { node: paths.find(&spec.path)?, text, short })
+        Some(Self {
+            node: paths.find(&spec.path)?,
+            text,
+            short,
+        })
     }
 
     /// Whether it is true, if that is plain to see.
@@ -188,12 +216,13 @@ fn may_be_true(predicate: &Predicate, fields: &[Field], input: Input<'_>, slots:
     match predicate {
         Predicate::And(parts) => parts.iter().all(|part| may_be_true(part, fields, input, slots, room)),
         Predicate::Or(parts) => parts.iter().any(|part| may_be_true(part, fields, input, slots, room)),
-        Predicate::Compare { column, op, literal } => {
-            fields.get(*column).filter(|field| is_of(field.ty, literal)).is_none_or(|field| {
+        Predicate::Compare { column, op, literal } => fields
+            .get(*column)
+            .filter(|field| is_of(field.ty, literal))
+            .is_none_or(|field| {
                 let value = field.value(field.slot(slots), input, room).unwrap_or(Value::Null);
                 compare(value, *op, literal)
-            })
-        }
+            }),
         Predicate::IsNull { column, negated } => fields.get(*column).is_none_or(|field| {
             let value = field.value(field.slot(slots), input, room).unwrap_or(Value::Null);
             (value == Value::Null) != *negated

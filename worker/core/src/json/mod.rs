@@ -89,7 +89,11 @@ impl JsonDecoder {
     /// A value that is not of its column's type is counted as a mismatch if it was looked at: in columns that the filter
     /// reads, and in all columns of rows.
     pub fn decode(&mut self, records: Records<'_>) -> Decoded {
-        if self.schema.strict { self.decode_all::<true>(records) } else { self.decode_all::<false>(records) }
+        if self.schema.strict {
+            self.decode_all::<true>(records)
+        } else {
+            self.decode_all::<false>(records)
+        }
     }
 
     fn decode_all<const STRICT: bool>(&mut self, records: Records<'_>) -> Decoded {
@@ -110,12 +114,23 @@ impl JsonDecoder {
                 Err(cause) => dead.push(DeadRecord { span, cause }),
             }
         }
-        Decoded { event_times, spans, rows: self.columns.finish(), row_records, dead, mismatches: self.take_mismatches() }
+        Decoded {
+            event_times,
+            spans,
+            rows: self.columns.finish(),
+            row_records,
+            dead,
+            mismatches: self.take_mismatches(),
+        }
     }
 
     fn take_mismatches(&mut self) -> Vec<(usize, u64)> {
         for (column, count) in self.columns.take_mismatches() {
-            self.mismatches.iter_mut().skip(column).take(1).for_each(|sum| *sum += count);
+            self.mismatches
+                .iter_mut()
+                .skip(column)
+                .take(1)
+                .for_each(|sum| *sum += count);
         }
         let counts = self.mismatches.iter_mut().map(std::mem::take).enumerate();
         counts.filter(|(_, count)| *count > 0).collect()
@@ -138,7 +153,11 @@ impl JsonDecoder {
             Err(Halt::Enough(at)) => at <= end,
             Err(_) => false,
         };
-        if is_read { self.judge::<STRICT>(input, start, end, room) } else { self.record_alone::<STRICT>(bytes, start, end, room) }
+        if is_read {
+            self.judge::<STRICT>(input, start, end, room)
+        } else {
+            self.record_alone::<STRICT>(bytes, start, end, room)
+        }
     }
 
     /// Decodes one record without sight of its neighbours. What is said here of a broken record counts.
@@ -152,7 +171,10 @@ impl JsonDecoder {
         room: &mut usize,
     ) -> Result<Good, Cause> {
         let Some(record) = bytes.get(start..end) else {
-            return Err(Cause::Syntax { at: 0, what: "the record is not in its buffer" });
+            return Err(Cause::Syntax {
+                at: 0,
+                what: "the record is not in its buffer",
+            });
         };
         let mut alone = std::mem::take(&mut self.alone);
         alone.clear();
@@ -163,7 +185,10 @@ impl JsonDecoder {
                 .walk_alone::<STRICT>(input, record.len())
                 .and_then(|()| self.judge::<STRICT>(input, 0, record.len(), room)),
             // Never: there is room for more than a chunk.
-            None => Err(Cause::Syntax { at: 0, what: "the record is not in its buffer" }),
+            None => Err(Cause::Syntax {
+                at: 0,
+                what: "the record is not in its buffer",
+            }),
         };
         self.alone = alone;
         good
@@ -180,12 +205,19 @@ impl JsonDecoder {
             Ok(at) if !is_space_between(input, at, end) => {
                 Halt::syntax(after_space(input, at), "expected the end of the record")
             }
-            Ok(_) if input.byte(first) != b'{' => return Err(Cause::NotAnObject { found: found(input.byte(first)) }),
+            Ok(_) if input.byte(first) != b'{' => {
+                return Err(Cause::NotAnObject {
+                    found: found(input.byte(first)),
+                });
+            }
             Ok(_) | Err(Halt::Enough(_)) => return Ok(()),
             Err(halt) => halt,
         };
         Err(match halt {
-            Halt::Syntax { at, .. } if at >= end && end > first => Cause::Syntax { at: end, what: "unexpected end" },
+            Halt::Syntax { at, .. } if at >= end && end > first => Cause::Syntax {
+                at: end,
+                what: "unexpected end",
+            },
             Halt::Syntax { at, what } => Cause::Syntax { at, what },
             Halt::InvalidUtf8(at) => Cause::InvalidUtf8 { at },
             Halt::TooDeep | Halt::Enough(_) => Cause::TooDeep,
@@ -202,25 +234,46 @@ impl JsonDecoder {
         room: &mut usize,
     ) -> Result<Good, Cause> {
         let (slots, filter) = self.walker.found();
-        let slot = self.time_node.and_then(|node| slots.get(node as usize)).copied().unwrap_or(Slot::MISSING);
+        let slot = self
+            .time_node
+            .and_then(|node| slots.get(node as usize))
+            .copied()
+            .unwrap_or(Slot::MISSING);
         let time = match value::time(slot, self.schema.event_time.unit, input, &mut self.room) {
             Ok(time) => time,
             Err(error) => return Err(no_time(&self.schema.event_time.path, slot, error)),
         };
         // A strict walk does not ask the filter.
-        let verdict = if STRICT { filter.decide(input, slots) } else { *filter.verdict(input, slots) };
+        let verdict = if STRICT {
+            filter.decide(input, slots)
+        } else {
+            *filter.verdict(input, slots)
+        };
         let is_row = match verdict {
             Verdict::Drop => false,
             Verdict::Dead(fault) => return Err(fault.cause(&self.schema.columns)),
             Verdict::Pass => {
-                *room = room.checked_sub(end - start).ok_or(Cause::TooLong { bytes: end - start, limit: *room })?;
-                let record = if self.schema.whole_record { whole(input, start, end)? } else { &[] };
-                self.columns.push(slots, input, record).map_err(|fault| fault.cause(&self.schema.columns))?;
+                *room = room.checked_sub(end - start).ok_or(Cause::TooLong {
+                    bytes: end - start,
+                    limit: *room,
+                })?;
+                let record = if self.schema.whole_record {
+                    whole(input, start, end)?
+                } else {
+                    &[]
+                };
+                self.columns
+                    .push(slots, input, record)
+                    .map_err(|fault| fault.cause(&self.schema.columns))?;
                 true
             }
         };
         for column in filter.mismatches() {
-            self.mismatches.iter_mut().skip(*column).take(1).for_each(|count| *count += 1);
+            self.mismatches
+                .iter_mut()
+                .skip(*column)
+                .take(1)
+                .for_each(|count| *count += 1);
         }
         Ok(Good { time, is_row })
     }
@@ -235,18 +288,28 @@ impl JsonDecoder {
 /// The places that a schema wants something of.
 fn wanted_paths(schema: &RecordSchema) -> Paths {
     let filter = filter::columns(schema.predicate.as_ref());
-    let is_needed = |spec: &ColumnSpec| {
-        spec.read || (schema.strict && matches!(spec.origin, Origin::Declared { .. }))
-    };
+    let is_needed = |spec: &ColumnSpec| spec.read || (schema.strict && matches!(spec.origin, Origin::Declared { .. }));
     let columns = schema.columns.iter().enumerate().filter_map(|(at, spec)| {
         let wanted = match (filter.binary_search(&at).is_ok(), is_needed(spec)) {
-            (true, _) => Wanted { filter: 1, ..Wanted::default() },
-            (false, true) => Wanted { column: 1, ..Wanted::default() },
+            (true, _) => Wanted {
+                filter: 1,
+                ..Wanted::default()
+            },
+            (false, true) => Wanted {
+                column: 1,
+                ..Wanted::default()
+            },
             (false, false) => return None,
         };
         Some((spec.path.as_slice(), wanted))
     });
-    Paths::new(columns.chain([(schema.event_time.path.as_slice(), Wanted { time: 1, ..Wanted::default() })]))
+    Paths::new(columns.chain([(
+        schema.event_time.path.as_slice(),
+        Wanted {
+            time: 1,
+            ..Wanted::default()
+        },
+    )]))
 }
 
 /// Why a record has no event time.
@@ -260,7 +323,10 @@ fn no_time(path: &[String], slot: Slot, error: TimeError) -> Cause {
         (TimeError::Fraction, _) => "a fraction is allowed only if the unit is Seconds",
         (TimeError::OutOfRange, _) => "outside the years 0000 to 9999; is the unit right?",
     };
-    Cause::EventTime { path: path.join("."), what }
+    Cause::EventTime {
+        path: path.join("."),
+        what,
+    }
 }
 
 /// Whether white space alone, or nothing, stands between two places. They may be in the wrong order: then not.
@@ -273,11 +339,16 @@ fn is_space_between(input: Input<'_>, from: usize, to: usize) -> bool {
 fn whole(input: Input<'_>, start: usize, end: usize) -> Result<&[u8], Cause> {
     let record = input.slice(start, end);
     let first = record.iter().position(|byte| !is_space(*byte)).unwrap_or(record.len());
-    let last = record.iter().rposition(|byte| !is_space(*byte)).map_or(first, |last| last + 1);
+    let last = record
+        .iter()
+        .rposition(|byte| !is_space(*byte))
+        .map_or(first, |last| last + 1);
     let trimmed = record.get(first..last).unwrap_or_default();
     match std::str::from_utf8(trimmed) {
         Ok(_) => Ok(trimmed),
-        Err(error) => Err(Cause::InvalidUtf8 { at: first + error.valid_up_to() }),
+        Err(error) => Err(Cause::InvalidUtf8 {
+            at: first + error.valid_up_to(),
+        }),
     }
 }
 

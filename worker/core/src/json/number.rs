@@ -38,7 +38,8 @@ fn up_to_18_digits(input: Input<'_>, start: usize, end: usize) -> Option<u64> {
         return Some(up_to_16_digits(input, start, length));
     }
     let low = end - WIDTH;
-    (length <= 18).then(|| up_to_16_digits(input, start, low - start) * 10_u64.pow(16) + up_to_16_digits(input, low, WIDTH))
+    (length <= 18)
+        .then(|| up_to_16_digits(input, start, low - start) * 10_u64.pow(16) + up_to_16_digits(input, low, WIDTH))
 }
 
 /// At most 16 digits as a number; what stands behind them does not matter.
@@ -81,7 +82,11 @@ pub(crate) const DECIMAL_SCALE: i8 = 9;
 pub(crate) fn decimal(text: &[u8]) -> Result<i128, NumberError> {
     const BOUND: i128 = 10_i128.pow(DECIMAL_PRECISION as u32);
     let units = exact(text, DECIMAL_SCALE.into())?;
-    if -BOUND < units && units < BOUND { Ok(units) } else { Err(NumberError::TooLarge) }
+    if -BOUND < units && units < BOUND {
+        Ok(units)
+    } else {
+        Err(NumberError::TooLarge)
+    }
 }
 
 fn exact(text: &[u8], shift: i64) -> Result<i128, NumberError> {
@@ -98,7 +103,10 @@ pub(crate) fn scaled(text: &[u8], shift: i64) -> Result<Scaled, NumberError> {
         _ => (false, text),
     };
     let (mantissa, exponent) = match magnitude.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-        Some(at) => (magnitude.get(..at).unwrap_or_default(), read_exponent(magnitude.get(at + 1..).unwrap_or_default())),
+        Some(at) => (
+            magnitude.get(..at).unwrap_or_default(),
+            read_exponent(magnitude.get(at + 1..).unwrap_or_default()),
+        ),
         None => (magnitude, 0),
     };
     let point = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
@@ -106,9 +114,16 @@ pub(crate) fn scaled(text: &[u8], shift: i64) -> Result<Scaled, NumberError> {
     let mut places = exponent.saturating_add(shift).saturating_add(point as i64);
     let mut whole: i128 = 0;
     let mut exact = true;
-    for digit in mantissa.iter().filter(|byte| **byte != b'.').map(|byte| i128::from(byte & 0xf)) {
+    for digit in mantissa
+        .iter()
+        .filter(|byte| **byte != b'.')
+        .map(|byte| i128::from(byte & 0xf))
+    {
         if places > 0 {
-            whole = whole.checked_mul(10).and_then(|whole| whole.checked_add(digit)).ok_or(NumberError::TooLarge)?;
+            whole = whole
+                .checked_mul(10)
+                .and_then(|whole| whole.checked_add(digit))
+                .ok_or(NumberError::TooLarge)?;
             places -= 1;
         } else {
             exact &= digit == 0;
@@ -132,7 +147,10 @@ fn read_exponent(text: &[u8]) -> i64 {
         _ => (1, text),
     };
     let magnitude = digits.iter().fold(0_i64, |number, digit| {
-        number.saturating_mul(10).saturating_add(i64::from(digit & 0xf)).min(FAR)
+        number
+            .saturating_mul(10)
+            .saturating_add(i64::from(digit & 0xf))
+            .min(FAR)
     });
     sign * magnitude
 }
@@ -252,8 +270,14 @@ mod tests {
         assert_eq!(decimal(b"0.0000000001"), Err(INEXACT));
         assert_eq!(decimal(b"0.0000000010"), Ok(1));
         let largest = "9".repeat(29);
-        assert_eq!(decimal(format!("{largest}.999999999").as_bytes()), Ok(10_i128.pow(38) - 1));
-        assert_eq!(decimal(format!("-{largest}.999999999").as_bytes()), Ok(1 - 10_i128.pow(38)));
+        assert_eq!(
+            decimal(format!("{largest}.999999999").as_bytes()),
+            Ok(10_i128.pow(38) - 1)
+        );
+        assert_eq!(
+            decimal(format!("-{largest}.999999999").as_bytes()),
+            Ok(1 - 10_i128.pow(38))
+        );
         assert_eq!(decimal(b"1e29"), Err(TOO_LARGE));
         assert_eq!(decimal(b"123456789012345678901234567890"), Err(TOO_LARGE));
     }
@@ -261,7 +285,10 @@ mod tests {
     #[test]
     fn what_is_cut_off_goes_down() {
         let floor = |text: &str| scaled(text.as_bytes(), 0).unwrap().floor;
-        assert_eq!((floor("1.9"), floor("-1.1"), floor("-1.0"), floor("-0.1")), (1, -2, -1, -1));
+        assert_eq!(
+            (floor("1.9"), floor("-1.1"), floor("-1.0"), floor("-0.1")),
+            (1, -2, -1, -1)
+        );
     }
 
     #[test]
@@ -279,7 +306,8 @@ mod tests {
         let whole = prop_oneof![Just("0".to_owned()), "[1-9][0-9]{0,20}"];
         let fraction = prop_oneof![3 => Just(String::new()), 2 => "\\.[0-9]{1,18}"];
         let exponent = prop_oneof![3 => Just(String::new()), 1 => "[eE][+-]?[0-9]{1,3}"];
-        ("-?", whole, fraction, exponent).prop_map(|(sign, whole, fraction, exponent)| sign + &whole + &fraction + &exponent)
+        ("-?", whole, fraction, exponent)
+            .prop_map(|(sign, whole, fraction, exponent)| sign + &whole + &fraction + &exponent)
     }
 
     /// The integer that a number is, found by moving the point in its text.
@@ -293,7 +321,11 @@ mod tests {
         let point = (1000 + whole.len() as i64 + exponent) as usize;
         let (whole, fraction) = digits.split_at(point);
         let whole = whole.trim_start_matches('0');
-        let whole = if whole.is_empty() { "0".to_owned() } else { format!("{sign}{whole}") };
+        let whole = if whole.is_empty() {
+            "0".to_owned()
+        } else {
+            format!("{sign}{whole}")
+        };
         fraction.bytes().all(|digit| digit == b'0').then_some(whole)
     }
 

@@ -54,7 +54,12 @@ impl Paths {
     /// Gives a branch and all below it their numbers. A path, and with it the recursion, is at most `MAX_DEPTH` long.
     fn number(&mut self, branch: Branch<'_>) -> Node {
         let node = self.nodes.len() as Node;
-        self.nodes.push(PathNode { key: branch.key.to_vec(), children: Vec::new(), end: 0, wanted: branch.wanted });
+        self.nodes.push(PathNode {
+            key: branch.key.to_vec(),
+            children: Vec::new(),
+            end: 0,
+            wanted: branch.wanted,
+        });
         let mut children: Vec<Node> = branch.children.into_iter().map(|child| self.number(child)).collect();
         children.sort_by(|a, b| order(self.key(*a), self.key(*b)));
         let end = self.nodes.len() as Node;
@@ -72,18 +77,25 @@ impl Paths {
 
     /// The node at a path, if it is one of the tree's.
     pub(super) fn find(&self, path: &[String]) -> Option<Node> {
-        let node = path.iter().try_fold(ROOT, |node, key| match self.child(node, key.as_bytes()) {
-            UNWANTED => None,
-            child => Some(child),
-        })?;
+        let node = path
+            .iter()
+            .try_fold(ROOT, |node, key| match self.child(node, key.as_bytes()) {
+                UNWANTED => None,
+                child => Some(child),
+            })?;
         (node != ROOT).then_some(node)
     }
 
     /// The node of a key in the object of a node, or [`UNWANTED`].
     pub(super) fn child(&self, node: Node, key: &[u8]) -> Node {
-        let Some(node) = self.nodes.get(node as usize) else { return UNWANTED };
+        let Some(node) = self.nodes.get(node as usize) else {
+            return UNWANTED;
+        };
         let found = node.children.binary_search_by(|child| order(self.key(*child), key));
-        found.ok().and_then(|at| node.children.get(at).copied()).unwrap_or(UNWANTED)
+        found
+            .ok()
+            .and_then(|at| node.children.get(at).copied())
+            .unwrap_or(UNWANTED)
     }
 
     /// Whether something is wanted below a node.
@@ -94,18 +106,24 @@ impl Paths {
 
     /// The numbers of the nodes below a node.
     pub(super) fn below(&self, node: Node) -> std::ops::Range<usize> {
-        self.nodes.get(node as usize).map_or(0..0, |this| node as usize + 1..this.end as usize)
+        self.nodes
+            .get(node as usize)
+            .map_or(0..0, |this| node as usize + 1..this.end as usize)
     }
 
     /// What the value of a node is wanted for.
     #[inline]
     pub(super) fn wanted(&self, node: Node) -> Wanted {
-        self.nodes.get(node as usize).map_or(Wanted::default(), |this| this.wanted)
+        self.nodes
+            .get(node as usize)
+            .map_or(Wanted::default(), |this| this.wanted)
     }
 
     /// What all values together are wanted for.
     pub(super) fn all_wanted(&self) -> Wanted {
-        self.nodes.iter().fold(Wanted::default(), |sum, node| sum.and(node.wanted))
+        self.nodes
+            .iter()
+            .fold(Wanted::default(), |sum, node| sum.and(node.wanted))
     }
 
     fn key(&self, node: Node) -> &[u8] {
@@ -124,7 +142,10 @@ impl<'a> Branch<'a> {
         };
         let at = self.children.iter().position(|child| child.key == key.as_bytes());
         let at = at.unwrap_or_else(|| {
-            self.children.push(Branch { key: key.as_bytes(), ..Branch::default() });
+            self.children.push(Branch {
+                key: key.as_bytes(),
+                ..Branch::default()
+            });
             self.children.len() - 1
         });
         if let Some(child) = self.children.get_mut(at) {
@@ -156,7 +177,15 @@ mod tests {
 
     fn paths(of: &[&str]) -> Paths {
         let of: Vec<_> = of.iter().map(|path| keys(path)).collect();
-        Paths::new(of.iter().map(|path| (path.as_slice(), Wanted { column: 1, ..Wanted::default() })))
+        Paths::new(of.iter().map(|path| {
+            (
+                path.as_slice(),
+                Wanted {
+                    column: 1,
+                    ..Wanted::default()
+                },
+            )
+        }))
     }
 
     #[test]

@@ -91,7 +91,10 @@ pub(super) fn text(input: Input<'_>, start: usize) -> Result<Text, Halt> {
             return odd_text(input, start, at);
         }
         if quotes != 0 {
-            return Ok(Text { end: at + quotes.trailing_zeros() as usize, escaped: false });
+            return Ok(Text {
+                end: at + quotes.trailing_zeros() as usize,
+                escaped: false,
+            });
         }
         at += WIDTH;
     }
@@ -152,14 +155,19 @@ fn escape(input: Input<'_>, at: usize) -> Result<usize, Halt> {
 /// The UTF-16 code unit of an escape: `\u` and four hexadecimal digits.
 pub(super) fn code_unit(escape: &[u8]) -> Option<u32> {
     let digits = escape.strip_prefix(b"\\u")?.first_chunk::<4>()?;
-    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
+    digits
+        .iter()
+        .try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
 /// Finds the end of the number that begins at `start` with a digit or a minus sign.
 #[inline(always)]
 pub(super) fn number(input: Input<'_>, start: usize) -> Result<Number, Halt> {
     match plain_number(input.chunk(start).number(), input.byte(start), WIDTH) {
-        Some((length, integer)) => Ok(Number { end: start + length, integer }),
+        Some((length, integer)) => Ok(Number {
+            end: start + length,
+            integer,
+        }),
         None => long_number(input, start),
     }
 }
@@ -168,7 +176,11 @@ pub(super) fn number(input: Input<'_>, start: usize) -> Result<Number, Halt> {
 /// marks these are, the first of them `first`.
 #[inline(always)]
 fn plain_number(marks: NumberMarks, first: u8, width: usize) -> Option<(usize, bool)> {
-    let NumberMarks { digits, points, exponents } = marks;
+    let NumberMarks {
+        digits,
+        points,
+        exponents,
+    } = marks;
     // The lowest bit that is no byte of the number, and the points below it.
     let end = !(digits | points) & (digits | points).wrapping_add(1);
     let points = points & end.wrapping_sub(1);
@@ -192,7 +204,10 @@ fn long_number(input: Input<'_>, start: usize) -> Result<Number, Halt> {
         exponents: low.exponents | high.exponents << WIDTH,
     };
     match plain_number(marks, input.byte(first), 2 * WIDTH) {
-        Some((length, integer)) => Ok(Number { end: first + length, integer }),
+        Some((length, integer)) => Ok(Number {
+            end: first + length,
+            integer,
+        }),
         None => any_number(input, start),
     }
 }
@@ -226,5 +241,9 @@ fn any_number(input: Input<'_>, start: usize) -> Result<Number, Halt> {
 #[inline(always)]
 pub(super) fn word(input: Input<'_>, at: usize, word: &'static [u8]) -> Result<usize, Halt> {
     let end = at + word.len();
-    if input.slice(at, end) == word { Ok(end) } else { Err(Halt::syntax(at, "expected a value")) }
+    if input.slice(at, end) == word {
+        Ok(end)
+    } else {
+        Err(Halt::syntax(at, "expected a value"))
+    }
 }

@@ -95,12 +95,20 @@ mod tests {
         let bits = u128::from_le_bytes(std::array::from_fn(byte));
 
         let chunk = portable::Chunk::at(input, at);
-        assert_eq!((chunk.text(), chunk.number(), chunk.equal(expected)), (text, number, equal), "portable");
+        assert_eq!(
+            (chunk.text(), chunk.number(), chunk.equal(expected)),
+            (text, number, equal),
+            "portable"
+        );
         assert_eq!(chunk.bits(), bits, "portable");
         #[cfg(target_arch = "x86_64")]
         {
             let chunk = super::sse2::Chunk::at(input, at);
-            assert_eq!((chunk.text(), chunk.number(), chunk.equal(expected)), (text, number, equal), "SSE2");
+            assert_eq!(
+                (chunk.text(), chunk.number(), chunk.equal(expected)),
+                (text, number, equal),
+                "SSE2"
+            );
             assert_eq!(chunk.bits(), bits, "SSE2");
         }
     }

@@ -114,13 +114,20 @@ impl Lead {
 impl Shape {
     /// Nothing is remembered yet of objects at so many nodes.
     pub(super) fn new(nodes: usize) -> Self {
-        Self { leads: Box::new([Lead::NONE; LEADS]), first: vec![UNKNOWN; nodes], learning: true }
+        Self {
+            leads: Box::new([Lead::NONE; LEADS]),
+            first: vec![UNKNOWN; nodes],
+            learning: true,
+        }
     }
 
     /// Remembers nothing from now on.
     #[cfg(test)]
     pub(super) fn forget(&mut self) {
-        *self = Self { learning: false, ..Self::new(0) };
+        *self = Self {
+            learning: false,
+            ..Self::new(0)
+        };
     }
 
     /// The lead that the object of a node will begin with, most likely.
@@ -168,14 +175,25 @@ impl Shape {
             to.copy_from_slice(read);
         }
         let owner = parent << 1 | Owner::from(after.is_none());
-        let Some(id) = self.place(&bytes, owner) else { return UNKNOWN };
+        let Some(id) = self.place(&bytes, owner) else {
+            return UNKNOWN;
+        };
         let lead = &mut self.leads[id as usize];
         if lead.bytes == bytes {
             lead.kind = kind;
         } else {
             let needed = (1 << read.len().min(WIDTH)) - 1;
             let length = read.len() as u8;
-            *lead = Lead { bytes, owner, node, needed, length, next: UNKNOWN, other: UNKNOWN, kind };
+            *lead = Lead {
+                bytes,
+                owner,
+                node,
+                needed,
+                length,
+                next: UNKNOWN,
+                other: UNKNOWN,
+                kind,
+            };
         }
         match after {
             // Leads of all objects come behind this one.
@@ -184,7 +202,12 @@ impl Shape {
                 let previous = &mut self.leads[previous as usize];
                 previous.other = std::mem::replace(&mut previous.next, id);
             }
-            None => self.first.iter_mut().skip(parent as usize).take(1).for_each(|first| *first = id),
+            None => self
+                .first
+                .iter_mut()
+                .skip(parent as usize)
+                .take(1)
+                .for_each(|first| *first = id),
         }
         id
     }
@@ -193,11 +216,15 @@ impl Shape {
     /// number never changes its owner, and chains never lead from object to object or back to an object's beginning.
     fn place(&self, bytes: &[[u8; WIDTH]; CHUNKS], owner: Owner) -> Option<LeadId> {
         let hashed = hash(bytes.as_flattened(), owner);
-        let near = (0..NEAR).map(|step| hashed.wrapping_add(step)).filter(|id| *id != UNKNOWN);
+        let near = (0..NEAR)
+            .map(|step| hashed.wrapping_add(step))
+            .filter(|id| *id != UNKNOWN);
         let lead = |id: &LeadId| self.lead(*id);
         let mut usable = near.filter(|id| lead(id).owner == owner || lead(id).owner == NOBODY);
         let first = usable.clone().next();
-        usable.find(|id| lead(id).owner == owner && lead(id).bytes == *bytes).or(first)
+        usable
+            .find(|id| lead(id).owner == owner && lead(id).bytes == *bytes)
+            .or(first)
     }
 }
 

@@ -46,7 +46,11 @@ pub(super) struct Slot {
 
 impl Slot {
     /// A place where nothing was seen.
-    pub(super) const MISSING: Self = Self { start: 0, end: 0, kind: Kind::Missing };
+    pub(super) const MISSING: Self = Self {
+        start: 0,
+        end: 0,
+        kind: Kind::Missing,
+    };
 
     /// The bytes of the value, as written; of strings the content alone.
     #[inline(always)]
@@ -96,7 +100,11 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Both together.
     pub(super) fn and(self, other: Self) -> Self {
-        Self { time: self.time + other.time, filter: self.filter + other.filter, column: self.column + other.column }
+        Self {
+            time: self.time + other.time,
+            filter: self.filter + other.filter,
+            column: self.column + other.column,
+        }
     }
 
     /// What is left when these were found.

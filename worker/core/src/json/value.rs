@@ -67,12 +67,12 @@ pub(super) fn value<'a>(
         },
         (ColumnType::Int64, _) if is_number => int64(slot, input).map(Value::Int64),
         (ColumnType::Float64, _) if is_number => float64(slot, input).map(Value::Float64),
-        (ColumnType::UInt64, _) if is_number => {
-            number::uint64(slot.content(input)).map(Value::UInt64).map_err(|_| Mismatch::Range)
-        }
-        (ColumnType::Decimal, _) if is_number => {
-            number::decimal(slot.content(input)).map(Value::Decimal).map_err(|_| Mismatch::Range)
-        }
+        (ColumnType::UInt64, _) if is_number => number::uint64(slot.content(input))
+            .map(Value::UInt64)
+            .map_err(|_| Mismatch::Range),
+        (ColumnType::Decimal, _) if is_number => number::decimal(slot.content(input))
+            .map(Value::Decimal)
+            .map_err(|_| Mismatch::Range),
         _ => Err(Mismatch::Type(slot.found())),
     }
 }

@@ -116,12 +116,20 @@ impl Walker {
             }
             if kind == LeadKind::Text {
                 let text = text(input, at)?;
-                let slot = Slot { start: at, end: text.end, kind: text.kind() };
+                let slot = Slot {
+                    start: at,
+                    end: text.end,
+                    kind: text.kind(),
+                };
                 at = text.end + 1;
                 self.keep::<STRICT>(input, node, slot, at)?;
             } else if kind == LeadKind::Number && input.byte(at).is_ascii_digit() {
                 let number = number(input, at)?;
-                let slot = Slot { start: at, end: number.end, kind: number.kind() };
+                let slot = Slot {
+                    start: at,
+                    end: number.end,
+                    kind: number.kind(),
+                };
                 at = number.end;
                 self.keep::<STRICT>(input, node, slot, at)?;
             } else if kind == LeadKind::End {
@@ -194,7 +202,10 @@ impl Walker {
         let is_inner = node != UNWANTED && self.paths.is_inner(node) && (STRICT || !self.is_seen(node));
         if is_inner {
             // Of equal keys the last wins: what the one before had below it counts no longer.
-            self.slots.get_mut(self.paths.below(node)).unwrap_or_default().fill(Slot::MISSING);
+            self.slots
+                .get_mut(self.paths.below(node))
+                .unwrap_or_default()
+                .fill(Slot::MISSING);
         }
         let mut start = at;
         let (end, kind) = match input.byte(at) {
@@ -226,14 +237,18 @@ impl Walker {
 
     #[inline(always)]
     fn is_seen(&self, node: Node) -> bool {
-        self.slots.get(node as usize).is_some_and(|slot| slot.kind != Kind::Missing)
+        self.slots
+            .get(node as usize)
+            .is_some_and(|slot| slot.kind != Kind::Missing)
     }
 
     /// Notes a value if it is wanted; the walk goes on at `at`.
     #[inline(always)]
     fn keep<const STRICT: bool>(&mut self, input: Input<'_>, node: Node, slot: Slot, at: usize) -> Result<(), Halt> {
         // `UNWANTED` is the number of no slot.
-        let Some(kept) = self.slots.get_mut(node as usize) else { return Ok(()) };
+        let Some(kept) = self.slots.get_mut(node as usize) else {
+            return Ok(());
+        };
         if STRICT {
             *kept = slot;
             return Ok(());
@@ -262,7 +277,11 @@ impl Walker {
         if self.left.filter == 0 && self.filter.verdict(input, &self.slots) != &Verdict::Pass {
             self.left.column = 0;
         }
-        if self.left.is_none() { Err(Halt::Enough(at)) } else { Ok(()) }
+        if self.left.is_none() {
+            Err(Halt::Enough(at))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -276,5 +295,12 @@ pub(super) fn key_at(input: Input<'_>, at: usize) -> Result<(Slot, usize), Halt>
     if input.byte(colon) != b':' {
         return Err(Halt::syntax(colon, "expected `:`"));
     }
-    Ok((Slot { start: at + 1, end: key.end, kind: key.kind() }, after_space(input, colon + 1)))
+    Ok((
+        Slot {
+            start: at + 1,
+            end: key.end,
+            kind: key.kind(),
+        },
+        after_space(input, colon + 1),
+    ))
 }

@@ -10,7 +10,7 @@ use tocsin_contract::pipeline::stage::{Emit, Stage};
 use tocsin_contract::problem::Problem;
 
 use super::Step;
-use super::lower::{Context, Lowered, Stream};
+use super::context::{Context, Lowered, Stream};
 use super::parsed::Text;
 use super::signature::revision_columns;
 use super::sql::ParsedSql;

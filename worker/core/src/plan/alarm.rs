@@ -9,7 +9,7 @@ use tocsin_contract::pipeline::stage::{OnNoData, Stage};
 use tocsin_contract::problem::Problem;
 
 use super::Step;
-use super::lower::{Context, Lowered, Stream};
+use super::context::{Context, Lowered, Stream};
 use super::parsed::ParsedRule;
 use super::signature::ALARM;
 use crate::encode::json_field;

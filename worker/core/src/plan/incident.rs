@@ -6,7 +6,7 @@ use arrow_schema::{DataType, Field, Schema};
 use tocsin_contract::pipeline::stage::{Order, Stage};
 use tocsin_contract::problem::Problem;
 
-use super::lower::{Context, Lowered, Stream};
+use super::context::{Context, Lowered, Stream};
 use super::names::suggestion;
 use super::signature::INCIDENT;
 use super::{Adapt, Step};

@@ -5,8 +5,12 @@
 //! collected; the plan exists only if there is none.
 
 mod aggregate;
+mod ahead;
 mod alarm;
+mod context;
 pub mod describe;
+mod escalate;
+mod field_types;
 mod fields;
 mod graph;
 mod incident;
@@ -15,7 +19,9 @@ mod names;
 mod parsed;
 mod pushdown;
 mod signature;
+mod sources;
 mod sql;
+mod unused;
 
 use std::collections::BTreeMap;
 

@@ -82,7 +82,10 @@ impl Shapes {
             passed_out: vec![Passed::new(); n_stages],
         };
         for &stage in &graph.order {
-            let inputs: Vec<Shape> = graph.inputs[stage].iter().filter_map(|input| shapes.of(*input)).collect();
+            let inputs: Vec<Shape> = graph.inputs[stage]
+                .iter()
+                .filter_map(|input| shapes.of(*input))
+                .collect();
             let input = match &parsed[stage].kind {
                 ParsedKind::Incident => inputs.first().cloned(),
                 _ => merge(inputs),
@@ -92,7 +95,9 @@ impl Shapes {
                     shapes.passed_in[stage].entry(name).or_default().extend(fields);
                 }
             }
-            shapes.outputs[stage] = input.as_ref().and_then(|input| output(spec, stage, &parsed[stage], input));
+            shapes.outputs[stage] = input
+                .as_ref()
+                .and_then(|input| output(spec, stage, &parsed[stage], input));
             if let Some(input) = &input {
                 shapes.passed_out[stage] = passed_on(spec, stage, &parsed[stage], input, &shapes.passed_in[stage]);
             }

@@ -21,7 +21,10 @@ impl Chunk {
     #[inline(always)]
     pub(in crate::json) fn text(self) -> TextMarks {
         let others = |word| zeros(word ^ each(b'\\')) | below(word, 0x20) | word;
-        TextMarks { quotes: self.all(b'"'), others: self.mask(others) }
+        TextMarks {
+            quotes: self.all(b'"'),
+            others: self.mask(others),
+        }
     }
 
     /// Bytes of numbers.
@@ -29,7 +32,11 @@ impl Chunk {
     pub(in crate::json) fn number(self) -> NumberMarks {
         let digits = |word| below(word, b'9' + 1) & !below(word, b'0');
         let exponents = |word| zeros((word | each(0x20)) ^ each(b'e'));
-        NumberMarks { digits: self.mask(digits), points: self.all(b'.'), exponents: self.mask(exponents) }
+        NumberMarks {
+            digits: self.mask(digits),
+            points: self.all(b'.'),
+            exponents: self.mask(exponents),
+        }
     }
 
     /// Bytes that are as expected.

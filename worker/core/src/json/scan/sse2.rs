@@ -38,7 +38,10 @@ impl Chunk {
             let backslashes = _mm_cmpeq_epi8(self.0, _mm_set1_epi8(b'\\' as i8));
             // As signed numbers, bytes from 0x80 on are negative: one comparison finds them and the control characters.
             let others = _mm_cmplt_epi8(self.0, _mm_set1_epi8(0x20));
-            TextMarks { quotes: self.all(b'"'), others: mask(_mm_or_si128(backslashes, others)) }
+            TextMarks {
+                quotes: self.all(b'"'),
+                others: mask(_mm_or_si128(backslashes, others)),
+            }
         }
     }
 
@@ -50,7 +53,11 @@ impl Chunk {
             let from_zero = _mm_sub_epi8(self.0, _mm_set1_epi8(b'0' as i8));
             let digits = _mm_cmpeq_epi8(_mm_min_epu8(from_zero, _mm_set1_epi8(9)), from_zero);
             let small = Self(_mm_or_si128(self.0, _mm_set1_epi8(0x20)));
-            NumberMarks { digits: mask(digits), points: self.all(b'.'), exponents: small.all(b'e') }
+            NumberMarks {
+                digits: mask(digits),
+                points: self.all(b'.'),
+                exponents: small.all(b'e'),
+            }
         }
     }
 
@@ -66,7 +73,10 @@ impl Chunk {
     pub(in crate::json) fn bits(self) -> u128 {
         // SAFETY: SSE2 is a part of x86-64.
         let (low, high) = unsafe {
-            (_mm_cvtsi128_si64(self.0) as u64, _mm_cvtsi128_si64(_mm_unpackhi_epi64(self.0, self.0)) as u64)
+            (
+                _mm_cvtsi128_si64(self.0) as u64,
+                _mm_cvtsi128_si64(_mm_unpackhi_epi64(self.0, self.0)) as u64,
+            )
         };
         u128::from(high) << 64 | u128::from(low)
     }
