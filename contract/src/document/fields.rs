@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::MISSING;
 use super::check::{At, Checker, found};
 use super::scalar::Reading;
 use super::tree::{Entry, Node, NodeKind};
 use super::words::{listed, nearest, shown};
+use super::{MAX_PROBLEMS, MISSING};
 use crate::problem::Problem;
 
 /// Longest key of a free map: they name columns.
@@ -117,6 +117,11 @@ fn unknown<'a>(
     properties: &'a Map<String, Value>,
 ) -> Option<&'a str> {
     let names = || properties.keys().map(String::as_str);
+    if checker.problems.len() >= MAX_PROBLEMS {
+        // Nobody sees its hint, and looking for one takes its time.
+        checker.problems.push(Problem::new(path, "").at(entry.place));
+        return None;
+    }
     let near = nearest(&entry.key, names());
     let hint = match (near, belongs(&entry.key, at, properties)) {
         (Some(near), None) => format!("did you mean `{near}`?"),

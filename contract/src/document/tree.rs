@@ -3,7 +3,7 @@
 //! Limits hold before anything is built: depth, and the number of nodes, aliases written out. Keys that stand twice are
 //! kept, so that whoever walks the tree can name them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
@@ -52,8 +52,6 @@ pub struct Entry {
     pub odd: Option<&'static str>,
     /// The value.
     pub value: Node,
-    /// Whether it comes from a `<<`: what the map says itself wins over it.
-    merged: bool,
 }
 
 impl Node {
@@ -87,11 +85,18 @@ impl Node {
         }
     }
 
-    fn size(&self) -> usize {
+    /// What the node adds to the budget of [`MAX_NODES`]: long words count more.
+    fn weight(&self) -> usize {
+        let word = |text: &str| 1 + text.len() / 32;
         match &self.kind {
-            NodeKind::Scalar { .. } => 1,
-            NodeKind::List(items) => 1 + items.iter().map(Node::size).sum::<usize>(),
-            NodeKind::Map(entries) => 1 + entries.iter().map(|entry| entry.value.size()).sum::<usize>(),
+            NodeKind::Scalar { text, .. } => word(text),
+            NodeKind::List(items) => 1 + items.iter().map(Node::weight).sum::<usize>(),
+            NodeKind::Map(entries) => {
+                1 + entries
+                    .iter()
+                    .map(|entry| word(&entry.key) + entry.value.weight())
+                    .sum::<usize>()
+            }
         }
     }
 
@@ -133,6 +138,8 @@ struct Open {
     anchor: usize,
     /// The key whose value comes next.
     key: Option<Key>,
+    /// What `<<` brings: put in at the end, because what the map says itself wins wherever it stands.
+    merge: Option<Vec<Entry>>,
 }
 
 /// A key, its place, and what `kubectl` makes of it if not this text.
@@ -177,7 +184,10 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => self.begin(NodeKind::Map(Vec::new()), anchor, tag.is_some(), place)?,
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(done) = self.open.pop() {
+                if let Some(mut done) = self.open.pop() {
+                    if let (NodeKind::Map(entries), Some(merge)) = (&mut done.node.kind, done.merge) {
+                        add_absent(entries, merge);
+                    }
                     self.complete(done.node, done.anchor)?;
                 }
             }
@@ -185,7 +195,7 @@ impl Builder<'_> {
                 let Some(named) = self.anchors.get(&anchor).cloned() else {
                     return Err(self.problem("the alias stands inside of what it names", place));
                 };
-                self.nodes += named.size();
+                self.nodes += named.weight();
                 if self.open.len() + named.depth() > MAX_DEPTH {
                     return Err(self.problem(&too_deep(), place));
                 }
@@ -207,6 +217,7 @@ impl Builder<'_> {
             node: Node { place, kind },
             anchor,
             key: None,
+            merge: None,
         });
         Ok(())
     }
@@ -221,27 +232,35 @@ impl Builder<'_> {
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
-        let Some(Open { node: outer, key, .. }) = self.open.last_mut() else {
+        let Some(Open {
+            node: outer,
+            key,
+            merge,
+            ..
+        }) = self.open.last_mut()
+        else {
             self.documents.push(node);
             return Ok(());
         };
         match &mut outer.kind {
             NodeKind::List(items) => items.push(node),
             NodeKind::Map(entries) => match key.take() {
-                Some((name, place, _)) if name == "<<" => match merged(&node) {
-                    Some(others) => add_absent(entries, &others),
-                    None => return Err(picture_of(self.text, "`<<` takes a map, or a list of maps", place)),
-                },
-                Some((key, place, odd)) => {
-                    entries.retain(|old| !(old.merged && old.key == key));
-                    entries.push(Entry {
-                        key,
-                        place,
-                        odd,
-                        value: node,
-                        merged: false,
-                    });
+                Some((name, place, _)) if name == "<<" => {
+                    let Some(merged) = merged(node).filter(|_| merge.is_none()) else {
+                        return Err(picture_of(
+                            self.text,
+                            "`<<` stands once and takes a map, or a list of maps",
+                            place,
+                        ));
+                    };
+                    *merge = Some(merged);
                 }
+                Some((key, place, odd)) => entries.push(Entry {
+                    key,
+                    place,
+                    odd,
+                    value: node,
+                }),
                 None => {
                     *key = Some(word(node).map_err(|(message, place)| picture_of(self.text, message, place))?);
                 }
@@ -305,16 +324,14 @@ fn place(marker: &Marker) -> Place {
 }
 
 /// The entries that `<<: node` brings.
-fn merged(node: &Node) -> Option<Vec<Entry>> {
-    match &node.kind {
-        NodeKind::Map(entries) => Some(entries.clone()),
+fn merged(node: Node) -> Option<Vec<Entry>> {
+    match node.kind {
+        NodeKind::Map(entries) => Some(entries),
         NodeKind::List(items) => {
             let mut all = Vec::new();
             for item in items {
-                let NodeKind::Map(entries) = &item.kind else {
-                    return None;
-                };
-                add_absent(&mut all, entries);
+                let NodeKind::Map(entries) = item.kind else { return None };
+                all.extend(entries);
             }
             Some(all)
         }
@@ -322,15 +339,10 @@ fn merged(node: &Node) -> Option<Vec<Entry>> {
     }
 }
 
-fn add_absent(entries: &mut Vec<Entry>, others: &[Entry]) {
-    for other in others {
-        if !entries.iter().any(|old| old.key == other.key) {
-            entries.push(Entry {
-                merged: true,
-                ..other.clone()
-            });
-        }
-    }
+/// Adds the first of `others` for each key that is not there.
+fn add_absent(entries: &mut Vec<Entry>, others: Vec<Entry>) {
+    let mut there: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+    entries.extend(others.into_iter().filter(|other| there.insert(other.key.clone())));
 }
 
 fn character_at(text: &str, place: Place) -> Option<char> {

@@ -36,6 +36,44 @@ fn aliases_and_merges_are_written_out() {
 }
 
 #[test]
+fn what_a_map_says_itself_wins_over_what_it_merges() {
+    for map in [
+        "{<<: *time, field: at}",
+        "{field: at, <<: *time}",
+        "{<<: [{unit: Nanoseconds}, *time], field: at}",
+    ] {
+        let text = spoilt(
+            "{field: ts}",
+            &format!("&time {{field: ts, unit: Seconds}}\n  - {{name: b, stdin: {{}}, eventTime: {map}}}"),
+        );
+        let pipeline = parse_pipeline(&text).unwrap_or_else(|problems| panic!("{}", report(&problems)));
+        let time = &pipeline.spec.sources[1].event_time;
+        assert_eq!(time.field, "at", "{map}");
+        assert_eq!(
+            time.unit == crate::pipeline::source::TimeUnit::Nanoseconds,
+            map.contains("Nano"),
+            "{map}"
+        );
+    }
+}
+
+#[test]
+fn a_long_word_repeated_by_aliases_is_refused_before_it_fills_the_memory() {
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(100_000));
+    let problems = parse_pipeline(&text).unwrap_err();
+    assert!(problems[0].message.contains("200000 values"), "{}", problems[0]);
+}
+
+#[test]
+fn a_map_of_sixty_thousand_keys_is_read_in_one_go() {
+    let fields: String = (0..60_000).map(|at| format!("  k{at}: 1\n")).collect();
+    let merge = format!("x: &x {{a: 1}}\ny:\n  <<: *x\n{fields}");
+    for text in [format!("{GOOD}{fields}"), merge] {
+        assert!(parse_pipeline(&text).is_err());
+    }
+}
+
+#[test]
 fn an_alias_bomb_is_refused_before_it_goes_off() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
