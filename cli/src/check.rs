@@ -10,11 +10,9 @@ use crate::files;
 
 /// Checks a pipeline, and shows what it does.
 pub fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let (pipeline, plan) = files::pipeline(&args.pipeline, &args.rules)?;
-    let missing = match files::runnable(&args.pipeline, &pipeline, &plan) {
-        Err(Failure::Pipeline { problems, .. }) => problems,
-        _ => Vec::new(),
-    };
+    let loaded = files::pipeline(&args.pipeline, &args.rules)?;
+    let missing = loaded.missing();
+    let (pipeline, plan) = (loaded.pipeline, loaded.plan);
     let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
     if args.format == Format::Json {
         let texts = |problems: &[Problem]| {

@@ -31,14 +31,15 @@ const SERIES: [(&str, &str); 5] = [
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let samples = samples(args)?;
     let file = samples.join("demo.yaml");
-    let (mut pipeline, plan) = files::pipeline(&file, &[])?;
+    let loaded = files::pipeline(&file, &[])?;
+    loaded.runnable()?;
+    let (mut pipeline, plan) = (loaded.pipeline, loaded.plan);
     let generators = pipeline
         .spec
         .sources
         .iter_mut()
         .filter_map(|source| source.generator.as_mut());
     generators.for_each(|generator| generator.count = Some(args.alerts));
-    files::runnable(&file, &pipeline, &plan)?;
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt);
     let kinds: Vec<InputKind> = pipeline

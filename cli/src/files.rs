@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tocsin_contract::document;
+use tocsin_contract::document::{self, Parsed, Places};
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::plan::{Plan, References, compile};
@@ -20,28 +20,37 @@ pub fn read(path: &Path) -> Result<String, Failure> {
     }
 }
 
+/// A pipeline's file, read and compiled.
+pub struct Loaded {
+    /// The file's name, for messages.
+    pub file: String,
+    /// What it says.
+    pub pipeline: IncidentPipeline,
+    /// What it means.
+    pub plan: Plan,
+    places: Places,
+}
+
 /// Reads and checks a pipeline's file, and compiles it.
-pub fn pipeline(path: &Path, rules: &[Named]) -> Result<(IncidentPipeline, Plan), Failure> {
+pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
     let file = path.display().to_string();
     let text = read(path)?;
-    let pipeline = document::parse_pipeline(&text).map_err(|problems| Failure::Pipeline {
-        file: file.clone(),
-        problems,
-    })?;
+    let wrong = |problems| Failure::Pipeline { file: file.clone(), problems };
+    let Parsed { value: pipeline, places } = document::read::<IncidentPipeline>(&text).map_err(wrong)?;
     let mut references = References::default();
     for named in rules {
         let text = read(&named.path)?;
-        let rule_set = document::parse_rule_set(&text).map_err(|problems| Failure::Pipeline {
-            file: named.path.display().to_string(),
-            problems,
-        })?;
+        let rule_set = document::parse_rule_set(&text)
+            .map_err(|problems| Failure::Pipeline { file: named.path.display().to_string(), problems })?;
         references.rule_sets.insert(named.name.clone(), rule_set.spec);
     }
     let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
-    let plan = compile(&name, &pipeline.spec, &references).map_err(|problems| Failure::Pipeline {
-        file: file.clone(),
-        problems,
+    let mut plan = compile(&name, &pipeline.spec, &references).map_err(|mut problems| {
+        places.annotate(&mut problems);
+        wrong(problems)
     })?;
+    places.annotate(&mut plan.warnings);
+    places.annotate(&mut plan.missing);
     let known: Vec<&str> = pipeline
         .spec
         .stages
@@ -50,7 +59,28 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<(IncidentPipeline, Plan)
         .map(|reference| reference.name.as_str())
         .collect();
     known_names(rules, &known, "--rules", "rule set that the pipeline refers to")?;
-    Ok((pipeline, plan))
+    Ok(Loaded { file, pipeline, plan, places })
+}
+
+impl Loaded {
+    /// What keeps the plan from running here.
+    pub fn missing(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self.plan.missing.clone();
+        let mut refused = tocsin_contract::reach::refused_problems(&self.pipeline.spec);
+        // What the compiler said of a path needs no second word.
+        refused.retain(|refused| !problems.iter().any(|known| known.path == refused.path));
+        self.places.annotate(&mut refused);
+        problems.extend(refused);
+        problems
+    }
+
+    /// Refuses a plan that cannot run here.
+    pub fn runnable(&self) -> Result<(), Failure> {
+        match self.missing() {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Failure::Pipeline { file: self.file.clone(), problems }),
+        }
+    }
 }
 
 /// What stands for what, by name; a name that is not there is an error.
@@ -83,23 +113,4 @@ fn known_names(named: &[Named], known: &[&str], option: &str, what: &str) -> Res
             }
         ))),
     }
-}
-
-/// What keeps a plan from running, as a failure.
-pub fn runnable(file: &Path, pipeline: &IncidentPipeline, plan: &Plan) -> Result<(), Failure> {
-    let mut problems: Vec<Problem> = plan.missing.clone();
-    let refused = tocsin_contract::reach::refused_problems(&pipeline.spec);
-    // What the compiler said of a path needs no second word.
-    problems.extend(
-        refused
-            .into_iter()
-            .filter(|refused| !plan.missing.iter().any(|known| known.path == refused.path)),
-    );
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Pipeline {
-        file: file.display().to_string(),
-        problems,
-    })
 }

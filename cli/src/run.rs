@@ -20,11 +20,12 @@ use crate::table::TableSink;
 
 /// Runs a pipeline.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (pipeline, plan) = files::pipeline(&args.pipeline, &args.rules)?;
-    for warning in &plan.warnings {
+    let loaded = files::pipeline(&args.pipeline, &args.rules)?;
+    for warning in &loaded.plan.warnings {
         eprintln!("{}: warning: {warning}", args.pipeline.display());
     }
-    files::runnable(&args.pipeline, &pipeline, &plan)?;
+    loaded.runnable()?;
+    let (pipeline, plan) = (loaded.pipeline, loaded.plan);
     let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
     if !ignored.is_empty() {
         eprintln!("only a cluster reads: {}", ignored.join(", "));
