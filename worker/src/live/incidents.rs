@@ -293,7 +293,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 10))]
 
         #[test]
         fn the_number_open_is_exact_beyond_the_bound(lives in prop::collection::vec((0_u32..600, 0_u64..4), 1..2_000)) {

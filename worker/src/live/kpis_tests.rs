@@ -132,7 +132,7 @@ fn the_shown_keys_stay_while_others_are_about_as_busy() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 8))]
 
     #[test]
     fn memory_and_view_are_bounded_whatever_comes(

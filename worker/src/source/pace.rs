@@ -114,6 +114,7 @@ impl Clock for SystemClock {
         self.0.elapsed()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a replay at a given speed waits by the clock")]
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
     }

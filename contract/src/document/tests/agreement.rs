@@ -38,7 +38,7 @@ fn every_pattern_of_the_schemas_compiles_and_has_words() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 2))]
 
     #[test]
     fn words_mean_what_another_reader_of_yaml_takes_them_for(word in "[-+.0-9a-zA-Z_~]{1,6}") {

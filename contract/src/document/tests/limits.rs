@@ -125,7 +125,7 @@ fn bytes_that_are_no_text_are_found() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 2))]
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "[ -~\n\u{0}\u{85}é]{0,200}") {

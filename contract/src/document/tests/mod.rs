@@ -1,3 +1,5 @@
+//! Reading documents: what is taken, and how what is wrong is told.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use expect_test::{Expect, expect};

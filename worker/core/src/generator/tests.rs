@@ -217,7 +217,7 @@ fn no_setting_is_too_odd() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 5))]
 
     #[test]
     fn a_seed_gives_the_same_bytes_whatever_the_blocks(seed: u64, rate in 1u64..100_000, room in 1usize..5_000, most in 1u64..50) {

@@ -356,7 +356,7 @@ fn a_named_pipe_is_read_like_standard_input() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 5))]
 
     #[test]
     fn the_records_do_not_depend_on_block_size_or_compression(

@@ -63,7 +63,7 @@ fn saved_squares(sums: &ProductSums) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 4))]
 
     #[test]
     fn a_sum_is_the_exact_sum_rounded_once(values in prop::collection::vec(double(), 1..40)) {
