@@ -5,3 +5,5 @@
 
 pub mod aggregate;
 pub mod decode;
+pub mod json;
+pub mod lines;
