@@ -20,8 +20,13 @@ pub struct Duration(i64);
 pub struct InvalidDuration(String);
 
 /// The units, largest first, in microseconds.
-const UNITS: [(&str, i64); 5] =
-    [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
+const UNITS: [(&str, i64); 5] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+];
 
 /// Longest duration: a hundred years. Sums of event times and durations stay far from overflow.
 const LONGEST: i64 = 36_525 * 86_400_000_000;
@@ -76,7 +81,9 @@ impl FromStr for Duration {
     type Err = InvalidDuration;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map(Self).ok_or_else(|| InvalidDuration(text.chars().take(40).collect()))
+        parse(text)
+            .map(Self)
+            .ok_or_else(|| InvalidDuration(text.chars().take(40).collect()))
     }
 }
 
@@ -116,7 +123,11 @@ impl fmt::Display for Duration {
 
 impl fmt::Display for InvalidDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a length of time; expected something like 90s, 5m or 1h30m", self.0)
+        write!(
+            f,
+            "`{}` is not a length of time; expected something like 90s, 5m or 1h30m",
+            self.0
+        )
     }
 }
 
@@ -165,7 +176,11 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Option<i64>) {
-        assert_eq!(text.parse::<Duration>().ok().map(Duration::as_micros), expected, "{text}");
+        assert_eq!(
+            text.parse::<Duration>().ok().map(Duration::as_micros),
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
@@ -179,7 +194,18 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "5", "m", "5 m", "-5m", "1.5h", "5M", "99999999999999999999s", "999999999d", "5m\u{2003}"] {
+        for text in [
+            "",
+            "5",
+            "m",
+            "5 m",
+            "-5m",
+            "1.5h",
+            "5M",
+            "99999999999999999999s",
+            "999999999d",
+            "5m\u{2003}",
+        ] {
             check(text, None);
         }
     }

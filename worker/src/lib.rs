@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The shell around Tocsin's engine: sources, sinks, dead letters, the run loop and the live page.
+//!
+//! All IO and every clock of the worker are here; what happens to records is decided in the core.
+
+pub mod dead_letter;
+pub mod live;
+pub mod page;
+pub mod run;
+pub mod sink;
+pub mod source;

@@ -5,14 +5,22 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+use crate::rule::validations;
+use crate::schema::list::Map;
+use crate::schema::text::{Name, ObjectKey, ObjectName, Path, Report, TopicName};
+
 /// Takes a stream out; exactly one target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::SINK)))]
 pub struct Sink {
     /// Name of the sink.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Stream to take out. A sink that a `sql` stage writes to by INSERT INTO has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Name")]
     pub from: Option<String>,
     /// Writes to a Kafka topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +41,7 @@ pub struct Sink {
 #[serde(rename_all = "camelCase")]
 pub struct KafkaSink {
     /// Topic to write.
+    #[schemars(with = "TopicName")]
     pub topic: String,
 }
 
@@ -41,6 +50,7 @@ pub struct KafkaSink {
 #[serde(rename_all = "camelCase")]
 pub struct FileSink {
     /// Path of the file, relative to the working folder.
+    #[schemars(with = "Path")]
     pub path: String,
 }
 
@@ -60,6 +70,7 @@ pub struct WebhookSink {
     pub template: WebhookTemplate,
     /// Further headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Map<Report<2048>, 32>")]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -80,7 +91,9 @@ pub enum WebhookTemplate {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret.
+    #[schemars(with = "ObjectName")]
     pub name: String,
     /// Key in the Secret.
+    #[schemars(with = "ObjectKey")]
     pub key: String,
 }

@@ -3,13 +3,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
 use crate::duration::Duration;
+use crate::rule::validations;
+use crate::schema::list::{List, Named};
+use crate::schema::text::{Column, HttpUrl, Listen, Name, Path, Text, TopicName};
 
 /// A named stream of events from outside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::SOURCE)))]
 pub struct Source {
     /// Name of the stream that this source makes.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Reads a Kafka topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +47,7 @@ pub struct Source {
 #[serde(rename_all = "camelCase")]
 pub struct KafkaSource {
     /// Topic to read.
+    #[schemars(with = "TopicName")]
     pub topic: String,
 }
 
@@ -49,6 +56,7 @@ pub struct KafkaSource {
 #[serde(rename_all = "camelCase")]
 pub struct FileSource {
     /// Path of the file, relative to the pipeline's file.
+    #[schemars(with = "Path")]
     pub path: String,
 }
 
@@ -67,14 +75,19 @@ pub struct GeneratorSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// Alerts per second of event time.
+    #[schemars(range(min = 1, max = 1000000000))]
     pub rate: u64,
     /// Different services.
+    #[schemars(range(min = 1))]
     pub services: u32,
     /// Share of alerts with severity CRITICAL, in percent.
+    #[schemars(range(max = 100))]
     pub critical_percent: u8,
     /// Share of alerts out of order within the bound, in percent.
+    #[schemars(range(max = 100))]
     pub out_of_order_percent: u8,
     /// Share of alerts that come later than the bound, in percent.
+    #[schemars(range(max = 100))]
     pub late_percent: u8,
 }
 
@@ -98,6 +111,7 @@ impl Default for GeneratorSource {
 pub struct HttpSource {
     /// Address to listen on; by default the port of the live page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Listen")]
     pub listen: Option<String>,
 }
 
@@ -106,6 +120,7 @@ pub struct HttpSource {
 #[serde(rename_all = "camelCase")]
 pub struct PartitionedBy {
     /// Fields that the record's key is made of.
+    #[schemars(with = "List<Column, 16>", extend("minItems" = 1))]
     pub key: Vec<String>,
     /// How the producers turn the key into a partition.
     #[serde(default)]
@@ -127,12 +142,14 @@ pub enum Partitioner {
 /// How a record is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::FORMAT)))]
 pub struct Format {
     /// Kind of format.
     #[serde(default, rename = "type")]
     pub kind: FormatKind,
     /// Fields with declared types. A field that is not listed gets its type from its use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Named<Field, 512>")]
     pub fields: Vec<Field>,
     /// Checks syntax, duplicate keys and declared fields in the whole record, also in parts that nothing reads.
     #[serde(default = "yes")]
@@ -144,7 +161,12 @@ pub struct Format {
 
 impl Default for Format {
     fn default() -> Self {
-        Self { kind: FormatKind::Json, fields: Vec::new(), strict: true, registry: None }
+        Self {
+            kind: FormatKind::Json,
+            fields: Vec::new(),
+            strict: true,
+            registry: None,
+        }
     }
 }
 
@@ -173,6 +195,7 @@ pub enum FormatKind {
 #[serde(rename_all = "camelCase")]
 pub struct SchemaRegistry {
     /// Address of the registry.
+    #[schemars(with = "HttpUrl")]
     pub url: String,
 }
 
@@ -181,15 +204,17 @@ pub struct SchemaRegistry {
 #[serde(rename_all = "camelCase")]
 pub struct Field {
     /// Name of the column.
+    #[schemars(with = "Column")]
     pub name: String,
     /// Type of the column.
     #[serde(rename = "type")]
     pub kind: FieldType,
     /// Where the value stands in the record, as names with dots: `host.name`. By default the field's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Text<1024>")]
     pub path: Option<String>,
     /// A record without this field, or with null in it, goes to the dead letters.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub required: bool,
 }
 
@@ -219,6 +244,7 @@ pub enum FieldType {
 #[serde(rename_all = "camelCase")]
 pub struct EventTime {
     /// Field that holds the event time.
+    #[schemars(with = "Column")]
     pub field: String,
     /// Unit of a numeric time. RFC 3339 text is understood whatever the unit.
     #[serde(default)]
@@ -257,8 +283,10 @@ pub enum TimeUnit {
 /// A table that changes slowly, read from a compacted topic: its newest row per key enriches events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::TABLE)))]
 pub struct Table {
     /// Name of the table.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Reads a compacted Kafka topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -267,6 +295,7 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileSource>,
     /// Fields that a row is found by.
+    #[schemars(with = "List<Column, 16>", extend("minItems" = 1))]
     pub key: Vec<String>,
     /// How a row is written.
     #[serde(default)]

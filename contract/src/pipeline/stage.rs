@@ -5,21 +5,28 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
 use crate::duration::Duration;
+use crate::rule::validations;
+use crate::schema::list::{List, Map};
+use crate::schema::text::{Column, Expression, Name, ObjectName, PositiveDuration, Statement, Text, Word};
 
 /// A named step: its inputs, and exactly one kind.
 ///
 /// All expressions are SQL expressions over the columns of the input, and `event_time`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::STAGE)))]
 pub struct Stage {
     /// Name of the stream that this stage makes.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Name of the input, or a list of names. A `sql` stage names its input in FROM instead.
     #[serde(default, skip_serializing_if = "Inputs::is_empty")]
     pub from: Inputs,
     /// Keeps the records for which this expression is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Expression")]
     pub filter: Option<String>,
     /// Adds columns of a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +51,7 @@ pub struct Stage {
     pub incident: Option<Incident>,
     /// One SELECT, or `INSERT INTO <sink> SELECT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Statement")]
     pub sql: Option<String>,
     /// When results are given out: `OnClose` (default), `OnChange`, `Final`, or `{every: 1s}` without a window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +64,7 @@ pub struct Stage {
     pub skew: Option<Skew>,
     /// How long the state of a key without events is kept, in event time. For aggregates without a window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PositiveDuration")]
     pub ttl: Option<Duration>,
 }
 
@@ -101,25 +110,33 @@ pub enum Skew {
 #[serde(rename_all = "camelCase")]
 pub struct Enrich {
     /// Table to look up.
+    #[schemars(with = "Name")]
     pub table: String,
     /// Fields of the event that make the table's key, in its order.
+    // Not `on`: kubectl's YAML reads that key as true.
+    #[serde(rename = "by")]
+    #[schemars(with = "List<Column, 16>", extend("minItems" = 1))]
     pub on: Vec<String>,
     /// Columns of the table to add.
+    #[schemars(with = "List<Column, 64>", extend("minItems" = 1))]
     pub add: Vec<String>,
 }
 
 /// Aggregates by key, over windows of event time or without one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::AGGREGATE)))]
 pub struct Aggregate {
     /// Fields that make the key.
     #[serde(default)]
+    #[schemars(with = "List<Column, 16>")]
     pub by: Vec<String>,
     /// The window; without one, running totals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
     /// Result columns: name and expression over aggregate functions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Map<Expression, 64>", extend("minProperties" = 1))]
     pub select: BTreeMap<String, String>,
     /// Takes the result columns from the `kpis` of an IncidentRuleSet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,9 +146,11 @@ pub struct Aggregate {
 /// Windows over event time; exactly one kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::WINDOW)))]
 pub struct Window {
     /// Windows of this length, one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PositiveDuration")]
     pub tumbling: Option<Duration>,
     /// Windows that overlap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,8 +165,10 @@ pub struct Window {
 #[serde(rename_all = "camelCase")]
 pub struct SlidingWindow {
     /// Length of a window.
+    #[schemars(with = "PositiveDuration")]
     pub size: Duration,
     /// Distance between the starts of two windows; `size` is a multiple of it.
+    #[schemars(with = "PositiveDuration")]
     pub every: Duration,
 }
 
@@ -156,6 +177,7 @@ pub struct SlidingWindow {
 #[serde(rename_all = "camelCase")]
 pub struct SessionWindow {
     /// Time without an event that ends the window.
+    #[schemars(with = "PositiveDuration")]
     pub gap: Duration,
 }
 
@@ -164,16 +186,20 @@ pub struct SessionWindow {
 #[serde(rename_all = "camelCase")]
 pub struct Escalate {
     /// Fields that make the key.
+    #[schemars(with = "List<Column, 16>")]
     pub by: Vec<String>,
     /// Number of events that escalates.
+    #[schemars(range(min = 1, max = 1000000))]
     pub count: u32,
     /// The time that they must come within.
+    #[schemars(with = "PositiveDuration")]
     pub within: Duration,
     /// What the time is counted from.
     #[serde(default)]
     pub ttl: EscalateTtl,
     /// Severity of the escalated event.
     #[serde(default = "escalated")]
+    #[schemars(with = "Word")]
     pub severity: String,
 }
 
@@ -196,8 +222,10 @@ pub enum EscalateTtl {
 /// An alarm rule by key, inline or from a rule set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::ALARM)))]
 pub struct Alarm {
     /// Fields that make the key.
+    #[schemars(with = "List<Column, 16>")]
     pub by: Vec<String>,
     /// The inline rule.
     #[serde(flatten)]
@@ -213,12 +241,14 @@ pub struct Alarm {
 pub struct AlarmRule {
     /// The condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Expression")]
     pub when: Option<String>,
     /// How long the condition must hold before the alarm fires.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
     /// The condition that clears the alarm; by default that `when` is no longer true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Expression")]
     pub clear: Option<String>,
     /// How long the alarm stays after its condition ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,9 +264,11 @@ pub struct AlarmRule {
     pub baseline: Option<Baseline>,
     /// Severity of the alarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Word")]
     pub severity: Option<String>,
     /// Text of the alarm; `{column}` stands for a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Text<1024>")]
     pub summary: Option<String>,
 }
 
@@ -257,13 +289,17 @@ pub enum OnNoData {
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
     /// The value that is watched.
+    #[schemars(with = "Expression")]
     pub value: String,
     /// How far back the average reaches.
+    #[schemars(with = "PositiveDuration")]
     pub over: Duration,
     /// Distance from the average, in standard deviations.
+    #[schemars(range(min = 0.1, max = 100.0))]
     pub sigmas: f64,
     /// Samples without which the baseline says nothing.
     #[serde(default = "min_samples")]
+    #[schemars(range(min = 2, max = 1000000))]
     pub min_samples: u32,
 }
 
@@ -276,8 +312,10 @@ fn min_samples() -> u32 {
 #[serde(rename_all = "camelCase")]
 pub struct Detect {
     /// Fields that make the key.
+    #[schemars(with = "List<Column, 16>")]
     pub by: Vec<String>,
     /// Columns that the model reads, in its order.
+    #[schemars(with = "List<Column, 64>", extend("minItems" = 1))]
     pub features: Vec<String>,
     /// The IncidentModel.
     pub model_ref: ObjectRef,
@@ -288,18 +326,24 @@ pub struct Detect {
 #[serde(rename_all = "camelCase")]
 pub struct Match {
     /// Fields that make the key.
+    #[schemars(with = "List<Column, 16>")]
     pub by: Vec<String>,
     /// The sequence: `fail{5,} ok`.
+    #[schemars(with = "Text<1024>")]
     pub pattern: String,
     /// What each name of the sequence stands for.
+    #[schemars(with = "Map<Expression, 32>", extend("minProperties" = 1))]
     pub define: BTreeMap<String, String>,
     /// The time that the whole sequence must fit in.
+    #[schemars(with = "PositiveDuration")]
     pub within: Duration,
     /// Columns to set on the result.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Map<Expression, 64>")]
     pub set: BTreeMap<String, String>,
     /// Severity of the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Word")]
     pub severity: Option<String>,
 }
 
@@ -308,8 +352,10 @@ pub struct Match {
 #[serde(rename_all = "camelCase")]
 pub struct Incident {
     /// Fields that make the key.
+    #[schemars(with = "List<Column, 16>")]
     pub by: Vec<String>,
     /// How long an incident without news stays open.
+    #[schemars(with = "PositiveDuration")]
     pub open_for: Duration,
     /// In which order several inputs are read.
     #[serde(default)]
@@ -331,5 +377,6 @@ pub enum Order {
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
     /// Name of the object.
+    #[schemars(with = "ObjectName")]
     pub name: String,
 }

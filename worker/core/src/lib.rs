@@ -4,6 +4,19 @@
 //! the same output whatever the batches, crashes and restores.
 
 pub mod aggregate;
+pub mod csv;
 pub mod decode;
+pub mod encode;
+pub mod engine;
+pub mod expr;
+pub mod generator;
+pub mod id;
 pub mod json;
+pub mod key;
 pub mod lines;
+pub mod merge;
+pub mod plan;
+pub mod stage;
+pub mod state;
+pub mod stream;
+pub mod watermark;

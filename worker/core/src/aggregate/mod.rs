@@ -3,6 +3,40 @@
 //! A column of states belongs to one pane of a window. Keys are dense ids, so a state is found by index.
 //! The result never depends on how records were batched, in which order partial results were merged, or on whether a
 //! pane was saved and loaded in between.
+//!
+//! NULL is no value: all functions but `count(*)` (and `first`, `last`, `array_agg` when told so) pass over it. So do
+//! they over NaN and the infinities, and -0.0 counts as 0.0.
+
+mod allowed;
+mod big;
+mod bytes;
+mod count;
+mod covariance;
+mod datafusion;
+mod distinct;
+mod distinct_set;
+mod error;
+mod exact_product;
+mod exact_sum;
+mod first_last;
+mod min_max;
+mod planning;
+mod quantile;
+mod quantile_sketch;
+mod registry;
+mod rows;
+mod scalar_codec;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod value_column;
+mod values;
+mod variance;
+mod wide;
+
+pub use self::error::AggregateError;
+pub use self::planning::planning_functions;
+pub use self::registry::{Aggregate, Call, build, resolve};
 
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;

@@ -1,7 +1,7 @@
 //! Bytes to columns: what a decoder is asked for and what it answers.
 //!
 //! A decoder reads the event time of **every** record and the other columns of the records that pass the pushed-down
-//! filter. A record that does not decode becomes a [`DeadLetter`]; it never stops the stream and never harms its
+//! filter. A record that does not decode becomes a [`DeadRecord`]; it never stops the stream and never harms its
 //! neighbours.
 
 pub mod predicate;
@@ -121,6 +121,12 @@ pub struct Decoded {
     pub dead: Vec<DeadRecord>,
     /// Values that were NULLed because their type was not that of their use: (column, how many).
     pub mismatches: Vec<(usize, u64)>,
+}
+
+/// A decoder of one format, made for one schema.
+pub trait Decoder: Send {
+    /// Decodes records. The result of a record depends on the record alone.
+    fn decode(&mut self, records: Records<'_>) -> Decoded;
 }
 
 /// A record that did not decode.

@@ -31,7 +31,7 @@ use self::skip::skip;
 use self::slots::{Kind, Node, Slot, Wanted};
 use self::timestamp::TimeError;
 use self::walk::Walker;
-use crate::decode::{Cause, ColumnSpec, DeadRecord, Decoded, Origin, RecordSchema, Records};
+use crate::decode::{Cause, ColumnSpec, DeadRecord, Decoded, Decoder, Origin, RecordSchema, Records};
 
 /// Decodes records of one source.
 ///
@@ -278,6 +278,12 @@ impl JsonDecoder {
     #[cfg(test)]
     fn forget_shapes(&mut self) {
         self.walker.forget_shapes();
+    }
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, records: Records<'_>) -> Decoded {
+        JsonDecoder::decode(self, records)
     }
 }
 

@@ -1,0 +1,180 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tocsin_worker::source::Speed;
+
+/// Finds incidents in event streams while they happen.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  2  the command line is wrong, or something that it names is missing
+  3  the pipeline's file is wrong
+  4  an input could not be read, or an output not be written
+  5  a bad record, with --on-error stop";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline on this machine
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check a pipeline, and show what it does
+    Check(CheckArgs),
+    /// Make a pipeline from some of your own records
+    Init(InitArgs),
+    /// Show what Tocsin does, on data that come with it
+    Demo(DemoArgs),
+    /// Print a shell's completions
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  tocsin run pipeline.yaml                                 sources as the file says
+  tocsin run pipeline.yaml --input alerts=alerts.jsonl     a file stands for a Kafka topic
+  cat alerts.jsonl | tocsin run pipeline.yaml --input alerts=-
+  tocsin run pipeline.yaml --input alerts=alerts.csv.gz --output pager=incidents.jsonl
+  tocsin run pipeline.yaml --speed 60x                     an hour of events in a minute
+
+A sink without --output prints to standard output, each row with its sink's name in `_sink`.";
+
+/// Run a pipeline.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The pipeline's file
+    pub pipeline: PathBuf,
+    /// What stands for a source: a file (JSON lines or CSV, also .gz or .zst), or - for standard input
+    #[arg(long, value_name = "NAME=PATH")]
+    pub input: Vec<Named>,
+    /// What stands for a sink: a file, or - for standard output
+    #[arg(long, value_name = "NAME=PATH")]
+    pub output: Vec<Named>,
+    /// What stands for an IncidentRuleSet
+    #[arg(long, value_name = "NAME=PATH")]
+    pub rules: Vec<Named>,
+    /// Folder with secrets, one file each: DIR/name/key
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+    /// How fast files are replayed: 1x as it happened, 60x, or max
+    #[arg(long, default_value = "max", value_parser = Speed::from_str)]
+    pub speed: Speed,
+    /// Only the last row of each result: no revisions, no intermediate states of incidents
+    #[arg(long = "final")]
+    pub only_final: bool,
+    /// What a record that cannot be read does
+    #[arg(long, value_enum, default_value_t = OnError::DeadLetter)]
+    pub on_error: OnError,
+    /// File for records that cannot be read
+    #[arg(long, value_name = "PATH")]
+    pub dead_letters: Option<PathBuf>,
+    /// Form of the rows on standard output: by default a table on a terminal, JSON otherwise
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Port of the live page; 0 takes any
+    #[arg(long, default_value_t = 4600)]
+    pub port: u16,
+    /// Do not serve the live page
+    #[arg(long)]
+    pub no_page: bool,
+    /// Keep the live page when the inputs are at their end, until Ctrl-C
+    #[arg(long)]
+    pub keep_page: bool,
+}
+
+/// Check a pipeline.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The pipeline's file
+    pub pipeline: PathBuf,
+    /// What stands for an IncidentRuleSet
+    #[arg(long, value_name = "NAME=PATH")]
+    pub rules: Vec<Named>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Make a pipeline.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// Some records: JSON lines or CSV, also .gz or .zst; - for standard input
+    pub records: PathBuf,
+    /// Where to write the pipeline; standard output by default
+    #[arg(long, short, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Show what Tocsin does.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Keep the live page when the demo is over, until Ctrl-C
+    #[arg(long)]
+    pub serve: bool,
+    /// Port of the live page; 0 takes any
+    #[arg(long, default_value_t = 4600)]
+    pub port: u16,
+    /// Folder with the samples
+    #[arg(long, value_name = "DIR")]
+    pub samples: Option<PathBuf>,
+    /// How many alerts are generated
+    #[arg(long, value_name = "N", default_value_t = 3_000_000)]
+    pub alerts: u64,
+}
+
+/// What a record that cannot be read does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// It goes to the dead letters and is counted
+    DeadLetter,
+    /// It ends the run
+    Stop,
+}
+
+/// Form of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON, a line a row
+    Json,
+    /// A table
+    Table,
+}
+
+/// `NAME=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What it stands for.
+    pub name: String,
+    /// The path, or `-`.
+    pub path: PathBuf,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                path: PathBuf::from(path),
+            }),
+            _ => Err(format!("expected NAME=PATH, found `{text}`")),
+        }
+    }
+}

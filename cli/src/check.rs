@@ -1,0 +1,61 @@
+//! `tocsin check`.
+
+use serde_json::json;
+use tocsin_contract::problem::Problem;
+use tocsin_worker_core::plan::describe::describe;
+
+use crate::args::{CheckArgs, Format};
+use crate::failure::{Failure, print, say};
+use crate::files;
+
+/// Checks a pipeline, and shows what it does.
+pub fn check(args: &CheckArgs) -> Result<(), Failure> {
+    let loaded = files::pipeline(&args.pipeline, &args.rules)?;
+    let missing = loaded.missing();
+    let (pipeline, plan) = (loaded.pipeline, loaded.plan);
+    let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
+    if args.format == Format::Json {
+        let texts = |problems: &[Problem]| {
+            problems
+                .iter()
+                .map(|problem| json!({"path": problem.path, "message": problem.message, "hint": problem.hint}))
+                .collect::<Vec<_>>()
+        };
+        let answer = json!({
+            "pipeline": plan.name,
+            "runnable": missing.is_empty(),
+            "plan": describe(&plan).lines().collect::<Vec<_>>(),
+            "warnings": texts(&plan.warnings),
+            "missing": texts(&missing),
+            "clusterOnly": ignored,
+        });
+        say(&format!("{answer:#}"))?;
+        return Ok(());
+    }
+    print(&describe(&plan))?;
+    list("warnings", &plan.warnings)?;
+    list("cannot run here yet", &missing)?;
+    if !ignored.is_empty() {
+        say(&format!("\nonly a cluster reads\n  {}", ignored.join(", ")))?;
+    }
+    say(&format!(
+        "\n{}: {}",
+        args.pipeline.display(),
+        if missing.is_empty() {
+            "ok"
+        } else {
+            "ok, but not to be run yet"
+        }
+    ))?;
+    Ok(())
+}
+
+fn list(title: &str, problems: &[Problem]) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    say(&format!("\n{title}"))?;
+    problems
+        .iter()
+        .try_for_each(|problem| say(&format!("  {}", problem.to_string().replace('\n', "\n  "))))
+}

@@ -1,0 +1,116 @@
+//! Reads pipelines and rule sets, and resolves what stands for their parts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tocsin_contract::document::{self, Parsed, Places};
+use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::problem::Problem;
+use tocsin_worker_core::plan::{Plan, References, compile};
+
+use crate::args::Named;
+use crate::failure::Failure;
+
+/// Reads a file.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let name = path.display();
+    match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{name} is not text in UTF-8"))),
+        Err(error) => Err(Failure::Usage(format!("{name} cannot be read: {error}"))),
+    }
+}
+
+/// A pipeline's file, read and compiled.
+pub struct Loaded {
+    /// The file's name, for messages.
+    pub file: String,
+    /// What it says.
+    pub pipeline: IncidentPipeline,
+    /// What it means.
+    pub plan: Plan,
+    places: Places,
+}
+
+/// Reads and checks a pipeline's file, and compiles it.
+pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
+    let file = path.display().to_string();
+    let text = read(path)?;
+    let wrong = |problems| Failure::Pipeline { file: file.clone(), problems };
+    let Parsed { value: pipeline, places } = document::read::<IncidentPipeline>(&text).map_err(wrong)?;
+    let mut references = References::default();
+    for named in rules {
+        let text = read(&named.path)?;
+        let rule_set = document::parse_rule_set(&text)
+            .map_err(|problems| Failure::Pipeline { file: named.path.display().to_string(), problems })?;
+        references.rule_sets.insert(named.name.clone(), rule_set.spec);
+    }
+    let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
+    let mut plan = compile(&name, &pipeline.spec, &references).map_err(|mut problems| {
+        places.annotate(&mut problems);
+        wrong(problems)
+    })?;
+    places.annotate(&mut plan.warnings);
+    places.annotate(&mut plan.missing);
+    let known: Vec<&str> = pipeline
+        .spec
+        .stages
+        .iter()
+        .filter_map(|stage| stage.alarm.as_ref()?.rules_ref.as_ref())
+        .map(|reference| reference.name.as_str())
+        .collect();
+    known_names(rules, &known, "--rules", "rule set that the pipeline refers to")?;
+    Ok(Loaded { file, pipeline, plan, places })
+}
+
+impl Loaded {
+    /// What keeps the plan from running here.
+    pub fn missing(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self.plan.missing.clone();
+        let mut refused = tocsin_contract::reach::refused_problems(&self.pipeline.spec);
+        // What the compiler said of a path needs no second word.
+        refused.retain(|refused| !problems.iter().any(|known| known.path == refused.path));
+        self.places.annotate(&mut refused);
+        problems.extend(refused);
+        problems
+    }
+
+    /// Refuses a plan that cannot run here.
+    pub fn runnable(&self) -> Result<(), Failure> {
+        match self.missing() {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Failure::Pipeline { file: self.file.clone(), problems }),
+        }
+    }
+}
+
+/// What stands for what, by name; a name that is not there is an error.
+pub fn by_name<'a>(
+    named: &'a [Named],
+    known: &[&str],
+    option: &str,
+    what: &str,
+) -> Result<BTreeMap<&'a str, &'a Path>, Failure> {
+    known_names(named, known, option, what)?;
+    let mut by_name = BTreeMap::new();
+    for named in named {
+        if by_name.insert(named.name.as_str(), named.path.as_path()).is_some() {
+            return Err(Failure::Usage(format!("{option} {}=... is given twice", named.name)));
+        }
+    }
+    Ok(by_name)
+}
+
+fn known_names(named: &[Named], known: &[&str], option: &str, what: &str) -> Result<(), Failure> {
+    match named.iter().find(|named| !known.contains(&named.name.as_str())) {
+        None => Ok(()),
+        Some(named) => Err(Failure::Usage(format!(
+            "{option} {}=...: there is no {what} with this name; there is: {}",
+            named.name,
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        ))),
+    }
+}

@@ -1,0 +1,254 @@
+//! `tocsin run`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_worker::run::{FinalRows, InputKind, Settings, Summary, open_inputs};
+use tocsin_worker::sink::{FileSink, SharedStdout, Sink};
+use tocsin_worker::source::{HttpIntake, HttpLimits, Interrupt};
+use tocsin_worker_core::plan::{Plan, StreamId};
+
+use crate::args::{Format, Named, OnError, RunArgs};
+use crate::failure::Failure;
+use crate::files;
+use crate::page::Page;
+use crate::progress::Progress;
+use crate::table::TableSink;
+
+/// Runs a pipeline.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let loaded = files::pipeline(&args.pipeline, &args.rules)?;
+    for warning in &loaded.plan.warnings {
+        eprintln!("{}: warning: {warning}", args.pipeline.display());
+    }
+    loaded.runnable()?;
+    let (pipeline, plan) = (loaded.pipeline, loaded.plan);
+    let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
+    if !ignored.is_empty() {
+        eprintln!("only a cluster reads: {}", ignored.join(", "));
+    }
+    if let Some(folder) = args.secrets.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failure::Usage(format!(
+            "--secrets {}: there is no such folder",
+            folder.display()
+        )));
+    }
+    let interrupt = Interrupt::default();
+    on_ctrl_c(&interrupt);
+    let kinds = input_kinds(&pipeline, &args.input, &args.pipeline)?;
+    let mut intake = HttpIntake::new(HttpLimits::default());
+    let inputs = open_inputs(
+        &pipeline.spec.sources,
+        &plan.sources,
+        &kinds,
+        args.speed,
+        &interrupt,
+        &mut intake,
+    )?;
+    refuse_overwriting(&kinds, &args.output)?;
+    let sinks = open_sinks(args, &pipeline, &plan)?;
+    let takes_events = pipeline.spec.sources.iter().any(|source| source.http.is_some());
+    let page = if args.no_page && !takes_events {
+        None
+    } else {
+        Some(Page::serve(&plan, args.port, intake.into_router())?)
+    };
+    if let Some(page) = &page {
+        eprintln!("live page: {}", page.address());
+    }
+    let settings = Settings {
+        speed: args.speed,
+        stop_on_error: args.on_error == OnError::Stop,
+        dead_letters: args.dead_letters.clone(),
+        interrupt: interrupt.clone(),
+    };
+    let mut progress = Progress::new(page.as_ref());
+    let summary = tocsin_worker::run::run(plan, inputs, sinks, &settings, &mut progress);
+    progress.finish();
+    let summary = summary?;
+    tell(&summary, args);
+    if let Some(page) = page {
+        page.finish(&summary);
+        if args.keep_page && !interrupt.is_raised() {
+            eprintln!("the page stays at {} until Ctrl-C", page.address());
+            wait_for(&interrupt);
+        }
+    }
+    Ok(())
+}
+
+/// What was read and what is worth knowing, on standard error.
+pub fn tell(summary: &Summary, args: &RunArgs) {
+    let dead: u64 = summary.dead.values().sum();
+    eprintln!(
+        "{} events in {:.2} s ({} a second){}",
+        grouped(summary.events),
+        summary.seconds,
+        grouped(summary.events_per_second as u64),
+        if summary.interrupted { ", interrupted" } else { "" }
+    );
+    if dead > 0 {
+        let causes: Vec<String> = summary.dead.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
+        let place = match &args.dead_letters {
+            Some(path) => format!("in {}", path.display()),
+            None => "give --dead-letters PATH to keep them".to_owned(),
+        };
+        eprintln!("{} bad records ({}): {place}", grouped(dead), causes.join(", "));
+    }
+    for source in &summary.sources {
+        for (column, n) in &source.mismatches {
+            // Above 1 % it is more likely the pipeline that is wrong than the records.
+            let drift = if *n * 100 > source.records {
+                "; declare its type in format.fields"
+            } else {
+                ""
+            };
+            eprintln!(
+                "{}: `{column}` had another type than its use in {} of {} events, taken as NULL{drift}",
+                source.name,
+                grouped(*n),
+                grouped(source.records)
+            );
+        }
+    }
+    for stage in summary.stages.iter().filter(|stage| stage.late > 0) {
+        eprintln!(
+            "{}: {} rows came too late (stream `{}.late`)",
+            stage.name,
+            grouped(stage.late),
+            stage.name
+        );
+    }
+    if summary.failed_operations > 0 {
+        eprintln!(
+            "{} operations in expressions failed and gave NULL",
+            grouped(summary.failed_operations)
+        );
+    }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn input_kinds(pipeline: &IncidentPipeline, given: &[Named], file: &Path) -> Result<Vec<InputKind>, Failure> {
+    let names: Vec<&str> = pipeline
+        .spec
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
+    let given = files::by_name(given, &names, "--input", "source")?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let kinds: Vec<InputKind> = pipeline
+        .spec
+        .sources
+        .iter()
+        .map(|source| match (given.get(source.name.as_str()), &source.file) {
+            (Some(path), _) if *path == Path::new("-") => InputKind::Stdin,
+            (Some(path), _) => InputKind::File(path.to_path_buf()),
+            // A path in the file is relative to the file.
+            (None, Some(declared)) => InputKind::File(folder.join(&declared.path)),
+            (None, None) if source.stdin.is_some() => InputKind::Stdin,
+            (None, None) => InputKind::AsDeclared,
+        })
+        .collect();
+    if kinds.iter().filter(|kind| **kind == InputKind::Stdin).count() > 1 {
+        return Err(Failure::Usage(
+            "standard input can stand for one source only".to_owned(),
+        ));
+    }
+    Ok(kinds)
+}
+
+/// An output that is also an input would be emptied before it is read.
+fn refuse_overwriting(kinds: &[InputKind], outputs: &[Named]) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().ok();
+    for output in outputs {
+        let target = real(&output.path);
+        let read = kinds
+            .iter()
+            .any(|kind| matches!(kind, InputKind::File(path) if target.is_some() && real(path) == target));
+        if read {
+            let path = output.path.display();
+            return Err(Failure::Usage(format!(
+                "--output {}={path}: this file is an input",
+                output.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Box<dyn Sink>>, Failure> {
+    let names: Vec<&str> = plan.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    let given = files::by_name(&args.output, &names, "--output", "sink")?;
+    let stdout = SharedStdout::new();
+    let format = args.format.unwrap_or(if std::io::stdout().is_terminal() {
+        Format::Table
+    } else {
+        Format::Json
+    });
+    let tables = TableSink::shared();
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for (sink, declared) in plan.sinks.iter().zip(&pipeline.spec.sinks) {
+        let path: Option<PathBuf> = match given.get(sink.name.as_str()) {
+            Some(path) => Some(path.to_path_buf()),
+            None => declared.file.as_ref().map(|file| PathBuf::from(&file.path)),
+        };
+        let opened: Box<dyn Sink> = match path {
+            Some(path) if path != Path::new("-") => Box::new(FileSink::create(&path)?),
+            Some(_) => Box::new(stdout.sink()),
+            None if format == Format::Table => Box::new(tables.sink()),
+            None => Box::new(stdout.named_sink(&sink.name)),
+        };
+        let key = match sink.stream {
+            StreamId::Stage(i) => plan.stages[i].key.clone(),
+            StreamId::Source(_) | StreamId::Late(_) => Vec::new(),
+        };
+        sinks.push(if args.only_final {
+            Box::new(FinalRows::new(opened, key))
+        } else {
+            opened
+        });
+    }
+    Ok(sinks)
+}
+
+/// The first Ctrl-C ends the run cleanly, the second at once.
+pub fn on_ctrl_c(interrupt: &Interrupt) {
+    let interrupt = interrupt.clone();
+    let n_signals = Arc::new(AtomicUsize::new(0));
+    let handle = move || {
+        if n_signals.fetch_add(1, Ordering::Relaxed) == 0 {
+            eprintln!("\nending: what was read is processed; once more ends at once");
+            interrupt.raise();
+        } else {
+            signal_hook::low_level::exit(130);
+        }
+    };
+    let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new(signals) {
+        std::thread::spawn(move || signals.forever().for_each(|_| handle()));
+    }
+}
+
+/// Waits until the run is interrupted.
+#[expect(clippy::disallowed_methods, reason = "there is nothing to do but wait for Ctrl-C")]
+pub fn wait_for(interrupt: &Interrupt) {
+    while !interrupt.is_raised() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}

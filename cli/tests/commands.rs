@@ -1,0 +1,445 @@
+//! The program as a user runs it: files in, lines out, and what it says when something is wrong.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const PIPELINE: &str = "\
+apiVersion: tocsin.dev/v1alpha1
+kind: IncidentPipeline
+metadata: {name: shop}
+spec:
+  sources:
+  - name: alerts
+    kafka: {topic: incident_alerts}
+    eventTime: {field: ts, unit: Seconds, maxOutOfOrderness: 5s}
+  stages:
+  - {name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}
+  - {name: escalated, from: critical, escalate: {by: [service], count: 3, within: 1h}}
+  - {name: incidents, from: escalated, incident: {by: [service], openFor: 30m}}
+  sinks:
+  - {name: pager, from: incidents, kafka: {topic: incidents}}
+  - {name: escalations, from: escalated, kafka: {topic: incident_escalations}}
+";
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(TempDir::new().unwrap());
+        folder.write("p.yaml", PIPELINE);
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn tocsin(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tocsin"));
+        command.current_dir(self.0.path()).args(args);
+        command
+    }
+
+    fn output(&self, args: &[&str]) -> Output {
+        self.tocsin(args).stdin(Stdio::null()).output().unwrap()
+    }
+}
+
+/// Alerts of one service, one a second, all critical; with what is wrong between them.
+fn alerts() -> Vec<String> {
+    (0..9)
+        .map(|i| format!("{{\"ts\":{i},\"service\":\"api\",\"severity\":\"CRITICAL\",\"id\":{i}}}"))
+        .collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const RUN: [&str; 4] = ["run", "p.yaml", "--no-page", "--input"];
+
+#[test]
+fn a_pipe_gives_the_same_as_a_file() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alerts().join("\n"));
+    let by_file = folder.output(&[&RUN[..], &["alerts=a.jsonl"]].concat());
+    assert!(by_file.status.success(), "{}", text(&by_file.stderr));
+    let mut child = folder
+        .tocsin(&[&RUN[..], &["alerts=-"]].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(alerts().join("\n").as_bytes())
+        .unwrap();
+    let by_pipe = child.wait_with_output().unwrap();
+    assert_eq!(text(&by_pipe.stdout), text(&by_file.stdout));
+    assert_eq!(text(&by_file.stdout).lines().count(), 4);
+    assert!(text(&by_file.stdout).contains("\"_sink\":\"pager\""));
+}
+
+#[test]
+fn bad_records_become_dead_letters_and_no_good_one_is_lost() {
+    let folder = Folder::new();
+    let deep = format!("{{\"ts\":1,\"x\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let bad: Vec<Vec<u8>> = vec![
+        b"not json".to_vec(),
+        b"{\"ts\":1,\"service\":\"\xff\"}".to_vec(),
+        deep.into_bytes(),
+        b"{\"ts\":NaN}".to_vec(),
+        b"{\"service\":\"api\"}".to_vec(),
+        b"{\"ts\":4102444800,\"service\":\"api\",\"severity\":\"CRITICAL\"}".to_vec(),
+    ];
+    let mut file: Vec<Vec<u8>> = Vec::new();
+    for (good, bad) in alerts().iter().zip(bad.iter().map(Some).chain(std::iter::repeat(None))) {
+        file.push(good.clone().into_bytes());
+        file.extend(bad.cloned());
+    }
+    folder.write("clean.jsonl", alerts().join("\n"));
+    folder.write("a.jsonl", file.join(&b'\n'));
+    let clean = folder.output(&[&RUN[..], &["alerts=clean.jsonl"]].concat());
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--dead-letters", "dead.jsonl"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), text(&clean.stdout));
+    let dead: Vec<serde_json::Value> = folder
+        .read("dead.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(dead.len(), bad.len(), "{dead:?}");
+    let lines: Vec<u64> = dead.iter().map(|letter| letter["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [2, 4, 6, 8, 10, 12]);
+    assert!(
+        text(&output.stderr).contains("6 bad records"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_record_of_1970_does_no_harm() {
+    let folder = Folder::new();
+    let with_old: Vec<String> = alerts()
+        .iter()
+        .map(|alert| alert.replace("\"ts\":", "\"ts\":176722560"))
+        .collect();
+    let mut lines = with_old.clone();
+    lines.insert(4, "{\"ts\":0,\"service\":\"old\",\"severity\":\"CRITICAL\"}".to_owned());
+    folder.write("clean.jsonl", with_old.join("\n"));
+    folder.write("a.jsonl", lines.join("\n"));
+    let clean = folder.output(&[&RUN[..], &["alerts=clean.jsonl"]].concat());
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl"]].concat());
+    assert_eq!(text(&output.stdout), text(&clean.stdout));
+    assert!(text(&output.stderr).contains("too late"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_first_bad_record_ends_the_run_if_so_asked() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", "{\"ts\":1}\nnonsense\n{\"ts\":2}\n");
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--on-error", "stop"]].concat());
+    assert_eq!(output.status.code(), Some(5));
+    assert!(
+        text(&output.stderr).contains("source `alerts`, record 1"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn an_empty_file_is_no_error() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", "");
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl"]].concat());
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), "");
+}
+
+/// A wrong command line or pipeline: the exit code, and what the message says.
+fn check_wrong(args: &[&str], pipeline: Option<&str>, code: i32, expected: &[&str]) {
+    let folder = Folder::new();
+    folder.write("alerts.jsonl", alerts().join("\n"));
+    if let Some(pipeline) = pipeline {
+        folder.write("p.yaml", pipeline);
+    }
+    let output = folder.output(args);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for part in expected {
+        assert!(said.contains(part), "expected `{part}` in:\n{said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_nearest() {
+    check_wrong(
+        &["run", "p.yaml", "--no-page", "--input", "alerts=alert.jsonl"],
+        None,
+        4,
+        &["alert.jsonl", "alerts.jsonl"],
+    );
+    check_wrong(&["run", "q.yaml"], None, 2, &["q.yaml"]);
+}
+
+#[test]
+fn an_unknown_input_is_named_with_what_there_is() {
+    check_wrong(
+        &["run", "p.yaml", "--input", "alert=x"],
+        None,
+        2,
+        &["--input alert", "alerts"],
+    );
+    check_wrong(
+        &["run", "p.yaml", "--no-page"],
+        None,
+        2,
+        &["source `alerts`", "--input alerts=PATH"],
+    );
+    check_wrong(&["run", "p.yaml", "--input", "alerts"], None, 2, &["NAME=PATH"]);
+}
+
+#[test]
+fn all_problems_of_a_pipeline_come_at_once() {
+    let wrong = PIPELINE
+        .replace("from: critical, escalate", "from: crticial, escalate")
+        .replace("openFor: 30m", "openFor: soon")
+        .replace("count: 3", "cuont: 3");
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["cuont", "count", "openFor", "soon"],
+    );
+    let wrong = PIPELINE
+        .replace("from: critical, escalate", "from: crticial, escalate")
+        .replace("severity = 'CRITICAL'", "severity = = 3");
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["spec.stages[critical].filter", "^", "did you mean `critical`?"],
+    );
+}
+
+#[test]
+fn two_kinds_a_cycle_and_bad_expressions_are_each_one_clear_error() {
+    let with = |stage: &str| PIPELINE.replace("  sinks:", &format!("  - {stage}\n  sinks:"));
+    let two = with("{name: x, from: alerts, filter: 'true', sql: 'SELECT * FROM alerts'}");
+    check_wrong(&["check", "p.yaml"], Some(&two), 3, &["spec.stages[x]", "exactly one"]);
+    let cycle = with("{name: x, from: y, filter: 'true'}\n  - {name: y, from: x, filter: 'true'}");
+    check_wrong(&["check", "p.yaml"], Some(&cycle), 3, &["circle", "x -> y"]);
+    let long = with(&format!(
+        "{{name: x, from: alerts, filter: \"{}\"}}",
+        "a = 1 OR ".repeat(600)
+    ));
+    check_wrong(&["check", "p.yaml"], Some(&long), 3, &["spec.stages[x].filter", "4096"]);
+    let deep = with(&format!(
+        "{{name: x, from: alerts, filter: \"{}1{}\"}}",
+        "(".repeat(2000),
+        ")".repeat(2000)
+    ));
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&deep),
+        3,
+        &["spec.stages[x].filter", "nested"],
+    );
+    let clock = with("{name: x, from: alerts, filter: \"ts < now()\"}");
+    check_wrong(&["check", "p.yaml"], Some(&clock), 3, &["clock", "event_time"]);
+}
+
+#[test]
+fn an_output_that_is_an_input_is_refused_before_it_is_emptied() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alerts().join("\n"));
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--output", "pager=a.jsonl"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(folder.read("a.jsonl"), alerts().join("\n"));
+}
+
+#[test]
+fn only_the_last_state_of_each_incident_comes_with_final() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alerts().join("\n"));
+    let args = [&RUN[..], &["alerts=a.jsonl", "--final", "--output", "pager=out.jsonl"]].concat();
+    let output = folder.output(&args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(folder.read("out.jsonl").lines().count(), 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_without_an_error() {
+    let folder = Folder::new();
+    let many: Vec<String> = (0..60_000).flat_map(|_| alerts()).collect();
+    folder.write("a.jsonl", many.join("\n"));
+    let mut child = folder
+        .tocsin(&[&RUN[..], &["alerts=a.jsonl"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("panicked"));
+}
+
+#[test]
+fn ctrl_c_processes_what_was_read_and_ends() {
+    let folder = Folder::new();
+    let mut child = folder
+        .tocsin(&[&RUN[..], &["alerts=-"]].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all((alerts().join("\n") + "\n").as_bytes()).unwrap();
+    stdin.flush().unwrap();
+    // The escalation is printed as soon as it is there: then the records have been read.
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("ESCALATED"), "{line}");
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(rest.contains("\"_sink\":\"pager\""), "the incident is written: {rest}");
+    assert!(text(&output.stderr).contains("interrupted"));
+    drop(stdin);
+}
+
+#[test]
+fn init_makes_a_pipeline_that_runs_on_the_records_it_was_made_from() {
+    let folder = Folder::new();
+    let records: Vec<String> = (0..300)
+        .map(|i| {
+            let level = if i % 3 == 0 { "ERROR" } else { "INFO" };
+            format!(
+                "{{\"time\":\"2026-03-01T10:{:02}:{:02}Z\",\"app\":\"app-{}\",\"level\":\"{level}\",\"took_ms\":{}}}",
+                i / 60,
+                i % 60,
+                i % 4,
+                i % 97
+            )
+        })
+        .collect();
+    folder.write("log.jsonl", records.join("\n"));
+    let made = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let checked = folder.output(&["check", "mine.yaml"]);
+    assert!(
+        checked.status.success(),
+        "{}{}\n{}",
+        text(&checked.stdout),
+        text(&checked.stderr),
+        folder.read("mine.yaml")
+    );
+    let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    assert!(
+        text(&ran.stdout).contains("\"status\":\"opened\""),
+        "{}\n{}",
+        text(&ran.stdout),
+        folder.read("mine.yaml")
+    );
+    let again = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
+    assert_eq!(again.status.code(), Some(2), "an existing file is not overwritten");
+}
+
+#[test]
+fn init_understands_csv() {
+    let folder = Folder::new();
+    let rows: Vec<String> = (0..50)
+        .map(|i| format!("2026-03-01 10:00:{i:02},host-{},{}.5", i % 3, i))
+        .collect();
+    folder.write("cpu.csv", format!("timestamp,host,cpu\n{}\n", rows.join("\n")));
+    let made = folder.output(&["init", "cpu.csv", "-o", "mine.yaml"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
+    assert!(
+        ran.status.success(),
+        "{}\n{}",
+        text(&ran.stderr),
+        folder.read("mine.yaml")
+    );
+}
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples")
+}
+
+#[test]
+fn the_sample_of_the_design_is_checked_and_says_what_is_not_built() {
+    let folder = Folder::new();
+    let noc = samples().join("noc.yaml");
+    let output = folder.output(&["check", noc.to_str().unwrap()]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    assert!(
+        said.contains("stage incidents") && said.contains("not built yet"),
+        "{said}"
+    );
+    let output = folder.output(&["run", noc.to_str().unwrap(), "--no-page"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        text(&output.stderr).contains("spec.stages[known].enrich"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn the_demo_finds_incidents_and_says_how_fast_it_was() {
+    let folder = Folder::new();
+    let output = folder.output(&[
+        "demo",
+        "--port",
+        "0",
+        "--samples",
+        samples().to_str().unwrap(),
+        "--alerts",
+        "60000",
+    ]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    for part in [
+        "Incidents in the real series",
+        "office",
+        "web",
+        "windows that people labelled",
+        "events in",
+    ] {
+        assert!(said.contains(part), "expected `{part}` in:\n{said}");
+    }
+}

@@ -1,0 +1,339 @@
+//! Rules of everything that only a cluster reads: Kafka, infrastructure, state, upgrade, autoscaling.
+
+use super::{exactly_one, positive};
+use crate::pipeline::IncidentPipelineSpec;
+use crate::pipeline::autoscaling::Autoscaling;
+use crate::pipeline::infrastructure::{Infrastructure, Provider};
+use crate::pipeline::kafka::{Kafka, KafkaMode, KafkaRole, SaslMechanism};
+use crate::pipeline::node_pool::{CloudRef, NodePool, ReadySignalKind, SecurityRule, ServerGroupPolicy};
+use crate::pipeline::state::State;
+use crate::pipeline::upgrade::{Upgrade, UpgradeFallback, UpgradeMode};
+use crate::problem::Problem;
+use crate::rule::Rule;
+
+/// Rules of `kafka`.
+pub const KAFKA: [Rule; 5] = [
+    Rule::on(
+        ".bootstrapServers",
+        "!has(self.mode) || (self.mode == 'External') == has(self.bootstrapServers)",
+        "must be given exactly when mode is External",
+    ),
+    Rule::new(
+        "!has(self.bootstrapServers) || !(has(self.version) || (has(self.pools) && self.pools.size() > 0) \
+         || (has(self.listeners) && self.listeners.size() > 0) || (has(self.config) && self.config.size() > 0))",
+        "must not have version, pools, listeners or config: an External Kafka has its own",
+    ),
+    Rule::new(
+        "has(self.bootstrapServers) || !(has(self.tls) || has(self.sasl))",
+        "must not have tls or sasl: a Managed Kafka and Strimzi set them up by themselves",
+    ),
+    Rule::on(
+        ".sasl",
+        "!has(self.sasl) || self.sasl.mechanism != 'Plain' || has(self.tls)",
+        "must not have mechanism Plain without tls: the password would be sent as it is",
+    ),
+    Rule::on(
+        ".pools",
+        "!has(self.pools) || self.pools.size() == 0 || (self.pools.exists(p, 'Controller' in p.roles) \
+         && self.pools.exists(p, 'Broker' in p.roles))",
+        "must have at least one Controller and one Broker",
+    ),
+];
+
+/// Rules of a change of `kafka.mode`.
+pub const KAFKA_MODE: [Rule; 1] = [Rule::new(
+    "self == oldSelf",
+    "must not change: records and journal are in that Kafka; make another pipeline and restore a savepoint into it",
+)];
+
+/// Rules of a change of a topic.
+pub const TOPIC_PARTITIONS: [Rule; 1] = [Rule::new(
+    "self >= oldSelf",
+    "must not shrink: Kafka never takes partitions away",
+)];
+
+/// Rules of `state.storage`.
+pub const STORAGE: [Rule; 1] = [Rule::new(
+    "has(self.volume) != has(self.s3)",
+    "must have exactly one of volume and s3",
+)];
+
+/// Rules of `state.restoreFrom`.
+pub const RESTORE_FROM: [Rule; 1] = [Rule::new(
+    "has(self.snapshotRef) != has(self.path)",
+    "must have exactly one of snapshotRef and path",
+)];
+
+/// Rules of `upgrade`.
+pub const UPGRADE: [Rule; 1] = [Rule::on(
+    ".fallback",
+    "self.fallback == 'None' || self.mode == 'Savepoint'",
+    "must be None here: it says what happens when the savepoint of mode Savepoint fails",
+)];
+
+/// Rules of `autoscaling`.
+pub const AUTOSCALING: [Rule; 1] = [Rule::on(
+    ".minReplicas",
+    "self.minReplicas <= self.maxReplicas",
+    "must not be more than maxReplicas",
+)];
+
+/// Rules of `autoscaling.utilization`.
+pub const UTILIZATION: [Rule; 1] = [Rule::on(
+    ".target",
+    "self.min < self.target && self.target < self.max",
+    "must lie between min and max, and equal neither",
+)];
+
+/// Rules of a schedule of the autoscaler.
+pub const SCHEDULE: [Rule; 2] = [
+    Rule::new(
+        "has(self.minReplicas) || has(self.maxReplicas)",
+        "must have minReplicas or maxReplicas, or both",
+    ),
+    Rule::on(
+        ".minReplicas",
+        "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+        "must not be more than maxReplicas",
+    ),
+];
+
+/// Rules of `infrastructure`.
+pub const INFRASTRUCTURE: [Rule; 4] = [
+    Rule::on(
+        ".nodePools",
+        "(self.provider != 'None') == (has(self.nodePools) && self.nodePools.size() > 0)",
+        "must be given exactly when provider is Heat or Nova",
+    ),
+    Rule::on(
+        ".identityRef",
+        "(self.provider != 'None') == has(self.identityRef)",
+        "must be given exactly when provider is Heat or Nova",
+    ),
+    Rule::on(
+        ".heat",
+        "!has(self.heat) || self.provider == 'Heat'",
+        "must not be given here: it is for provider Heat",
+    ),
+    Rule::on(
+        ".nodePools",
+        "self.provider == 'Heat' || !has(self.nodePools) \
+         || self.nodePools.all(p, !has(p.readySignal.type) || p.readySignal.type != 'HeatWaitCondition')",
+        "must not have readySignal HeatWaitCondition: that is for provider Heat",
+    ),
+];
+
+/// Rules of a change of `infrastructure.provider`.
+pub const PROVIDER: [Rule; 1] = [Rule::new(
+    "oldSelf == 'None' || self == oldSelf",
+    "must not change: the machines belong to it; make another pipeline and restore a savepoint into it",
+)];
+
+/// Rules of a change of the region.
+pub const REGION: [Rule; 1] = [Rule::new(
+    "self == oldSelf",
+    "must not change: the machines are there; make another pipeline in the new region",
+)];
+
+/// Rules of a node pool.
+pub const NODE_POOL: [Rule; 2] = [
+    Rule::on(
+        ".minReplicas",
+        "!has(self.minReplicas) || self.minReplicas <= self.replicas",
+        "must not be more than replicas",
+    ),
+    Rule::on(
+        ".maxReplicas",
+        "!has(self.maxReplicas) || self.maxReplicas >= self.replicas",
+        "must not be less than replicas",
+    ),
+];
+
+/// Rules of a server group.
+pub const SERVER_GROUP: [Rule; 1] = [Rule::on(
+    ".maxServerPerHost",
+    "!has(self.maxServerPerHost) || self.policy == 'AntiAffinity'",
+    "must not be given here: Nova knows it with policy AntiAffinity alone",
+)];
+
+/// Rules of a reference to a thing of the cloud.
+pub const CLOUD_REF: [Rule; 2] = [
+    Rule::new(
+        "has(self.id) != has(self.filter)",
+        "must have exactly one of id and filter",
+    ),
+    Rule::on(
+        ".filter",
+        "!has(self.filter) || has(self.filter.name) || (has(self.filter.tags) && self.filter.tags.size() > 0)",
+        "must have a name or tags, or both",
+    ),
+];
+
+/// Rules of a security rule.
+pub const SECURITY_RULE: [Rule; 1] = [Rule::on(
+    ".portRangeMin",
+    "has(self.portRangeMin) == has(self.portRangeMax) \
+     && (!has(self.portRangeMin) || self.portRangeMin <= self.portRangeMax)",
+    "must be given together with portRangeMax, and not be more than it",
+)];
+
+pub(super) fn check(spec: &IncidentPipelineSpec, problems: &mut Vec<Problem>) {
+    kafka(&spec.kafka, problems);
+    infrastructure(&spec.infrastructure, problems);
+    state(&spec.state, problems);
+    upgrade(&spec.upgrade, problems);
+    autoscaling(&spec.autoscaling, problems);
+}
+
+fn kafka(kafka: &Kafka, problems: &mut Vec<Problem>) {
+    let path = "spec.kafka";
+    let external = kafka.bootstrap_servers.is_some();
+    let holds = kafka.mode.is_none_or(|mode| (mode == KafkaMode::External) == external);
+    KAFKA[0].unless(holds, path, problems);
+    let own =
+        kafka.version.is_some() || !kafka.pools.is_empty() || !kafka.listeners.is_empty() || !kafka.config.is_empty();
+    KAFKA[1].unless(!external || !own, path, problems);
+    KAFKA[2].unless(
+        external || (kafka.tls.is_none() && kafka.sasl.is_none()),
+        path,
+        problems,
+    );
+    let plain = kafka
+        .sasl
+        .as_ref()
+        .is_some_and(|sasl| sasl.mechanism == SaslMechanism::Plain);
+    KAFKA[3].unless(!plain || kafka.tls.is_some(), path, problems);
+    let has = |role| kafka.pools.iter().any(|pool| pool.roles.contains(&role));
+    KAFKA[4].unless(
+        kafka.pools.is_empty() || (has(KafkaRole::Controller) && has(KafkaRole::Broker)),
+        path,
+        problems,
+    );
+}
+
+fn infrastructure(infrastructure: &Infrastructure, problems: &mut Vec<Problem>) {
+    let path = "spec.infrastructure";
+    let cloud = infrastructure.provider != Provider::None;
+    let heat = infrastructure.provider == Provider::Heat;
+    INFRASTRUCTURE[0].unless(cloud != infrastructure.node_pools.is_empty(), path, problems);
+    INFRASTRUCTURE[1].unless(cloud == infrastructure.identity_ref.is_some(), path, problems);
+    INFRASTRUCTURE[2].unless(heat || infrastructure.heat.is_none(), path, problems);
+    let waits = |pool: &NodePool| pool.ready_signal.kind == ReadySignalKind::HeatWaitCondition;
+    INFRASTRUCTURE[3].unless(heat || !infrastructure.node_pools.iter().any(waits), path, problems);
+    for pool in &infrastructure.node_pools {
+        node_pool(pool, &format!("{path}.nodePools[{}]", pool.name), problems);
+    }
+}
+
+fn node_pool(pool: &NodePool, path: &str, problems: &mut Vec<Problem>) {
+    NODE_POOL[0].unless(pool.min_replicas.is_none_or(|min| min <= pool.replicas), path, problems);
+    NODE_POOL[1].unless(pool.max_replicas.is_none_or(|max| max >= pool.replicas), path, problems);
+    let group = &pool.server_group;
+    let anti = group.policy == ServerGroupPolicy::AntiAffinity;
+    SERVER_GROUP[0].unless(
+        anti || group.max_server_per_host.is_none(),
+        &format!("{path}.serverGroup"),
+        problems,
+    );
+    cloud_ref(&pool.image, &format!("{path}.image"), problems);
+    for (at, port) in pool.ports.iter().enumerate() {
+        let path = format!("{path}.ports[{at}]");
+        cloud_ref(&port.network, &format!("{path}.network"), problems);
+        for (at, address) in port.fixed_ips.iter().enumerate() {
+            cloud_ref(&address.subnet, &format!("{path}.fixedIPs[{at}].subnet"), problems);
+        }
+        for (at, group) in port.security_groups.iter().enumerate() {
+            cloud_ref(group, &format!("{path}.securityGroups[{at}]"), problems);
+        }
+    }
+    for group in &pool.security_groups {
+        for (at, rule) in group.rules.iter().enumerate() {
+            security_rule(
+                rule,
+                &format!("{path}.securityGroups[{}].rules[{at}]", group.name),
+                problems,
+            );
+        }
+    }
+}
+
+fn cloud_ref(it: &CloudRef, path: &str, problems: &mut Vec<Problem>) {
+    exactly_one(
+        &CLOUD_REF[0],
+        &[("id", it.id.is_some()), ("filter", it.filter.is_some())],
+        path,
+        problems,
+    );
+    let named = it
+        .filter
+        .as_ref()
+        .is_none_or(|filter| filter.name.is_some() || !filter.tags.is_empty());
+    CLOUD_REF[1].unless(named, path, problems);
+}
+
+fn security_rule(rule: &SecurityRule, path: &str, problems: &mut Vec<Problem>) {
+    let holds = match (rule.port_range_min, rule.port_range_max) {
+        (Some(min), Some(max)) => min <= max,
+        (None, None) => true,
+        _ => false,
+    };
+    SECURITY_RULE[0].unless(holds, path, problems);
+}
+
+fn state(state: &State, problems: &mut Vec<Problem>) {
+    let storage = &state.storage;
+    let given = [("volume", storage.volume.is_some()), ("s3", storage.s3.is_some())];
+    exactly_one(&STORAGE[0], &given, "spec.state.storage", problems);
+    positive(state.checkpoint.interval, "spec.state.checkpoint.interval", problems);
+    if let Some(restore) = &state.restore_from {
+        let given = [
+            ("snapshotRef", restore.snapshot_ref.is_some()),
+            ("path", restore.path.is_some()),
+        ];
+        exactly_one(&RESTORE_FROM[0], &given, "spec.state.restoreFrom", problems);
+    }
+}
+
+fn upgrade(upgrade: &Upgrade, problems: &mut Vec<Problem>) {
+    let holds = upgrade.fallback == UpgradeFallback::None || upgrade.mode == UpgradeMode::Savepoint;
+    UPGRADE[0].unless(holds, "spec.upgrade", problems);
+}
+
+fn autoscaling(autoscaling: &Autoscaling, problems: &mut Vec<Problem>) {
+    let path = "spec.autoscaling";
+    AUTOSCALING[0].unless(autoscaling.min_replicas <= autoscaling.max_replicas, path, problems);
+    positive(autoscaling.metrics_window, &format!("{path}.metricsWindow"), problems);
+    let busy = &autoscaling.utilization;
+    let between = busy.min < busy.target && busy.target < busy.max;
+    UTILIZATION[0].unless(between, &format!("{path}.utilization"), problems);
+    for schedule in &autoscaling.schedules {
+        let path = format!("{path}.schedules[{}]", schedule.name);
+        let (min, max) = (schedule.min_replicas, schedule.max_replicas);
+        SCHEDULE[0].unless(min.is_some() || max.is_some(), &path, problems);
+        SCHEDULE[1].unless(min.zip(max).is_none_or(|(min, max)| min <= max), &path, problems);
+    }
+}
+
+/// What `new` changes about `old` that cannot change.
+pub fn change_problems(old: &IncidentPipelineSpec, new: &IncidentPipelineSpec) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let (Some(before), Some(after)) = (old.kafka.mode, new.kafka.mode) {
+        KAFKA_MODE[0].unless(before == after, "spec.kafka.mode", &mut problems);
+    }
+    for topic in &new.kafka.topics {
+        let before = old.kafka.topics.iter().find(|before| before.name == topic.name);
+        if let (Some(before), Some(after)) = (before.and_then(|before| before.partitions), topic.partitions) {
+            let path = format!("spec.kafka.topics[{}].partitions", topic.name);
+            TOPIC_PARTITIONS[0].unless(after >= before, &path, &mut problems);
+        }
+    }
+    let (before, after) = (&old.infrastructure, &new.infrastructure);
+    let kept = before.provider == Provider::None || before.provider == after.provider;
+    PROVIDER[0].unless(kept, "spec.infrastructure.provider", &mut problems);
+    if let (Some(before), Some(after)) = (&before.identity_ref, &after.identity_ref)
+        && let (Some(before), Some(after)) = (&before.region, &after.region)
+    {
+        REGION[0].unless(before == after, "spec.infrastructure.identityRef.region", &mut problems);
+    }
+    problems
+}

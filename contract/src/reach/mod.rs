@@ -1,0 +1,91 @@
+//! How far each field of a pipeline reaches in this build, when it runs on one machine.
+//!
+//! A field has an effect, or only a cluster reads it, or it is not built yet and is refused. There is no fourth kind:
+//! a test walks the schema and fails for a field that is on no list, and for a line here that fits no field.
+
+mod table;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+
+use crate::pipeline::IncidentPipelineSpec;
+use crate::problem::Problem;
+use crate::rule_set::IncidentRuleSetSpec;
+use table::{CLUSTER_ONLY, EFFECT, REFUSED, REFUSED_RULES, Refused, When};
+
+/// How far a field reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It has an effect on one machine.
+    Effect,
+    /// Only a cluster reads it: it is checked, and otherwise without effect here.
+    ClusterOnly,
+    /// It is not built yet: anything but its default is refused.
+    Refused,
+}
+
+/// How far the field at `path` reaches: `spec.stages[].enrich.by`, or with names `spec.stages[known].enrich.by`.
+/// None for a path that is no field.
+pub fn reach(path: &str) -> Option<Reach> {
+    let path = walk::without_names(path);
+    let within = |outer: &str| {
+        path.strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let refused = |line: &&Refused| !matches!(line.when, When::Word(_)) && within(line.path);
+    if REFUSED.iter().any(|line| refused(&line)) {
+        return Some(Reach::Refused);
+    }
+    if CLUSTER_ONLY.iter().any(|outer| within(outer)) {
+        return Some(Reach::ClusterOnly);
+    }
+    EFFECT.contains(&path.as_str()).then_some(Reach::Effect)
+}
+
+/// What `spec` uses that is not built yet, each with its path and what to do.
+pub fn refused_problems(spec: &IncidentPipelineSpec) -> Vec<Problem> {
+    refused(&document(spec), REFUSED)
+}
+
+/// What a rule set uses that is not built yet.
+pub fn refused_rule_problems(spec: &IncidentRuleSetSpec) -> Vec<Problem> {
+    refused(&json!({ "spec": spec }), REFUSED_RULES)
+}
+
+/// The fields that `spec` sets and only a cluster reads, as paths.
+pub fn cluster_only_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
+    let (given, plain) = (document(spec), document(&IncidentPipelineSpec::default()));
+    let mut fields = Vec::new();
+    for path in CLUSTER_ONLY {
+        let default = walk::find(&plain, path).pop().map(|(_, value)| value);
+        let set = walk::find(&given, path)
+            .into_iter()
+            .filter(|(_, value)| Some(*value) != default);
+        fields.extend(set.map(|(path, _)| path));
+    }
+    fields
+}
+
+fn document(spec: &IncidentPipelineSpec) -> Value {
+    json!({ "spec": spec })
+}
+
+fn refused(document: &Value, lines: &[Refused]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for line in lines {
+        for (path, value) in walk::find(document, line.path) {
+            let word = value.as_str().unwrap_or_default();
+            let message = match line.when {
+                When::Given => "is not built yet".to_owned(),
+                When::Word(refused) if word == refused => format!("`{word}` is not built yet"),
+                When::OtherThan(built) if word != built => format!("`{word}` is not built yet; only `{built}` is"),
+                _ => continue,
+            };
+            problems.push(Problem::new(path, message).hint(line.advice));
+        }
+    }
+    problems
+}

@@ -1,0 +1,197 @@
+//! The three lists. A field that gets built moves from the last list to the first.
+
+/// Something that is not built yet.
+pub(super) struct Refused {
+    /// Which fields.
+    pub path: &'static str,
+    /// Which values of them.
+    pub when: When,
+    /// What to do instead.
+    pub advice: &'static str,
+}
+
+/// Which values of a field are refused.
+pub(super) enum When {
+    /// Any.
+    Given,
+    /// One word of several.
+    Word(&'static str),
+    /// All words but one.
+    OtherThan(&'static str),
+}
+
+const fn given(path: &'static str, advice: &'static str) -> Refused {
+    Refused {
+        path,
+        when: When::Given,
+        advice,
+    }
+}
+
+const fn word(path: &'static str, word: &'static str, advice: &'static str) -> Refused {
+    Refused {
+        path,
+        when: When::Word(word),
+        advice,
+    }
+}
+
+const fn other_than(path: &'static str, built: &'static str, advice: &'static str) -> Refused {
+    Refused {
+        path,
+        when: When::OtherThan(built),
+        advice,
+    }
+}
+
+/// Fields with an effect on one machine, each by its whole path.
+pub(super) const EFFECT: &[&str] = &[
+    "spec.sources[].name",
+    "spec.sources[].file.path",
+    "spec.sources[].stdin",
+    "spec.sources[].generator.seed",
+    "spec.sources[].generator.count",
+    "spec.sources[].generator.rate",
+    "spec.sources[].generator.services",
+    "spec.sources[].generator.criticalPercent",
+    "spec.sources[].generator.outOfOrderPercent",
+    "spec.sources[].generator.latePercent",
+    "spec.sources[].http.listen",
+    "spec.sources[].format.type",
+    "spec.sources[].format.fields[].name",
+    "spec.sources[].format.fields[].type",
+    "spec.sources[].format.fields[].path",
+    "spec.sources[].format.fields[].required",
+    "spec.sources[].format.strict",
+    "spec.sources[].eventTime.field",
+    "spec.sources[].eventTime.unit",
+    "spec.sources[].eventTime.maxOutOfOrderness",
+    "spec.sources[].eventTime.idleTimeout",
+    "spec.sources[].eventTime.allowedLateness",
+    "spec.sources[].eventTime.maxAhead",
+    "spec.sources[].eventTime.alignment",
+    "spec.stages[].name",
+    "spec.stages[].from",
+    "spec.stages[].filter",
+    "spec.stages[].aggregate.by",
+    "spec.stages[].aggregate.select",
+    "spec.stages[].aggregate.window.tumbling",
+    "spec.stages[].aggregate.window.sliding.size",
+    "spec.stages[].aggregate.window.sliding.every",
+    "spec.stages[].aggregate.window.session.gap",
+    "spec.stages[].escalate.by",
+    "spec.stages[].escalate.count",
+    "spec.stages[].escalate.within",
+    "spec.stages[].escalate.ttl",
+    "spec.stages[].escalate.severity",
+    "spec.stages[].alarm.by",
+    "spec.stages[].alarm.when",
+    "spec.stages[].alarm.for",
+    "spec.stages[].alarm.clear",
+    "spec.stages[].alarm.keepFiringFor",
+    "spec.stages[].alarm.maxGap",
+    "spec.stages[].alarm.onNoData",
+    "spec.stages[].alarm.severity",
+    "spec.stages[].alarm.summary",
+    "spec.stages[].alarm.rulesRef.name",
+    "spec.stages[].incident.by",
+    "spec.stages[].incident.openFor",
+    "spec.stages[].sql",
+    "spec.stages[].emit",
+    "spec.stages[].onError",
+    "spec.stages[].ttl",
+    "spec.sinks[].name",
+    "spec.sinks[].from",
+    "spec.sinks[].file.path",
+    "spec.sinks[].stdout",
+];
+
+/// Fields that only a cluster reads, each with all that it holds.
+pub(super) const CLUSTER_ONLY: &[&str] = &[
+    // `--input` and `--output` stand for the topics.
+    "spec.sources[].kafka.topic",
+    "spec.sources[].partitionedBy",
+    "spec.sinks[].kafka.topic",
+    "spec.delivery",
+    "spec.suspend",
+    "spec.restartNonce",
+    "spec.partitions",
+    "spec.kafka",
+    "spec.workers",
+    "spec.infrastructure",
+    "spec.state",
+    "spec.upgrade",
+    "spec.autoscaling",
+    "spec.deletionPolicy",
+    "spec.health",
+    "spec.observability",
+    "spec.ingress",
+];
+
+/// What is not built yet.
+pub(super) const REFUSED: &[Refused] = &[
+    given(
+        "spec.tables",
+        "remove the tables, and have the columns in the events themselves",
+    ),
+    given(
+        "spec.stages[].enrich",
+        "remove the stage, and have the columns in the events themselves",
+    ),
+    given(
+        "spec.stages[].detect",
+        "remove the stage, or watch the columns with an `alarm`",
+    ),
+    given(
+        "spec.stages[].match",
+        "remove the stage, or count events with `escalate`",
+    ),
+    given("spec.stages[].alarm.baseline", "compare with a fixed value in `when`"),
+    given(
+        "spec.stages[].aggregate.kpisRef",
+        "write the result columns into `select`",
+    ),
+    given(
+        "spec.sources[].format.registry",
+        "remove the registry, and give the records as Json",
+    ),
+    given(
+        "spec.sinks[].webhook",
+        "use `kafka`, `file` or `stdout`, and `--output` on this machine",
+    ),
+    other_than(
+        "spec.stages[].skew",
+        "OnePhase",
+        "remove `skew`: all events of a key go to one shard",
+    ),
+    other_than(
+        "spec.stages[].incident.order",
+        "EventTime",
+        "remove `order`: inputs are read by event time",
+    ),
+    other_than(
+        "spec.timeZone",
+        "UTC",
+        "remove `timeZone`, and shift the times in the expressions",
+    ),
+    word("spec.sources[].format.type", "Avro", "give the records as Json"),
+    word(
+        "spec.sources[].format.type",
+        "InfluxLine",
+        "give the records as Json; Telegraf does with `data_format = \"json\"`",
+    ),
+    word(
+        "spec.sources[].format.type",
+        "Syslog",
+        "give the records as Json; rsyslog and syslog-ng do with a template",
+    ),
+    word("spec.stages[].alarm.onNoData", "Alert", "use Keep or Ok"),
+];
+
+/// What of rule sets is not built yet.
+pub(super) const REFUSED_RULES: &[Refused] = &[
+    given("spec.rules[].baseline", "compare with a fixed value in `when`"),
+    given("spec.kpis", "write the result columns into the `select` of the stage"),
+    word("spec.rules[].onNoData", "Alert", "use Keep or Ok"),
+    other_than("spec.rollout", "Active", "remove `rollout`: rules take effect at once"),
+];

@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Checks that tools are there: scripts/need.sh TOOL...
+#
+# Says exactly what is missing and how to get it. As root on Debian it installs Debian's packages, and rustup's
+# toolchain where rustup is there; TOCSIN_INSTALL=no only tells. Tools from the crate registry are built into the cache.
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+CARGO_DENY_VERSION=0.20.2
+cargo_deny=$TOCSIN_CACHE/tools/cargo-deny-$CARGO_DENY_VERSION
+
+# Where the tool stands that the cache holds.
+if [ "${1:-}" = --path ] && [ "${2:-}" = deny ]; then
+    echo "$cargo_deny/bin/cargo-deny"
+    exit
+fi
+
+packages=() # Debian's packages to install, all in one call.
+missing=()  # What is missing and how to get it.
+
+may_install() {
+    [ "${TOCSIN_INSTALL:-yes}" != no ] && [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ] && command -v apt-get >/dev/null
+}
+
+# package PACKAGE WHAT ELSEWHERE: asks for a Debian package.
+package() {
+    if may_install; then
+        packages+=("$1")
+    elif [ -e /etc/debian_version ]; then
+        missing+=("$2 is missing. Get it with: sudo apt-get install $1")
+    else
+        missing+=("$2 is missing. $3 (on Debian: sudo apt-get install $1)")
+    fi
+}
+
+need_cc() {
+    command -v cc >/dev/null || package build-essential "a C compiler (cc)" "Install gcc or clang"
+}
+
+need_git() {
+    command -v git >/dev/null || package git "git" "Install git"
+}
+
+# Any of the names under which Chromium is installed.
+find_chromium() {
+    command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable
+}
+
+need_chromium() {
+    find_chromium >/dev/null || package chromium "Chromium (the tests of the live page run in it)" "Install Chromium or Chrome"
+}
+
+need_node() {
+    command -v node >/dev/null || package nodejs "Node.js (it drives Chromium in the tests of the live page)" "Install Node.js 18 or newer"
+}
+
+rust_is_there() {
+    [ "$(rustc --version 2>/dev/null | cut -d' ' -f2)" = "$RUST_VERSION" ] &&
+        cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1
+}
+
+need_rust() {
+    rust_is_there && return
+    local install="rustup toolchain install $RUST_VERSION --profile minimal --component rustfmt --component clippy"
+    if ! command -v rustup >/dev/null; then
+        missing+=("Rust $RUST_VERSION with rustfmt and clippy is missing. Install rustup (https://rustup.rs), then: $install")
+    elif [ "${TOCSIN_INSTALL:-yes}" = no ] || ! $install </dev/null >&2; then
+        missing+=("Rust $RUST_VERSION with rustfmt and clippy is missing. Get it with: $install")
+    fi
+}
+
+# Built without optimisation: it checks a few hundred packages, and building it is what takes the time.
+need_deny() {
+    [ -x "$cargo_deny/bin/cargo-deny" ] && return
+    if [ "${TOCSIN_INSTALL:-yes}" = no ]; then
+        missing+=("cargo-deny is missing. Get it with: cargo install --locked cargo-deny --version $CARGO_DENY_VERSION --root $cargo_deny")
+        return
+    fi
+    step "building cargo-deny $CARGO_DENY_VERSION (once a machine)"
+    local build
+    build=$(mktemp -d)
+    if CARGO_TARGET_DIR=$build CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked cargo-deny --version "$CARGO_DENY_VERSION" --no-default-features --root "$cargo_deny" >&2; then
+        rm -rf "$build"
+    else
+        rm -rf "$build"
+        missing+=("cargo-deny $CARGO_DENY_VERSION could not be built; the lines above say why")
+    fi
+}
+
+for tool in "$@"; do
+    [ "$tool" = deny ] || "need_$tool"
+done
+
+if [ ${#packages[@]} -gt 0 ]; then
+    step "installing Debian's packages: ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    if ! { apt-get update -q </dev/null && apt-get install -q -y --no-install-recommends "${packages[@]}" </dev/null; } >&2; then
+        missing+=("Debian's packages could not be installed; the lines above say why. By hand: apt-get update && apt-get install ${packages[*]}")
+    fi
+fi
+
+# cargo-deny is built with what the others have brought.
+if [ ${#missing[@]} -eq 0 ] && [[ " $* " == *" deny "* ]]; then
+    need_deny
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+    printf 'Not everything that this needs is there:\n' >&2
+    printf '  - %s\n' "${missing[@]}" >&2
+    exit 1
+fi

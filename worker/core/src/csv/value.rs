@@ -1,0 +1,235 @@
+//! What a cell means: text into a value of a column's type.
+//!
+//! An empty cell is NULL. Nothing is guessed: a cell that does not fit the type is a [`Fault`], and the column's origin
+//! says what becomes of it.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use tocsin_contract::pipeline::source::TimeUnit;
+
+use super::number::{NotExact, Number};
+use crate::decode::ColumnType;
+
+/// The value of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Empty, or of another type than its use.
+    Null,
+    /// For `Boolean` columns.
+    Boolean(bool),
+    /// For `Int64` columns.
+    Int64(i64),
+    /// For `UInt64` columns.
+    UInt64(u64),
+    /// For `Float64` columns; finite.
+    Float64(f64),
+    /// For `Decimal` columns, times 10^9.
+    Decimal(i128),
+    /// For `Timestamp` columns, in microseconds since 1970.
+    Timestamp(i64),
+    /// For `Utf8` and `Json` columns: the cell as it is written.
+    Text(&'a str),
+}
+
+/// Why a cell gives no value of the type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The cell is of another type.
+    WrongType {
+        /// What stands there.
+        found: &'static str,
+    },
+    /// A number that the type cannot hold exactly.
+    OutOfRange,
+}
+
+impl From<NotExact> for Fault {
+    fn from(reason: NotExact) -> Self {
+        match reason {
+            NotExact::NoNumber => Self::WrongType { found: "text" },
+            NotExact::TooManyDigits => Self::OutOfRange,
+        }
+    }
+}
+
+/// Reads a cell as a value of this type. White space around numbers, booleans and times does not count.
+pub(super) fn read(cell: &str, ty: ColumnType) -> Result<Value<'_>, Fault> {
+    if cell.is_empty() {
+        return Ok(Value::Null);
+    }
+    let bare = cell.trim_ascii();
+    match ty {
+        ColumnType::Utf8 | ColumnType::Json => Ok(Value::Text(cell)),
+        ColumnType::Boolean => boolean(bare).map(Value::Boolean),
+        ColumnType::Int64 => integer(bare).map(Value::Int64),
+        ColumnType::UInt64 => integer(bare).map(Value::UInt64),
+        ColumnType::Float64 => float(bare).map(Value::Float64),
+        ColumnType::Decimal => Number::parse(bare)?
+            .scaled(9)
+            .map(Value::Decimal)
+            .ok_or(Fault::OutOfRange),
+        ColumnType::Timestamp(unit) => timestamp(bare, unit).map(Value::Timestamp),
+    }
+}
+
+/// The name of a type as users declare it.
+pub(super) fn type_name(ty: ColumnType) -> &'static str {
+    match ty {
+        ColumnType::Boolean => "Boolean",
+        ColumnType::Int64 => "Int64",
+        ColumnType::UInt64 => "UInt64",
+        ColumnType::Float64 => "Float64",
+        ColumnType::Decimal => "Decimal",
+        ColumnType::Utf8 => "String",
+        ColumnType::Timestamp(_) => "Timestamp",
+        ColumnType::Json => "Json",
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, Fault> {
+    if text.eq_ignore_ascii_case("true") {
+        Ok(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Ok(false)
+    } else {
+        Err(Fault::WrongType {
+            found: if Number::parse(text).is_ok() {
+                "a number"
+            } else {
+                "text"
+            },
+        })
+    }
+}
+
+fn integer<T: std::str::FromStr + TryFrom<i128>>(text: &str) -> Result<T, Fault> {
+    if let Ok(value) = text.parse() {
+        return Ok(value);
+    }
+    let whole = Number::parse(text)?.scaled(0).ok_or(Fault::OutOfRange)?;
+    T::try_from(whole).map_err(|_| Fault::OutOfRange)
+}
+
+fn float(text: &str) -> Result<f64, Fault> {
+    // The standard library also reads the words NaN and inf.
+    let is_number = text
+        .bytes()
+        .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    match text.parse::<f64>() {
+        Ok(value) if is_number && value.is_finite() => Ok(value),
+        Ok(_) if is_number => Err(Fault::OutOfRange),
+        _ => Err(Fault::WrongType { found: "text" }),
+    }
+}
+
+/// RFC 3339, a date with or without time taken as UTC, or a number in the unit; in microseconds since 1970.
+pub(super) fn timestamp(text: &str, unit: TimeUnit) -> Result<i64, Fault> {
+    match Number::parse(text) {
+        Ok(number) => return number.micros(unit).ok_or(Fault::OutOfRange),
+        Err(NotExact::TooManyDigits) => return Err(Fault::OutOfRange),
+        Err(NotExact::NoNumber) => {}
+    }
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(floor_micros(time));
+    }
+    let local = text
+        .parse::<DateTime>()
+        .map_err(|_| Fault::WrongType { found: "text" })?;
+    local
+        .to_zoned(TimeZone::UTC)
+        .map(|time| floor_micros(time.timestamp()))
+        .map_err(|_| Fault::OutOfRange)
+}
+
+fn floor_micros(time: jiff::Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond().div_euclid(1_000)).unwrap_or_else(|_| time.as_microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: Result<Value<'_>, Fault> = Err(Fault::WrongType { found: "text" });
+
+    fn check(cell: &str, ty: ColumnType, expected: Result<Value<'_>, Fault>) {
+        assert_eq!(read(cell, ty), expected, "{cell:?} as {ty:?}");
+    }
+
+    #[test]
+    fn an_empty_cell_is_null_whatever_the_type() {
+        for ty in [
+            ColumnType::Utf8,
+            ColumnType::Int64,
+            ColumnType::Boolean,
+            ColumnType::Json,
+        ] {
+            check("", ty, Ok(Value::Null));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_exact_or_refused() {
+        check("1.0", ColumnType::Int64, Ok(Value::Int64(1)));
+        check("1e3", ColumnType::UInt64, Ok(Value::UInt64(1_000)));
+        check(" 7 ", ColumnType::Int64, Ok(Value::Int64(7)));
+        check("9223372036854775807", ColumnType::Int64, Ok(Value::Int64(i64::MAX)));
+        check("9223372036854775808", ColumnType::Int64, Err(Fault::OutOfRange));
+        check("9223372036854775808", ColumnType::UInt64, Ok(Value::UInt64(1 << 63)));
+        check("-1", ColumnType::UInt64, Err(Fault::OutOfRange));
+        check("1.5", ColumnType::Int64, Err(Fault::OutOfRange));
+        check("seven", ColumnType::Int64, TEXT);
+        check("true", ColumnType::Int64, TEXT);
+    }
+
+    #[test]
+    fn a_float_is_finite() {
+        check("-2.5e-3", ColumnType::Float64, Ok(Value::Float64(-0.0025)));
+        for word in ["NaN", "nan", "inf", "-inf", "Infinity", "e5", "-", "+-1"] {
+            check(word, ColumnType::Float64, TEXT);
+        }
+        check("1e999", ColumnType::Float64, Err(Fault::OutOfRange));
+    }
+
+    #[test]
+    fn decimals_keep_nine_places_exactly() {
+        check("0.1", ColumnType::Decimal, Ok(Value::Decimal(100_000_000)));
+        check(
+            "-12345678901234567890.000000001",
+            ColumnType::Decimal,
+            Ok(Value::Decimal(-12_345_678_901_234_567_890_000_000_001)),
+        );
+        check("0.0000000001", ColumnType::Decimal, Err(Fault::OutOfRange));
+        check("1e30", ColumnType::Decimal, Err(Fault::OutOfRange));
+    }
+
+    #[test]
+    fn booleans_are_true_and_false() {
+        check("true", ColumnType::Boolean, Ok(Value::Boolean(true)));
+        check("False", ColumnType::Boolean, Ok(Value::Boolean(false)));
+        check("1", ColumnType::Boolean, Err(Fault::WrongType { found: "a number" }));
+        check("yes", ColumnType::Boolean, TEXT);
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let ty = ColumnType::Timestamp(TimeUnit::Milliseconds);
+        for text in [
+            "2013-07-04T21:00:00Z",
+            "2013-07-04T23:00:00+02:00",
+            "2013-07-04 21:00:00",
+            "2013-07-04T21:00:00",
+            "2013-07-04 21:00:00.000",
+            "1372971600000",
+            "1.3729716e12",
+        ] {
+            check(text, ty, Ok(Value::Timestamp(1_372_971_600_000_000)));
+        }
+        check("2013-07-04", ty, Ok(Value::Timestamp(1_372_896_000_000_000)));
+        check("1969-12-31T23:59:59.9999999Z", ty, Ok(Value::Timestamp(-1)));
+        check("2100-01-01T00:00:00Z", ty, Ok(Value::Timestamp(4_102_444_800_000_000)));
+        for text in ["yesterday", "2013-02-30 00:00:00", "2013-07-04 25:00:00", "21:00:00"] {
+            check(text, ty, TEXT);
+        }
+        check("1e40", ty, Err(Fault::OutOfRange));
+    }
+}

@@ -1,0 +1,307 @@
+//! Rows to JSON: what sinks write.
+//!
+//! A stream that keeps its records gives out the record as it came, with changed and added fields replaced. Any other
+//! row is an object of its columns, in their order.
+
+use std::fmt::Write as _;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field};
+use serde_json::value::RawValue;
+
+use crate::stream::Micros;
+
+/// The column that holds the bytes of the whole record.
+pub const RECORD: &str = "_record";
+
+/// Key of a field's metadata; the value `json` says that the texts are JSON values.
+pub const CONTENT: &str = "tocsin.content";
+
+/// Whether the texts of a column are JSON values.
+pub fn is_json(field: &Field) -> bool {
+    field.metadata().get(CONTENT).is_some_and(|content| content == "json")
+}
+
+/// Marks a text column whose texts are JSON values.
+pub fn json_field(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true).with_metadata([(CONTENT.to_owned(), "json".to_owned())].into())
+}
+
+/// Rows as JSON objects, one behind the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// The objects, with nothing between them and no line break inside.
+    pub bytes: Vec<u8>,
+    /// Where each ends.
+    pub ends: Vec<usize>,
+}
+
+impl Encoded {
+    /// The objects one by one.
+    pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let row = &self.bytes[start..end];
+            start = end;
+            row
+        })
+    }
+}
+
+/// Which of the columns `changed` replace fields of the record.
+pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
+    let schema = rows.schema();
+    let record = schema.index_of(RECORD).ok();
+    let mut encoded = Encoded::default();
+    for row in 0..rows.num_rows() {
+        match record
+            .map(|i| rows.column(i).as_string::<i32>())
+            .filter(|record| record.is_valid(row))
+        {
+            Some(record) => with_changes(record.value(row), rows, changed, row, &mut encoded.bytes),
+            None => object(rows, 0..rows.num_columns(), row, &mut encoded.bytes),
+        }
+        encoded.ends.push(encoded.bytes.len());
+    }
+    encoded
+}
+
+/// The record with the changed columns.
+fn with_changes(record: &str, rows: &RecordBatch, changed: &[usize], row: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    if changed.is_empty() {
+        out.extend_from_slice(record.as_bytes());
+    } else {
+        // The texts of the values are kept as they are: a number may have more digits than a float.
+        let kept = raw_fields(record).unwrap_or_default();
+        let schema = rows.schema();
+        out.push(b'{');
+        let mut first = true;
+        let separate = |out: &mut Vec<u8>, first: &mut bool| {
+            if !std::mem::take(first) {
+                out.push(b',');
+            }
+        };
+        let replaced = |name: &str| changed.iter().copied().find(|&i| schema.field(i).name() == name);
+        for (name, value) in &kept {
+            separate(out, &mut first);
+            text(name, out);
+            out.push(b':');
+            match replaced(name) {
+                Some(i) => cell(rows.column(i), schema.field(i), row, out),
+                None => out.extend_from_slice(value.get().as_bytes()),
+            }
+        }
+        for &i in changed
+            .iter()
+            .filter(|&&i| kept.iter().all(|(name, _)| name != schema.field(i).name()))
+        {
+            separate(out, &mut first);
+            text(schema.field(i).name(), out);
+            out.push(b':');
+            cell(rows.column(i), schema.field(i), row, out);
+        }
+        out.push(b'}');
+    }
+    // Line breaks outside of strings are white space; inside they are escaped.
+    for byte in &mut out[start..] {
+        if *byte == b'\n' || *byte == b'\r' {
+            *byte = b' ';
+        }
+    }
+}
+
+/// The fields of an object with the texts of their values; of a name that stands twice, the last.
+fn raw_fields(record: &str) -> Result<Vec<(String, Box<RawValue>)>, serde_json::Error> {
+    struct Fields;
+    impl<'de> serde::de::Visitor<'de> for Fields {
+        type Value = Vec<(String, Box<RawValue>)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields: Self::Value = Vec::new();
+            while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                match fields.iter_mut().find(|(known, _)| *known == name) {
+                    Some(field) => field.1 = value,
+                    None => fields.push((name, value)),
+                }
+            }
+            Ok(fields)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(record);
+    serde::Deserializer::deserialize_map(&mut reader, Fields)
+}
+
+/// A JSON object of some columns of a row.
+pub fn json_object(rows: &RecordBatch, columns: &[usize], row: usize) -> String {
+    let mut out = Vec::new();
+    object(rows, columns.iter().copied(), row, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn object(rows: &RecordBatch, columns: impl Iterator<Item = usize>, row: usize, out: &mut Vec<u8>) {
+    let schema = rows.schema();
+    out.push(b'{');
+    for (n, i) in columns.enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        text(schema.field(i).name(), out);
+        out.push(b':');
+        cell(rows.column(i), schema.field(i), row, out);
+    }
+    out.push(b'}');
+}
+
+/// Writes one value as JSON.
+fn cell(column: &ArrayRef, field: &Field, row: usize, out: &mut Vec<u8>) {
+    if column.is_null(row) {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    match column.data_type() {
+        DataType::Utf8 if is_json(field) => out.extend_from_slice(column.as_string::<i32>().value(row).as_bytes()),
+        DataType::Utf8 => text(column.as_string::<i32>().value(row), out),
+        DataType::Timestamp(..) => text(&cell_text(column, row), out),
+        _ => out.extend_from_slice(cell_text(column, row).as_bytes()),
+    }
+}
+
+/// One value as plain text; numbers as JSON writes them, times as RFC 3339. Nothing for NULL.
+pub fn cell_text(column: &ArrayRef, row: usize) -> String {
+    if column.is_null(row) {
+        return String::new();
+    }
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Boolean => column.as_boolean().value(row).to_string(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).to_string(),
+        DataType::Float64 => number(column.as_primitive::<Float64Type>().value(row)),
+        DataType::Decimal128(..) => column.as_primitive::<Decimal128Type>().value_as_string(row),
+        DataType::Timestamp(..) => rfc3339(column.as_primitive::<TimestampMicrosecondType>().value(row)),
+        _ => String::new(),
+    }
+}
+
+/// One value for a sentence: as [`cell_text`], a number with at most six significant digits.
+pub fn readable(column: &ArrayRef, row: usize) -> String {
+    if column.data_type() != &DataType::Float64 || column.is_null(row) {
+        return cell_text(column, row);
+    }
+    let value = column.as_primitive::<Float64Type>().value(row);
+    let n_whole = if value.abs() < 1.0 {
+        1
+    } else {
+        libm::log10(value.abs()).floor() as i32 + 1
+    };
+    let n_decimals = usize::try_from(6 - n_whole).unwrap_or(0);
+    let text = format!("{value:.n_decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// The shortest decimal that reads back as the same number. Columns hold no infinities and no NaN.
+fn number(value: f64) -> String {
+    serde_json::Number::from_f64(value).map_or_else(|| "null".to_owned(), |number| number.to_string())
+}
+
+fn text(value: &str, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(&mut *out, value);
+}
+
+/// A time as RFC 3339 in UTC, with as many digits of the second as it needs, in threes.
+pub fn rfc3339(time: Micros) -> String {
+    let days = time.div_euclid(86_400_000_000);
+    let rest = time.rem_euclid(86_400_000_000);
+    let (year, month, day) = civil(days);
+    let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
+    let mut out = format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
+    if micros % 1000 != 0 {
+        let _ = write!(out, ".{micros:06}");
+    } else if micros != 0 {
+        let _ = write!(out, ".{:03}", micros / 1000);
+    }
+    out.push('Z');
+    out
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
+/// After Howard Hinnant, <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow_array::{Float64Array, StringArray};
+    use arrow_schema::Schema;
+
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_767_225_600_123_000), "2026-01-01T00:00:00.123Z");
+        assert_eq!(rfc3339(951_782_400_000_001), "2000-02-29T00:00:00.000001Z");
+        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999999Z");
+    }
+
+    fn check(record: &str, expected: &str) {
+        let schema = Schema::new(vec![
+            Field::new("severity", DataType::Utf8, true),
+            Field::new("score", DataType::Float64, true),
+            Field::new(RECORD, DataType::Utf8, true),
+        ]);
+        let rows = RecordBatch::try_new(
+            Arc::new(schema),
+            vec![
+                Arc::new(StringArray::from(vec!["ESCALATED"])),
+                Arc::new(Float64Array::from(vec![0.5])),
+                Arc::new(StringArray::from(vec![record])),
+            ],
+        );
+        let encoded = encode_rows(&rows.unwrap(), &[0, 1]);
+        assert_eq!(String::from_utf8(encoded.bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_kept_record_has_its_changed_fields_replaced_and_the_others_as_they_were() {
+        check(
+            r#"{"n":123456789012345678901,"severity":"CRITICAL"}"#,
+            r#"{"n":123456789012345678901,"severity":"ESCALATED","score":0.5}"#,
+        );
+        check(r#"{}"#, r#"{"severity":"ESCALATED","score":0.5}"#);
+        check(
+            "{ \"a\" : [1,\n 2] }",
+            r#"{"a":[1,  2],"severity":"ESCALATED","score":0.5}"#,
+        );
+        check(r#"{"a":1,"a":2}"#, r#"{"a":2,"severity":"ESCALATED","score":0.5}"#);
+    }
+}

@@ -1,0 +1,350 @@
+//! Records of a source to a part of its stream: decodes, keeps the clock, sorts out the dead.
+
+use std::sync::Arc;
+
+use arrow_array::BooleanArray;
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use super::{DeadLetter, SourceCounters};
+use crate::aggregate::CorruptState;
+use crate::decode::{Cause, Decoded, Decoder, Records};
+use crate::plan::SourcePlan;
+use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
+use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress};
+use crate::watermark::{EventClock, Released, Verdict};
+
+/// A source that is being read.
+pub(super) struct Ingest {
+    columns: SchemaRef,
+    decoder: Box<dyn Decoder>,
+    clock: EventClock,
+    bound: Micros,
+    /// The record that the clock holds, from a part before.
+    held: Option<Held>,
+    /// What ticks raised the watermark to.
+    ticked: Micros,
+    ended: Option<Micros>,
+    pub counters: SourceCounters,
+}
+
+/// A record that jumped ahead and waits for another to confirm it.
+#[derive(Clone, Debug)]
+struct Held {
+    time: Micros,
+    /// Its row, unless the predicate dropped it.
+    row: Option<arrow_array::RecordBatch>,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+type SavedHeld = (Micros, Option<Vec<u8>>, u64, Vec<u8>);
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    clock: EventClock,
+    held: Option<SavedHeld>,
+    ticked: Micros,
+    ended: Option<Micros>,
+    counters: SourceCounters,
+}
+
+impl Ingest {
+    pub fn new(plan: &SourcePlan, decoder: Box<dyn Decoder>) -> Self {
+        let mismatches = vec![0; plan.record.columns.len()];
+        Self {
+            columns: Arc::clone(&plan.columns),
+            decoder,
+            clock: EventClock::new(plan.max_out_of_orderness, plan.max_ahead),
+            bound: plan.max_out_of_orderness,
+            held: None,
+            ticked: NO_WATERMARK,
+            ended: None,
+            counters: SourceCounters {
+                mismatches,
+                ..SourceCounters::default()
+            },
+        }
+    }
+
+    pub fn ended(&self) -> Option<Micros> {
+        self.ended
+    }
+
+    pub fn watermark(&self) -> Micros {
+        if self.ended.is_some() {
+            END
+        } else {
+            self.clock.watermark().max(self.ticked)
+        }
+    }
+
+    pub fn counters(&self) -> SourceCounters {
+        let watermark = Some(self.clock.watermark().max(self.ticked)).filter(|watermark| *watermark != NO_WATERMARK);
+        SourceCounters {
+            watermark,
+            newest: self.clock.newest(),
+            ..self.counters.clone()
+        }
+    }
+
+    /// No rows, and the watermark as it is.
+    pub fn nothing(&self) -> Batch {
+        Batch {
+            ended: self.ended,
+            ..Batch::empty(Arc::clone(&self.columns), self.watermark())
+        }
+    }
+
+    /// Takes the next records; `arrived` is when, if that is known.
+    pub fn take(
+        &mut self,
+        source: usize,
+        records: Records<'_>,
+        arrived: Option<Micros>,
+        dead: &mut Vec<DeadLetter>,
+    ) -> Batch {
+        let decoded = self.decoder.decode(records);
+        self.counters.records += records.spans.len() as u64;
+        for (column, n) in &decoded.mismatches {
+            if let Some(counter) = self.counters.mismatches.get_mut(*column) {
+                *counter += n;
+            }
+        }
+        let letter = |span: u32, cause: Cause| {
+            let span = records.spans[span as usize];
+            DeadLetter {
+                source,
+                offset: span.offset,
+                cause,
+                bytes: records.bytes[span.start..span.end].to_vec(),
+            }
+        };
+        dead.extend(
+            decoded
+                .dead
+                .iter()
+                .map(|record| letter(record.span, record.cause.clone())),
+        );
+        let fates = match arrived {
+            Some(arrived) => self.keep_clock_by_arrival(&decoded.event_times, arrived),
+            None => self.keep_clock(&decoded.event_times),
+        };
+        let mut parts = Vec::new();
+        if let Some(released) = fates.before {
+            parts.extend(self.release(released, source, dead));
+        }
+        dead.extend(
+            fates
+                .ahead
+                .iter()
+                .map(|&i| letter(decoded.spans[i], Cause::TimestampAhead)),
+        );
+        let held = fates.held;
+        if let Some(i) = held {
+            let span = records.spans[decoded.spans[i] as usize];
+            let row = decoded
+                .row_records
+                .binary_search(&(i as u32))
+                .ok()
+                .map(|row| decoded.rows.slice(row, 1));
+            self.held = Some(Held {
+                time: decoded.event_times[i],
+                row,
+                offset: span.offset,
+                bytes: records.bytes[span.start..span.end].to_vec(),
+            });
+        }
+        parts.push(self.part(decoded, &fates));
+        Batch::concat(
+            &self.columns,
+            parts,
+            &Progress {
+                watermark: self.watermark(),
+                ended: None,
+            },
+        )
+    }
+
+    /// The rows that count, with their times and watermarks.
+    fn part(&self, decoded: Decoded, fates: &Fates) -> Batch {
+        let Decoded {
+            event_times,
+            rows,
+            row_records,
+            ..
+        } = decoded;
+        let gather = |of: &[Micros]| row_records.iter().map(|&i| of[i as usize]).collect::<Vec<Micros>>();
+        let mut watermarks = gather(&fates.watermarks);
+        if self.ticked != NO_WATERMARK {
+            for watermark in &mut watermarks {
+                *watermark = (*watermark).max(self.ticked);
+            }
+        }
+        let part = Batch {
+            rows,
+            times: gather(&event_times),
+            watermarks,
+            watermark: self.watermark(),
+            ended: None,
+        };
+        if fates.ahead.is_empty() && fates.held.is_none() {
+            return part;
+        }
+        let counts = |i: usize| fates.held != Some(i) && !fates.ahead.contains(&i);
+        let keep: BooleanArray = row_records.iter().map(|&i| Some(counts(i as usize))).collect();
+        part.filter(&keep)
+    }
+
+    fn keep_clock_by_arrival(&mut self, times: &[Micros], arrived: Micros) -> Fates {
+        let mut fates = Fates::default();
+        for (i, &time) in times.iter().enumerate() {
+            let counts = self.clock.arrive(time, arrived);
+            fates.watermarks.push(counts.unwrap_or(NO_WATERMARK));
+            if counts.is_none() {
+                fates.ahead.push(i);
+            }
+        }
+        fates
+    }
+
+    fn keep_clock(&mut self, times: &[Micros]) -> Fates {
+        let mut fates = Fates {
+            watermarks: Vec::with_capacity(times.len()),
+            ..Fates::default()
+        };
+        let mut held_here = None;
+        loop {
+            let done = fates.watermarks.len();
+            self.clock.run(&times[done..], &mut fates.watermarks);
+            let at = fates.watermarks.len();
+            let Some(&time) = times.get(at) else { break };
+            let (released, verdict) = self.clock.step(time);
+            match (released, held_here.take()) {
+                (Some(Released::Counts(watermark)), Some(i)) => fates.watermarks[i] = watermark,
+                (Some(Released::Ahead), Some(i)) => fates.ahead.push(i),
+                (Some(released), None) => fates.before = Some(released),
+                (None, _) => {}
+            }
+            match verdict {
+                Verdict::Counts(watermark) => fates.watermarks.push(watermark),
+                Verdict::Held => {
+                    held_here = Some(at);
+                    fates.watermarks.push(NO_WATERMARK);
+                }
+            }
+        }
+        fates.held = held_here;
+        fates
+    }
+
+    /// What becomes of the record that was held from a part before.
+    fn release(&mut self, released: Released, source: usize, dead: &mut Vec<DeadLetter>) -> Option<Batch> {
+        let held = self.held.take()?;
+        match released {
+            Released::Ahead => {
+                let (offset, bytes) = (held.offset, held.bytes);
+                dead.push(DeadLetter {
+                    source,
+                    offset,
+                    cause: Cause::TimestampAhead,
+                    bytes,
+                });
+                None
+            }
+            Released::Counts(watermark) => {
+                let watermark = watermark.max(self.ticked);
+                let (times, watermarks) = (vec![held.time], vec![watermark]);
+                held.row.map(|rows| Batch {
+                    rows,
+                    times,
+                    watermarks,
+                    watermark,
+                    ended: None,
+                })
+            }
+        }
+    }
+
+    /// No more records will come.
+    pub fn end(&mut self, source: usize, dead: &mut Vec<DeadLetter>) -> Batch {
+        let released = self.clock.end();
+        let parts = released
+            .and_then(|released| self.release(released, source, dead))
+            .into_iter()
+            .collect();
+        let reached = self.clock.newest().unwrap_or(NO_WATERMARK).max(self.ticked);
+        self.ended = Some(reached);
+        Batch::concat(
+            &self.columns,
+            parts,
+            &Progress {
+                watermark: END,
+                ended: self.ended,
+            },
+        )
+    }
+
+    /// Lets event time come to `now` minus the bound, if that is further than it is.
+    pub fn tick(&mut self, now: Micros) -> Option<Batch> {
+        let to = now.saturating_sub(self.bound);
+        if self.ended.is_some() || to <= self.watermark() || self.clock.holds() {
+            return None;
+        }
+        self.ticked = to;
+        Some(self.nothing())
+    }
+
+    pub fn save(&self) -> Vec<u8> {
+        let held = self.held.as_ref().map(|held| -> SavedHeld {
+            (
+                held.time,
+                held.row.as_ref().map(rows_to_bytes),
+                held.offset,
+                held.bytes.clone(),
+            )
+        });
+        let (clock, counters) = (self.clock.clone(), self.counters.clone());
+        encode(&Saved {
+            clock,
+            held,
+            ticked: self.ticked,
+            ended: self.ended,
+            counters,
+        })
+    }
+
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+        let saved: Saved = decode(bytes, "a source")?;
+        self.held = match saved.held {
+            None => None,
+            Some((time, row, offset, bytes)) => {
+                let row = row.map(|row| rows_from_bytes(&row, &self.columns)).transpose()?;
+                Some(Held {
+                    time,
+                    row,
+                    offset,
+                    bytes,
+                })
+            }
+        };
+        self.clock = saved.clock;
+        self.ticked = saved.ticked;
+        self.ended = saved.ended;
+        self.counters = saved.counters;
+        Ok(())
+    }
+}
+
+/// What the clock says of the records of a part.
+#[derive(Default)]
+struct Fates {
+    /// The watermark before each record; of those in `ahead` and `held` it means nothing.
+    watermarks: Vec<Micros>,
+    /// Records that nobody confirmed.
+    ahead: Vec<usize>,
+    /// The last record, if it waits for the next.
+    held: Option<usize>,
+    /// What becomes of the record held from the part before.
+    before: Option<Released>,
+}

@@ -1,0 +1,336 @@
+//! A running pipeline: records of sources in, rows of sinks and dead letters out.
+//!
+//! The engine does what a plan says, part by part, in the thread that calls it. It reads no clock and keeps no file; what
+//! it gives out depends on the records of each source alone, not on how they were cut into parts or in which order the
+//! sources were read.
+
+mod ingest;
+mod run;
+
+use arrow_array::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::CorruptState;
+use crate::decode::{Cause, Decoder, Records};
+use crate::encode::{Encoded, encode_rows};
+use crate::plan::{Plan, StreamId};
+use crate::state::{decode, encode};
+use crate::stream::{Batch, Micros};
+use ingest::Ingest;
+use run::StageRun;
+
+/// A running pipeline.
+pub struct Engine {
+    plan: Plan,
+    sources: Vec<Ingest>,
+    stages: Vec<StageRun>,
+    /// How many read each stream, to hand it over to the last without a copy.
+    n_readers: Readers,
+    observed: bool,
+}
+
+/// What a part of the input led to.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Rows for sinks, by number of the sink.
+    pub sinks: Vec<(usize, Encoded)>,
+    /// Rows of stages that a person watches (KPIs, alarms, escalations, incidents), by number of the stage. Only if
+    /// [`Engine::observe`] asked for them.
+    pub observed: Vec<(usize, Encoded)>,
+    /// Records that could not be taken.
+    pub dead: Vec<DeadLetter>,
+}
+
+/// A record that could not be taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// Number of the source.
+    pub source: usize,
+    /// The record's offset in its input.
+    pub offset: u64,
+    /// Why.
+    pub cause: Cause,
+    /// The record.
+    pub bytes: Vec<u8>,
+}
+
+/// What a source has given so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounters {
+    /// Records read, good or dead.
+    pub records: u64,
+    /// Dead records.
+    pub dead: u64,
+    /// Values that were NULLed because of their type, by column.
+    pub mismatches: Vec<u64>,
+    /// The watermark.
+    pub watermark: Option<Micros>,
+    /// The newest event time.
+    pub newest: Option<Micros>,
+}
+
+/// What a stage has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageCounters {
+    /// Rows in.
+    pub rows_in: u64,
+    /// Rows out.
+    pub rows_out: u64,
+    /// Rows that came too late to count.
+    pub late: u64,
+}
+
+/// How many stages and sinks read each stream.
+#[derive(Debug, Default)]
+struct Readers {
+    sources: Vec<usize>,
+    stages: Vec<usize>,
+    late: Vec<usize>,
+}
+
+/// The parts of all streams in one round.
+struct Round {
+    sources: Vec<Option<Batch>>,
+    stages: Vec<Option<Batch>>,
+    late: Vec<Option<Batch>>,
+    readers: Readers,
+}
+
+impl Engine {
+    /// A pipeline at its beginning; `decoders` has one for each source of the plan.
+    pub fn new(plan: Plan, decoders: Vec<Box<dyn Decoder>>) -> Self {
+        let sources = plan
+            .sources
+            .iter()
+            .zip(decoders)
+            .map(|(source, decoder)| Ingest::new(source, decoder))
+            .collect();
+        let stages = plan.stages.iter().map(StageRun::new).collect();
+        let n_readers = count_readers(&plan);
+        Self {
+            plan,
+            sources,
+            stages,
+            n_readers,
+            observed: false,
+        }
+    }
+
+    /// Asks for the rows that a person watches.
+    pub fn observe(&mut self) {
+        self.observed = true;
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Takes the next records of a source whose records have no time of arrival, such as a file.
+    pub fn push(&mut self, source: usize, records: Records<'_>, outputs: &mut Outputs) {
+        self.take(source, records, None, outputs);
+    }
+
+    /// Takes the next records of a live source, and when they arrived: an event time far beyond that is a dead record.
+    pub fn push_arrived(&mut self, source: usize, records: Records<'_>, arrived: Micros, outputs: &mut Outputs) {
+        self.take(source, records, Some(arrived), outputs);
+    }
+
+    fn take(&mut self, source: usize, records: Records<'_>, arrived: Option<Micros>, outputs: &mut Outputs) {
+        let Some(ingest) = self.sources.get_mut(source) else {
+            return;
+        };
+        let n_dead = outputs.dead.len();
+        let batch = ingest.take(source, records, arrived, &mut outputs.dead);
+        ingest.counters.dead += (outputs.dead.len() - n_dead) as u64;
+        self.round(source, batch, outputs);
+    }
+
+    /// No more records will come from a source.
+    pub fn end(&mut self, source: usize, outputs: &mut Outputs) {
+        let Some(ingest) = self.sources.get_mut(source) else {
+            return;
+        };
+        if ingest.ended().is_some() {
+            return;
+        }
+        let n_dead = outputs.dead.len();
+        let batch = ingest.end(source, &mut outputs.dead);
+        ingest.counters.dead += (outputs.dead.len() - n_dead) as u64;
+        self.round(source, batch, outputs);
+    }
+
+    /// Lets the event time of a source that gives nothing come to `now` minus its bound: a tick of the clock, from
+    /// outside, for live sources that are idle.
+    pub fn tick(&mut self, source: usize, now: Micros, outputs: &mut Outputs) {
+        let Some(ingest) = self.sources.get_mut(source) else {
+            return;
+        };
+        if let Some(batch) = ingest.tick(now) {
+            self.round(source, batch, outputs);
+        }
+    }
+
+    /// Brings one part of one source through all stages.
+    fn round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
+        let mut batch = Some(batch);
+        let mut round = Round {
+            sources: (0..self.sources.len())
+                .map(|i| {
+                    if i == source {
+                        batch.take()
+                    } else {
+                        Some(self.sources[i].nothing())
+                    }
+                })
+                .collect(),
+            stages: vec![None; self.stages.len()],
+            late: vec![None; self.stages.len()],
+            readers: self.n_readers.clone(),
+        };
+        for number in 0..self.stages.len() {
+            let inputs: Vec<Batch> = self.plan.stages[number]
+                .inputs
+                .iter()
+                .filter_map(|input| round.read(input.stream))
+                .collect();
+            let (main, late) = self.stages[number].process(inputs);
+            if self.observed && main.n_rows() > 0 && is_watched(self.plan.stages[number].kind) {
+                outputs.observed.push((number, encode_rows(&main.rows, &[])));
+            }
+            round.stages[number] = Some(main);
+            round.late[number] = Some(late);
+        }
+        for (number, sink) in self.plan.sinks.iter().enumerate() {
+            if let Some(batch) = round.read(sink.stream).filter(|batch| batch.n_rows() > 0) {
+                outputs.sinks.push((number, encode_rows(&batch.rows, &sink.changed)));
+            }
+        }
+    }
+
+    /// Counters of the sources.
+    pub fn source_counters(&self) -> Vec<SourceCounters> {
+        self.sources.iter().map(Ingest::counters).collect()
+    }
+
+    /// Counters of the stages.
+    pub fn stage_counters(&self) -> Vec<StageCounters> {
+        self.stages.iter().map(|stage| stage.counters.clone()).collect()
+    }
+
+    /// Operations of expressions that failed and gave NULL.
+    pub fn n_failures(&self) -> u64 {
+        self.stages.iter().map(StageRun::n_failures).sum()
+    }
+
+    /// Keys with state, and bytes of memory that they hold, by stage.
+    pub fn state_size(&self) -> Vec<(usize, usize)> {
+        self.stages.iter().map(StageRun::state_size).collect()
+    }
+
+    /// How far a source has come; a pipeline reads the source first that is furthest behind.
+    pub fn watermark(&self, source: usize) -> Micros {
+        self.sources[source].watermark()
+    }
+
+    /// The whole state as bytes.
+    pub fn save(&self) -> Vec<u8> {
+        let sources: Vec<Vec<u8>> = self.sources.iter().map(Ingest::save).collect();
+        let stages: Vec<(String, Vec<Vec<u8>>)> = self
+            .stages
+            .iter()
+            .zip(&self.plan.stages)
+            .map(|(run, plan)| (plan.name.clone(), run.save()))
+            .collect();
+        encode(&(sources, stages))
+    }
+
+    /// Takes back what [`Engine::save`] wrote, for the same plan.
+    ///
+    /// # Errors
+    /// If the bytes are something else, or of another plan.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+        type Saved = (Vec<Vec<u8>>, Vec<(String, Vec<Vec<u8>>)>);
+        let (sources, stages): Saved = decode(bytes, "the engine's state")?;
+        let names_fit = stages
+            .iter()
+            .map(|(name, _)| name)
+            .eq(self.plan.stages.iter().map(|stage| &stage.name));
+        if sources.len() != self.sources.len() || !names_fit {
+            return Err(CorruptState {
+                what: "the engine's state: another plan",
+            });
+        }
+        for (ingest, bytes) in self.sources.iter_mut().zip(&sources) {
+            ingest.load(bytes)?;
+        }
+        for (stage, (_, parts)) in self.stages.iter_mut().zip(&stages) {
+            stage.load(parts)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("pipeline", &self.plan.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Clone for Readers {
+    fn clone(&self) -> Self {
+        Self {
+            sources: self.sources.clone(),
+            stages: self.stages.clone(),
+            late: self.late.clone(),
+        }
+    }
+}
+
+impl Round {
+    /// The part of a stream, for one of its readers.
+    fn read(&mut self, stream: StreamId) -> Option<Batch> {
+        let (part, left) = match stream {
+            StreamId::Source(i) => (&mut self.sources[i], &mut self.readers.sources[i]),
+            StreamId::Stage(i) => (&mut self.stages[i], &mut self.readers.stages[i]),
+            StreamId::Late(i) => (&mut self.late[i], &mut self.readers.late[i]),
+        };
+        *left = left.saturating_sub(1);
+        if *left == 0 { part.take() } else { part.clone() }
+    }
+}
+
+fn count_readers(plan: &Plan) -> Readers {
+    let mut readers = Readers {
+        sources: vec![0; plan.sources.len()],
+        stages: vec![0; plan.stages.len()],
+        late: vec![0; plan.stages.len()],
+    };
+    let of_stages = plan
+        .stages
+        .iter()
+        .flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
+    for stream in of_stages.chain(plan.sinks.iter().map(|sink| sink.stream)) {
+        match stream {
+            StreamId::Source(i) => readers.sources[i] += 1,
+            StreamId::Stage(i) => readers.stages[i] += 1,
+            StreamId::Late(i) => readers.late[i] += 1,
+        }
+    }
+    readers
+}
+
+fn is_watched(kind: &str) -> bool {
+    matches!(
+        kind,
+        "aggregate" | "alarm" | "escalate" | "incident" | "sql" | "detect" | "match"
+    )
+}
+
+/// The first columns of rows.
+fn first_columns(rows: &RecordBatch, n_columns: usize) -> RecordBatch {
+    let all: Vec<usize> = (0..n_columns.min(rows.num_columns())).collect();
+    rows.project(&all).unwrap_or_else(|_| rows.clone())
+}

@@ -1,0 +1,166 @@
+//! A stage that is being run: its inputs brought together, its steps one behind the other.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, TimestampMicrosecondArray, new_null_array};
+use arrow_schema::SchemaRef;
+
+use super::{StageCounters, first_columns};
+use crate::aggregate::CorruptState;
+use crate::merge::Merge;
+use crate::plan::{Adapt, StagePlan, Step};
+use crate::stage::aggregate::Aggregate;
+use crate::stage::alarm::Alarm;
+use crate::stage::escalate::Escalate;
+use crate::stage::filter::Filter;
+use crate::stage::incident::Incidents;
+use crate::stage::project::Project;
+use crate::stage::{Output, Stage};
+use crate::stream::{Batch, record_batch};
+
+/// A stage that is being run.
+pub(super) struct StageRun {
+    adapts: Vec<Adapt>,
+    input: SchemaRef,
+    merge: Option<Merge>,
+    steps: Vec<Box<dyn Stage>>,
+    pub counters: StageCounters,
+}
+
+impl StageRun {
+    pub fn new(plan: &StagePlan) -> Self {
+        let merge = plan
+            .sorted
+            .then(|| Merge::new(Arc::clone(&plan.input), plan.inputs.len()));
+        Self {
+            adapts: plan.inputs.iter().map(|input| input.adapt.clone()).collect(),
+            input: Arc::clone(&plan.input),
+            merge,
+            steps: plan.steps.iter().map(step).collect(),
+            counters: StageCounters::default(),
+        }
+    }
+
+    /// Takes the next part of each input; gives the next part of the output, and of the late rows.
+    pub fn process(&mut self, inputs: Vec<Batch>) -> (Batch, Batch) {
+        let mut parts: Vec<Batch> = inputs
+            .into_iter()
+            .zip(&self.adapts)
+            .map(|(part, adapt)| adapted(part, adapt, &self.input))
+            .collect();
+        self.counters.rows_in += parts.iter().map(|part| part.n_rows() as u64).sum::<u64>();
+        let mut batch = match (&mut self.merge, parts.pop()) {
+            (None, Some(only)) => only,
+            (Some(merge), Some(last)) => {
+                parts.push(last);
+                merge.process(parts)
+            }
+            (_, None) => Batch::empty(Arc::clone(&self.input), crate::stream::NO_WATERMARK),
+        };
+        let mut late = Batch {
+            ended: batch.ended,
+            ..Batch::empty(Arc::clone(&self.input), batch.watermark)
+        };
+        for step in &mut self.steps {
+            let Output { main, late: rows } = step.process(batch);
+            batch = main;
+            if let Some(rows) = rows {
+                self.counters.late += rows.n_rows() as u64;
+                // Steps before this one only added columns behind those of the input.
+                let columns = first_columns(&rows.rows, self.input.fields().len());
+                late = rows.with_rows(columns);
+            }
+        }
+        self.counters.rows_out += batch.n_rows() as u64;
+        (batch, late)
+    }
+
+    pub fn n_failures(&self) -> u64 {
+        self.steps.iter().map(|step| step.n_failures()).sum()
+    }
+
+    pub fn state_size(&self) -> (usize, usize) {
+        let keys = self.steps.iter().map(|step| step.n_keys()).max().unwrap_or(0);
+        (keys, self.steps.iter().map(|step| step.memory()).sum())
+    }
+
+    pub fn save(&self) -> Vec<Vec<u8>> {
+        let merge = self.merge.as_ref().map(Merge::save).unwrap_or_default();
+        let counters = crate::state::encode(&self.counters);
+        [merge, counters]
+            .into_iter()
+            .chain(self.steps.iter().map(|step| step.save()))
+            .collect()
+    }
+
+    pub fn load(&mut self, parts: &[Vec<u8>]) -> Result<(), CorruptState> {
+        let [merge, counters, steps @ ..] = parts else {
+            return Err(CorruptState { what: "a stage" });
+        };
+        if steps.len() != self.steps.len() {
+            return Err(CorruptState {
+                what: "a stage's steps",
+            });
+        }
+        if let Some(own) = &mut self.merge {
+            own.load(merge)?;
+        }
+        self.counters = crate::state::decode(counters, "a stage's counters")?;
+        self.steps
+            .iter_mut()
+            .zip(steps)
+            .try_for_each(|(step, bytes)| step.load(bytes))
+    }
+}
+
+fn adapted(part: Batch, adapt: &Adapt, schema: &SchemaRef) -> Batch {
+    match adapt {
+        Adapt::Same => part,
+        Adapt::Report(reporting) => reporting.project(part),
+        Adapt::Columns(columns) => {
+            let n_rows = part.n_rows();
+            let columns = columns.iter().zip(schema.fields()).map(|(column, field)| match column {
+                Some(i) => Arc::clone(part.rows.column(*i)),
+                None => new_null_array(field.data_type(), n_rows),
+            });
+            let rows = record_batch(schema, columns.collect(), n_rows);
+            part.with_rows(rows)
+        }
+    }
+}
+
+fn step(step: &Step) -> Box<dyn Stage> {
+    match step {
+        Step::AddEventTime(schema) => Box::new(AddEventTime {
+            schema: Arc::clone(schema),
+        }),
+        Step::Filter(condition) => Box::new(Filter::new(condition.clone())),
+        Step::Project(columns, schema) => Box::new(Project::new(columns.clone(), Arc::clone(schema))),
+        Step::Aggregate(plan) => Box::new(Aggregate::new(plan.as_ref().clone())),
+        Step::Escalate(plan) => Box::new(Escalate::new(plan.clone())),
+        Step::Alarm(plan, input) => Box::new(Alarm::new(plan.as_ref().clone(), input)),
+        Step::Incident(plan) => Box::new(Incidents::new(plan.clone())),
+    }
+}
+
+/// Adds the column `event_time`.
+struct AddEventTime {
+    schema: SchemaRef,
+}
+
+impl Stage for AddEventTime {
+    fn process(&mut self, input: Batch) -> Output {
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(input.times.clone()).with_timezone("UTC"));
+        let columns = input.rows.columns().iter().cloned().chain([times]).collect();
+        let rows = record_batch(&self.schema, columns, input.n_rows());
+        Output::of(input.with_rows(rows))
+    }
+
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn load(&mut self, _: &[u8]) -> Result<(), CorruptState> {
+        Ok(())
+    }
+}

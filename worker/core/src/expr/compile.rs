@@ -1,0 +1,247 @@
+//! Syntax tree to [`Expression`]: binds names to columns, coerces types, makes the result total.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{DFSchema, DataFusionError, Result, TableReference, plan_err};
+use datafusion_expr::execution_props::ExecutionProps;
+use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion_expr::simplify::SimplifyContext;
+use datafusion_expr::{AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, try_cast};
+use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion_sql::sqlparser::ast;
+
+use super::Expression;
+use super::functions::scalar_functions;
+use super::parse::ExpressionError;
+use super::total::make_total;
+use crate::aggregate::planning_functions;
+
+/// The type of times: microseconds in UTC.
+pub fn timestamp_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Binds `tree` to the columns of `schema`, coerces its types and folds its constants. Aggregate functions stay as they
+/// are.
+///
+/// # Errors
+/// If a column or function is not there, or the types do not fit.
+pub fn bind(tree: ast::Expr, schema: &Schema) -> std::result::Result<Expr, ExpressionError> {
+    let bound = || -> Result<Expr> {
+        let schema = Arc::new(DFSchema::try_from(schema.clone())?);
+        let options = ParserOptions {
+            enable_ident_normalization: false,
+            ..ParserOptions::default()
+        };
+        let planner = SqlToRel::new_with_options(&Functions, options);
+        let expr = planner.sql_to_expr(tree, &schema, &mut PlannerContext::new())?;
+        let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
+        let simplifier = ExprSimplifier::new(context);
+        let coerced = simplifier.coerce(expr, &schema)?;
+        // Folding fails on a constant that fails, such as 1/0. Then that is what each row gets: NULL, and a count.
+        Ok(simplifier.simplify(coerced.clone()).unwrap_or(coerced))
+    };
+    bound().map_err(|error| ExpressionError::new(plain_message(&error)))
+}
+
+/// Makes a bound tree ready to run on batches with this schema. The result has one of the engine's own types.
+///
+/// # Errors
+/// If the tree cannot be run, or has a type that no column can have.
+pub fn finish(text: &str, bound: Expr, schema: &Schema) -> std::result::Result<Expression, ExpressionError> {
+    let failures = Arc::new(AtomicU64::new(0));
+    let made = || -> Result<Expression> {
+        let schema = DFSchema::try_from(schema.clone())?;
+        let data_type = bound.get_type(&schema)?;
+        let Some(own_type) = own_type(&data_type) else {
+            return plan_err!("the result has type {data_type}, which is not a type of columns");
+        };
+        let logical = if own_type == data_type {
+            bound
+        } else {
+            try_cast(bound, own_type.clone())
+        };
+        let physical = datafusion_physical_expr::create_physical_expr(
+            &logical,
+            &schema,
+            &ExecutionProps::new(),
+            &PhysicalPlanningContext::default(),
+        )?;
+        let physical = make_total(physical, &failures)?;
+        Ok(Expression {
+            text: text.to_owned(),
+            logical,
+            data_type: own_type,
+            physical,
+            failures: Arc::clone(&failures),
+        })
+    };
+    made().map_err(|error| ExpressionError::new(plain_message(&error)))
+}
+
+/// A condition: like [`finish`], and the result is Boolean.
+///
+/// # Errors
+/// As [`finish`], or if the result is something else.
+pub fn finish_condition(text: &str, bound: Expr, schema: &Schema) -> std::result::Result<Expression, ExpressionError> {
+    let condition = finish(text, bound, schema)?;
+    match condition.data_type {
+        DataType::Boolean => Ok(condition),
+        other => Err(ExpressionError::new(format!(
+            "expected a condition (true or false), found an expression of type {}",
+            type_name(&other)
+        ))),
+    }
+}
+
+/// The type of ours that holds all values of `data_type`.
+pub fn own_type(data_type: &DataType) -> Option<DataType> {
+    Some(match data_type {
+        DataType::Boolean => DataType::Boolean,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => DataType::Int64,
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::UInt64,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            DataType::Decimal128(38, 9)
+        }
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => DataType::Utf8,
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => timestamp_type(),
+        _ => return None,
+    })
+}
+
+/// What users call a type.
+pub fn type_name(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Boolean => "Boolean",
+        DataType::Int64 => "Int64",
+        DataType::UInt64 => "UInt64",
+        DataType::Float64 => "Float64",
+        DataType::Decimal128(..) => "Decimal",
+        DataType::Utf8 => "String",
+        DataType::Timestamp(..) => "Timestamp",
+        _ => "unknown",
+    }
+}
+
+/// DataFusion's message without its own heading.
+fn plain_message(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let text = text.lines().next().unwrap_or_default();
+    if let Some((call, _)) = text.split_once(" failed to match any signature") {
+        let function = call
+            .rsplit_once("Function ")
+            .map_or(call, |(_, name)| name)
+            .trim_matches('\'');
+        let given = text
+            .split_once("but received ")
+            .and_then(|(_, given)| given.split_once(" (DataType"));
+        let given = given.map(|(given, _)| format!(", such as {given}")).unwrap_or_default();
+        return format!("`{function}` does not take arguments of these types{given}");
+    }
+    [
+        "Error during planning: ",
+        "Schema error: ",
+        "Execution error: ",
+        "This feature is not implemented: ",
+    ]
+    .iter()
+    .fold(text, |text, heading| text.trim_start_matches(heading))
+    .to_owned()
+}
+
+/// Aggregate functions by name and alias.
+pub fn aggregate_functions() -> &'static HashMap<String, Arc<AggregateUDF>> {
+    static FUNCTIONS: OnceLock<HashMap<String, Arc<AggregateUDF>>> = OnceLock::new();
+    FUNCTIONS.get_or_init(|| {
+        let mut by_name = HashMap::new();
+        for function in planning_functions() {
+            for alias in function.aliases() {
+                by_name.insert(alias.clone(), Arc::clone(&function));
+            }
+            by_name.insert(function.name().to_owned(), function);
+        }
+        by_name
+    })
+}
+
+/// What DataFusion's SQL planner may use: functions, and nothing else.
+struct Functions;
+
+fn planners() -> &'static [Arc<dyn ExprPlanner>] {
+    static PLANNERS: OnceLock<Vec<Arc<dyn ExprPlanner>>> = OnceLock::new();
+    PLANNERS.get_or_init(|| {
+        vec![
+            Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
+            Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
+            Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
+            Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
+        ]
+    })
+}
+
+fn options() -> &'static ConfigOptions {
+    static OPTIONS: OnceLock<ConfigOptions> = OnceLock::new();
+    OPTIONS.get_or_init(ConfigOptions::default)
+}
+
+impl ContextProvider for Functions {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        plan_err!("`{name}` is a table inside an expression; a stream has no subqueries")
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        planners()
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, _: &str) -> Option<Arc<WindowUDF>> {
+        None
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn get_variable_field(&self, _: &[String]) -> Option<FieldRef> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,260 @@
+//! `sql` stages: one SELECT over a stream, taken apart into what other stages do as well.
+
+use datafusion_sql::sqlparser::ast::{
+    self, DateTimeField, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, Statement, TableFactor,
+    TableObject, Value,
+};
+use tocsin_contract::duration::Duration;
+use tocsin_contract::problem::Problem;
+
+use super::parsed::{Text, check_functions, problem};
+use crate::expr::parse::{ExpressionError, parse_statement};
+use crate::expr::uses::arguments;
+use crate::stage::aggregate::Window;
+
+/// A SELECT, taken apart.
+#[derive(Clone, Debug)]
+pub struct ParsedSql {
+    /// The stream behind FROM.
+    pub from: String,
+    /// The sink behind INSERT INTO.
+    pub into: Option<String>,
+    /// WHERE.
+    pub filter: Option<Text>,
+    /// The selected columns with their names; nothing for `*`.
+    pub select: Option<Vec<(String, Text)>>,
+    /// GROUP BY without the window.
+    pub group_by: Vec<Text>,
+    /// The window of GROUP BY.
+    pub window: Option<Window>,
+    /// HAVING.
+    pub having: Option<Text>,
+}
+
+impl ParsedSql {
+    /// Whether it aggregates.
+    pub fn aggregates(&self) -> bool {
+        let calls = |text: &Text| {
+            let mut found = false;
+            super::parsed::walk_functions(&text.tree, &mut |function| {
+                let name = function.name.to_string().to_lowercase();
+                found |= crate::expr::compile::aggregate_functions().contains_key(&name);
+            });
+            found
+        };
+        let selected = self.select.iter().flatten().map(|(_, text)| text);
+        !self.group_by.is_empty() || self.window.is_some() || self.having.is_some() || selected.into_iter().any(calls)
+    }
+}
+
+/// Reads the statement of a `sql` stage.
+pub fn parse(stage: &str, statement: &str, problems: &mut Vec<Problem>) -> Option<ParsedSql> {
+    let path = format!("{stage}.sql");
+    match parse_statement(statement).and_then(|tree| take_apart(&path, statement, tree)) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            problems.push(problem(path, statement, &error));
+            None
+        }
+    }
+}
+
+fn take_apart(path: &str, text: &str, statement: Statement) -> Result<ParsedSql, ExpressionError> {
+    let (into, query) = match statement {
+        Statement::Query(query) => (None, query),
+        Statement::Insert(insert) => {
+            let TableObject::TableName(name) = &insert.table else {
+                return Err(refused("INSERT INTO something else than a sink"));
+            };
+            if !insert.columns.is_empty() {
+                return Err(refused("a list of columns behind INSERT INTO").advice("name the columns in SELECT"));
+            }
+            let into = name.to_string();
+            let query = insert.source.ok_or_else(|| refused("INSERT without SELECT"))?;
+            (Some(into), query)
+        }
+        _ => {
+            return Err(ExpressionError::new(
+                "expected one SELECT, or INSERT INTO <sink> SELECT",
+            ));
+        }
+    };
+    let Query {
+        with,
+        body,
+        order_by,
+        limit_clause,
+        fetch,
+        ..
+    } = *query;
+    if with.is_some() {
+        return Err(refused("WITH").advice("make the inner query a stage of its own"));
+    }
+    if order_by.is_some() {
+        return Err(refused("ORDER BY").advice("a stream has no end to sort by; sort where the results are read"));
+    }
+    if limit_clause.is_some() || fetch.is_some() {
+        return Err(refused("LIMIT"));
+    }
+    let SetExpr::Select(select) = *body else {
+        return Err(refused("UNION, EXCEPT, INTERSECT and VALUES").advice("give a stage several inputs instead"));
+    };
+    let mut select = *select;
+    if select.distinct.is_some() {
+        return Err(refused("SELECT DISTINCT").advice("GROUP BY the columns instead"));
+    }
+    let from = from(&select)?;
+    let clause = |tree: ast::Expr| -> Result<Text, ExpressionError> {
+        crate::expr::uses::Uses::default().collect(&tree, crate::expr::uses::Use::Any)?;
+        check_functions(&tree)?;
+        Ok(Text {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            tree,
+        })
+    };
+    let filter = select.selection.take().map(clause).transpose()?;
+    let having = select.having.take().map(clause).transpose()?;
+    let (mut group_by, mut window) = (Vec::new(), None);
+    let GroupByExpr::Expressions(groups, modifiers) = select.group_by else {
+        return Err(refused("GROUP BY ALL"));
+    };
+    if !modifiers.is_empty() {
+        return Err(refused("ROLLUP, CUBE and TOTALS"));
+    }
+    for group in groups {
+        match window_call(&group)? {
+            Some(found) if window.is_none() => window = Some(found),
+            Some(_) => return Err(ExpressionError::at("there can be one window", &group)),
+            None => group_by.push(clause(group)?),
+        }
+    }
+    let mut columns = Vec::new();
+    let mut all = false;
+    for item in select.projection {
+        match item {
+            SelectItem::Wildcard(_) => all = true,
+            SelectItem::UnnamedExpr(tree) => columns.push((column_name(&tree), clause(tree)?)),
+            SelectItem::ExprWithAlias { expr, alias } => columns.push((alias.value, clause(expr)?)),
+            other => return Err(refused(&format!("`{other}`"))),
+        }
+    }
+    if all && !columns.is_empty() {
+        return Err(refused("`*` beside other columns").advice("name the columns"));
+    }
+    Ok(ParsedSql {
+        from,
+        into,
+        filter,
+        select: (!all).then_some(columns),
+        group_by,
+        window,
+        having,
+    })
+}
+
+fn from(select: &ast::Select) -> Result<String, ExpressionError> {
+    let advice = "a `sql` stage reads one stream; an `incident` stage brings several together";
+    let [table] = select.from.as_slice() else {
+        return Err(refused("FROM with other than one stream").advice(advice));
+    };
+    if !table.joins.is_empty() {
+        return Err(refused("JOIN").advice(advice));
+    }
+    match &table.relation {
+        TableFactor::Table { name, args: None, .. } => Ok(name.to_string().replace('"', "")),
+        _ => Err(refused("FROM something else than a stream")
+            .advice("windows stand in GROUP BY: GROUP BY service, TUMBLE(event_time, INTERVAL '1' MINUTE)")),
+    }
+}
+
+fn refused(what: &str) -> ExpressionError {
+    ExpressionError::new(format!("{what} cannot be used on a stream"))
+}
+
+/// The name of a column that was given none.
+fn column_name(tree: &ast::Expr) -> String {
+    match tree {
+        ast::Expr::Identifier(ident) => ident.value.clone(),
+        ast::Expr::CompoundIdentifier(parts) => parts.last().map(|part| part.value.clone()).unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
+
+/// TUMBLE(event_time, size), HOP(event_time, slide, size), SESSION(event_time, gap); the time may be left out.
+fn window_call(tree: &ast::Expr) -> Result<Option<Window>, ExpressionError> {
+    let ast::Expr::Function(function) = tree else {
+        return Ok(None);
+    };
+    let name = function.name.to_string().to_uppercase();
+    if !["TUMBLE", "HOP", "SESSION"].contains(&name.as_str()) {
+        return Ok(None);
+    }
+    if !matches!(function.args, FunctionArguments::List(_)) {
+        return Err(ExpressionError::at(format!("{name} needs a length of time"), tree));
+    }
+    let mut times = arguments(function)?;
+    if let Some(first @ ast::Expr::Identifier(time)) = times.first() {
+        if time.value != "event_time" {
+            return Err(ExpressionError::at("windows are over `event_time`", *first)
+                .advice("the source's eventTime.field is what `event_time` is read from"));
+        }
+        times.remove(0);
+    }
+    let times = times
+        .into_iter()
+        .map(|time| Ok(interval(time)?.as_micros()))
+        .collect::<Result<Vec<i64>, _>>()?;
+    if times.iter().any(|time| *time <= 0) {
+        return Err(ExpressionError::at("a window needs a length above zero", tree));
+    }
+    match (name.as_str(), times.as_slice()) {
+        ("TUMBLE", [size]) => Ok(Some(Window::Tumbling { size: *size })),
+        ("HOP", [every, size]) if size % every == 0 => Ok(Some(Window::Sliding {
+            size: *size,
+            every: *every,
+        })),
+        ("HOP", [_, _]) => Err(ExpressionError::at("the size of HOP is a multiple of its slide", tree)
+            .advice("HOP(event_time, slide, size)")),
+        ("SESSION", [gap]) => Ok(Some(Window::Session { gap: *gap })),
+        _ => Err(ExpressionError::at(format!("{name} has other arguments"), tree).advice(
+            "TUMBLE(event_time, size), HOP(event_time, slide, size), SESSION(event_time, gap), \
+             each length as INTERVAL '1' MINUTE",
+        )),
+    }
+}
+
+fn interval(tree: &ast::Expr) -> Result<Duration, ExpressionError> {
+    let wrong = || ExpressionError::at("expected a length of time such as INTERVAL '1' MINUTE", tree);
+    let ast::Expr::Interval(interval) = tree else {
+        return Err(wrong());
+    };
+    let ast::Expr::Value(value) = interval.value.as_ref() else {
+        return Err(wrong());
+    };
+    let (Value::SingleQuotedString(text) | Value::Number(text, _)) = &value.value else {
+        return Err(wrong());
+    };
+    let (amount, unit) = match &interval.leading_field {
+        Some(field) => (text.trim().to_owned(), unit(field).ok_or_else(wrong)?),
+        None => {
+            let (amount, unit) = text.trim().split_once(' ').ok_or_else(wrong)?;
+            let unit = ["second", "minute", "hour", "day"]
+                .into_iter()
+                .find(|name| unit.trim().to_lowercase().trim_end_matches('s') == *name)
+                .ok_or_else(wrong)?;
+            (amount.to_owned(), &unit[..1])
+        }
+    };
+    format!("{amount}{unit}").parse().map_err(|_| wrong())
+}
+
+fn unit(field: &DateTimeField) -> Option<&'static str> {
+    Some(match field {
+        DateTimeField::Second | DateTimeField::Seconds => "s",
+        DateTimeField::Minute | DateTimeField::Minutes => "m",
+        DateTimeField::Hour | DateTimeField::Hours => "h",
+        DateTimeField::Day | DateTimeField::Days => "d",
+        _ => return None,
+    })
+}

@@ -1,0 +1,325 @@
+//! `aggregate`: results by key over windows of event time, or running totals without a window.
+//!
+//! This file turns rows into (key id, arguments) and hands them to the kind of window. The windows keep columns of
+//! states per pane; `results` makes rows of them.
+
+mod results;
+mod running;
+mod session;
+mod sliding;
+mod tumbling;
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_schema::{DataType, SchemaRef};
+
+use super::{Output, Stage, late_part};
+use crate::aggregate::{Accumulators, Aggregate as Function, CorruptState};
+use crate::expr::Expression;
+use crate::key::{KeyId, encode_key};
+use crate::stream::{Batch, Micros, NO_WATERMARK, take_column};
+use results::Results;
+
+/// What an aggregate is asked for.
+#[derive(Clone, Debug)]
+pub struct AggregatePlan {
+    /// The key: names and expressions over the input.
+    pub by: Vec<(String, Expression)>,
+    /// The window.
+    pub window: Window,
+    /// When results are given out.
+    pub emit: EmitOn,
+    /// How long behind the watermark a row still changes a result.
+    pub lateness: Micros,
+    /// The calls of aggregate functions.
+    pub calls: Vec<CallPlan>,
+    /// The result columns: names and expressions over `results`.
+    pub select: Vec<(String, Expression)>,
+    /// Rows for which this is not true are not given out. Over `results`.
+    pub having: Option<Expression>,
+    /// What `select` and `having` see: the key, `window_start` and `window_end` (with a window), one column a call.
+    pub results: SchemaRef,
+    /// The output: the selected columns, `_rev`, and `_final` (with a window) or `_deleted` (without).
+    pub output: SchemaRef,
+}
+
+/// A call of an aggregate function.
+#[derive(Clone, Debug)]
+pub struct CallPlan {
+    /// Which function, for which types.
+    pub function: Function,
+    /// Its arguments, over the input.
+    pub arguments: Vec<Expression>,
+    /// FILTER (WHERE ...).
+    pub filter: Option<Expression>,
+}
+
+/// Windows over event time, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// One behind the other.
+    Tumbling {
+        /// Length.
+        size: Micros,
+    },
+    /// One every `every`; `size` is a multiple of it.
+    Sliding {
+        /// Length.
+        size: Micros,
+        /// Distance between two starts.
+        every: Micros,
+    },
+    /// Activity, ended by a gap.
+    Session {
+        /// Time without a row that ends the window.
+        gap: Micros,
+    },
+    /// No window: what changed is given out at ticks.
+    Running {
+        /// Distance between two ticks.
+        every: Micros,
+        /// How long a key without rows is kept.
+        ttl: Option<Micros>,
+    },
+}
+
+/// When the results of a window are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmitOn {
+    /// At its close, and again for each step of the watermark in which late rows changed it.
+    Close,
+    /// At its close, only keys that changed since the window before.
+    Change,
+    /// Once, after the allowed lateness.
+    Final,
+}
+
+impl CallPlan {
+    fn accumulators(&self) -> Box<dyn Accumulators> {
+        self.function.accumulators()
+    }
+}
+
+/// Rows of a batch with what the calls need of them.
+struct Rows<'a> {
+    input: &'a Batch,
+    keys: &'a [ArrayRef],
+    arguments: &'a [Arguments],
+}
+
+/// The arguments of a call for a batch.
+struct Arguments {
+    columns: Vec<ArrayRef>,
+    filter: Option<BooleanArray>,
+}
+
+impl Rows<'_> {
+    fn key(&self, row: usize, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        encode_key(self.keys, row, scratch);
+    }
+
+    /// Adds rows `from..to` of key ids `ids` to the states in `accumulators`.
+    fn update(&self, accumulators: &mut [Box<dyn Accumulators>], from: usize, ids: &[KeyId], n_keys: usize) {
+        let n_rows = ids.len();
+        let times = &self.input.times[from..from + n_rows];
+        for (accumulator, arguments) in accumulators.iter_mut().zip(self.arguments) {
+            accumulator.grow(n_keys);
+            match &arguments.filter {
+                None => {
+                    let columns: Vec<ArrayRef> = arguments
+                        .columns
+                        .iter()
+                        .map(|column| column.slice(from, n_rows))
+                        .collect();
+                    accumulator.update(ids, times, &columns);
+                }
+                Some(filter) => {
+                    let kept: Vec<usize> = (0..n_rows)
+                        .filter(|i| filter.is_valid(from + i) && filter.value(from + i))
+                        .collect();
+                    let positions = UInt32Array::from_iter_values(kept.iter().map(|i| (from + i) as u32));
+                    let columns: Vec<ArrayRef> = arguments
+                        .columns
+                        .iter()
+                        .map(|column| take_column(column, &positions))
+                        .collect();
+                    let ids: Vec<KeyId> = kept.iter().map(|&i| ids[i]).collect();
+                    let times: Vec<Micros> = kept.iter().map(|&i| times[i]).collect();
+                    accumulator.update(&ids, &times, &columns);
+                }
+            }
+        }
+    }
+}
+
+/// A kind of window.
+trait Windows: Send {
+    /// Lets event time come to `watermark`: gives out and forgets what is due.
+    fn advance(&mut self, watermark: Micros, results: &mut Results);
+
+    /// Takes rows from number `from` on, as many as can be taken before [`Windows::advance`] must be called with the
+    /// watermark of the next; at least one. Answers how many. Numbers of rows that are too late go to `late`.
+    fn take(&mut self, rows: &Rows<'_>, from: usize, late: &mut Vec<u32>) -> usize;
+
+    /// The state as bytes.
+    fn save(&self) -> Vec<u8>;
+
+    /// Takes back what [`Windows::save`] wrote.
+    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState>;
+
+    /// How many keys have state.
+    fn n_keys(&self) -> usize;
+
+    /// Bytes of memory that the state holds, about.
+    fn memory(&self) -> usize;
+}
+
+/// A running aggregate.
+pub struct Aggregate {
+    plan: Arc<AggregatePlan>,
+    windows: Box<dyn Windows>,
+    results: Results,
+}
+
+impl Aggregate {
+    /// An aggregate without state.
+    pub fn new(plan: AggregatePlan) -> Self {
+        let plan = Arc::new(plan);
+        let windows: Box<dyn Windows> = match plan.window {
+            Window::Tumbling { size } => Box::new(tumbling::Tumbling::new(Arc::clone(&plan), size)),
+            Window::Sliding { size, every } => Box::new(sliding::Sliding::new(Arc::clone(&plan), size, every)),
+            Window::Session { gap } => Box::new(session::Sessions::new(Arc::clone(&plan), gap)),
+            Window::Running { every, ttl } => Box::new(running::Running::new(Arc::clone(&plan), every, ttl)),
+        };
+        Self {
+            results: Results::new(Arc::clone(&plan)),
+            plan,
+            windows,
+        }
+    }
+}
+
+impl Stage for Aggregate {
+    fn process(&mut self, input: Batch) -> Output {
+        let n_rows = input.n_rows();
+        let mut late = Vec::new();
+        if n_rows > 0 {
+            let keys: Vec<ArrayRef> = self.plan.by.iter().map(|(_, key)| key.evaluate(&input.rows)).collect();
+            let arguments: Vec<Arguments> = self
+                .plan
+                .calls
+                .iter()
+                .map(|call| Arguments {
+                    columns: call
+                        .arguments
+                        .iter()
+                        .map(|argument| argument.evaluate(&input.rows))
+                        .collect(),
+                    filter: call
+                        .filter
+                        .as_ref()
+                        .map(|filter| filter.evaluate_condition(&input.rows)),
+                })
+                .collect();
+            let rows = Rows {
+                input: &input,
+                keys: &keys,
+                arguments: &arguments,
+            };
+            let mut row = 0;
+            while row < n_rows {
+                self.windows.advance(input.watermarks[row], &mut self.results);
+                row += self.windows.take(&rows, row, &mut late);
+            }
+        }
+        self.windows.advance(input.watermark, &mut self.results);
+        let late = late_part(&input, &late);
+        Output {
+            main: self.results.take(&input.progress()),
+            late,
+        }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.windows.save()
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+        self.windows.load(bytes)
+    }
+
+    fn n_keys(&self) -> usize {
+        self.windows.n_keys()
+    }
+
+    fn memory(&self) -> usize {
+        self.windows.memory()
+    }
+
+    fn n_failures(&self) -> u64 {
+        let plan = &self.plan;
+        let over_input = plan.by.iter().map(|(_, key)| key);
+        let arguments = plan
+            .calls
+            .iter()
+            .flat_map(|call| call.arguments.iter().chain(&call.filter));
+        let over_results = plan.select.iter().map(|(_, column)| column).chain(&plan.having);
+        over_input
+            .chain(arguments)
+            .chain(over_results)
+            .map(Expression::n_failures)
+            .sum()
+    }
+}
+
+impl std::fmt::Debug for Aggregate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Aggregate")
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The types of the key.
+fn key_types(plan: &AggregatePlan) -> Vec<DataType> {
+    plan.by.iter().map(|(_, key)| key.data_type.clone()).collect()
+}
+
+/// The start of the window of length `size` that `time` is in; windows are aligned to 1970-01-01T00:00:00Z.
+fn window_start(time: Micros, size: Micros) -> Micros {
+    time.saturating_sub(time.rem_euclid(size))
+}
+
+/// The earliest watermark above `watermark` at which a window can be due, where windows end at multiples of `step` and
+/// are due `offset` later.
+fn next_due(watermark: Micros, step: Micros, offset: Micros) -> Micros {
+    if watermark == NO_WATERMARK {
+        return watermark + 1;
+    }
+    window_start(watermark.saturating_sub(offset), step)
+        .saturating_add(step)
+        .saturating_add(offset)
+}
+
+/// The states of the keys of a pane, one column a call.
+fn new_accumulators(plan: &AggregatePlan) -> Vec<Box<dyn Accumulators>> {
+    plan.calls.iter().map(CallPlan::accumulators).collect()
+}
+
+/// Appends the states of `id` to `out`.
+fn save_states(accumulators: &[Box<dyn Accumulators>], id: KeyId, out: &mut Vec<u8>) {
+    for accumulator in accumulators {
+        accumulator.save(id, out);
+    }
+}
+
+/// Sets the states of `id`, and moves `bytes` behind them.
+fn load_states(accumulators: &mut [Box<dyn Accumulators>], id: KeyId, bytes: &mut &[u8]) -> Result<(), CorruptState> {
+    for accumulator in accumulators {
+        accumulator.grow(id as usize + 1);
+        accumulator.load(id, bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,403 @@
+//! Sliding windows: panes of the length of a slide, and running totals over them.
+//!
+//! A row is added to one pane, however many windows it is in. At each slide the pane that enters is added to the totals
+//! and the pane that leaves is taken away again, key by key, so that a key without a change costs nothing. Aggregates
+//! that cannot be taken away (min, max, first, last) are folded anew over the panes, for the keys that changed.
+
+mod late;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::results::{Part, Results, before};
+use super::{AggregatePlan, EmitOn, Rows, Windows};
+use super::{load_states, new_accumulators, next_due, save_states, window_start};
+use crate::aggregate::{Accumulators, CorruptState};
+use crate::key::{KeyId, KeyTable};
+use crate::state::{decode, encode};
+use crate::stream::{Micros, NO_WATERMARK};
+
+pub(super) struct Sliding {
+    plan: Arc<AggregatePlan>,
+    size: Micros,
+    every: Micros,
+    keys: KeyTable,
+    /// By start.
+    panes: BTreeMap<Micros, Pane>,
+    /// States over the panes of the window that was given out last.
+    totals: Vec<Box<dyn Accumulators>>,
+    /// In how many of those panes each key is.
+    n_in_window: Vec<u32>,
+    /// How many keys are in that window.
+    n_live: usize,
+    /// In how many panes each key is. At none the key is forgotten.
+    n_panes: Vec<u32>,
+    /// End of the window that was given out last.
+    slid_to: Micros,
+    /// Windows (by end) and keys that late rows changed, and the watermark at which they did.
+    revised: BTreeSet<(Micros, KeyId)>,
+    revised_at: Option<Micros>,
+    /// How often a key of a window was given out, where it was more than once.
+    revisions: BTreeMap<(Micros, KeyId), i64>,
+    scratch: Vec<u8>,
+}
+
+struct Pane {
+    accumulators: Vec<Box<dyn Accumulators>>,
+    order: Vec<KeyId>,
+    present: Vec<u64>,
+}
+
+impl Pane {
+    fn has(&self, id: KeyId) -> bool {
+        self.present
+            .get(id as usize / 64)
+            .is_some_and(|word| word & (1 << (id % 64)) != 0)
+    }
+
+    /// Notes that a key is here; answers whether it is new.
+    fn enter(&mut self, id: KeyId) -> bool {
+        let word = id as usize / 64;
+        if self.present.len() <= word {
+            self.present.resize(word + 1, 0);
+        }
+        let new = !self.has(id);
+        if new {
+            self.present[word] |= 1 << (id % 64);
+            self.order.push(id);
+        }
+        new
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    slid_to: Micros,
+    revised_at: Option<Micros>,
+    /// Start; keys with their states.
+    panes: Vec<(Micros, Vec<(Vec<u8>, Vec<u8>)>)>,
+    revised: Vec<(Micros, Vec<u8>)>,
+    revisions: Vec<(Micros, Vec<u8>, i64)>,
+}
+
+impl Sliding {
+    pub fn new(plan: Arc<AggregatePlan>, size: Micros, every: Micros) -> Self {
+        Self {
+            totals: new_accumulators(&plan),
+            plan,
+            size,
+            every,
+            keys: KeyTable::default(),
+            panes: BTreeMap::new(),
+            n_in_window: Vec::new(),
+            n_live: 0,
+            n_panes: Vec::new(),
+            slid_to: NO_WATERMARK,
+            revised: BTreeSet::new(),
+            revised_at: None,
+            revisions: BTreeMap::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    fn due(&self, end: Micros) -> Micros {
+        match self.plan.emit {
+            EmitOn::Final => end.saturating_add(self.plan.lateness),
+            EmitOn::Close | EmitOn::Change => end,
+        }
+    }
+
+    /// End of the next window that has something in it.
+    fn next_end(&self) -> Option<Micros> {
+        if self.n_live > 0 {
+            return Some(self.slid_to + self.every);
+        }
+        self.panes
+            .range(self.slid_to..)
+            .next()
+            .map(|(start, _)| start.saturating_add(self.every))
+    }
+
+    /// Moves the window on to `end`; answers the keys that changed.
+    fn slide(&mut self, end: Micros) -> BTreeSet<KeyId> {
+        let mut changed = BTreeSet::new();
+        for accumulator in &mut self.totals {
+            accumulator.grow(self.keys.capacity());
+        }
+        self.n_in_window.resize(self.keys.capacity(), 0);
+        // Where windows were left out because they were empty, nothing leaves.
+        let leaving = end.saturating_sub(self.size).saturating_sub(self.every);
+        if let Some(pane) = self.panes.get(&leaving).filter(|_| self.slid_to == end - self.every) {
+            for &id in &pane.order {
+                let n = &mut self.n_in_window[id as usize];
+                *n -= 1;
+                for (total, states) in self.totals.iter_mut().zip(&pane.accumulators) {
+                    if *n == 0 {
+                        total.clear(id);
+                    } else if total.invertible() {
+                        total.retract(id, states.as_ref());
+                    }
+                }
+                if *n == 0 {
+                    self.n_live -= 1;
+                }
+                changed.insert(id);
+            }
+        }
+        if let Some(pane) = self.panes.get(&(end - self.every)) {
+            for &id in &pane.order {
+                let n = &mut self.n_in_window[id as usize];
+                if *n == 0 {
+                    self.n_live += 1;
+                }
+                *n += 1;
+                for (total, states) in self.totals.iter_mut().zip(&pane.accumulators) {
+                    if total.invertible() {
+                        total.merge(id, states.as_ref());
+                    }
+                }
+                changed.insert(id);
+            }
+        }
+        self.slid_to = end;
+        self.fold_anew(
+            end,
+            changed
+                .iter()
+                .copied()
+                .filter(|&id| self.n_in_window[id as usize] > 0)
+                .collect(),
+        );
+        changed
+    }
+
+    /// Folds the aggregates that cannot be taken away over the panes of the window that ends at `end`.
+    fn fold_anew(&mut self, end: Micros, ids: Vec<KeyId>) {
+        for (i, total) in self
+            .totals
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, total)| !total.invertible())
+        {
+            for &id in &ids {
+                total.clear(id);
+                for (_, pane) in self.panes.range(end.saturating_sub(self.size)..end) {
+                    if pane.has(id) {
+                        total.merge(id, pane.accumulators[i].as_ref());
+                    }
+                }
+            }
+        }
+    }
+
+    fn give_out(&mut self, end: Micros, changed: &BTreeSet<KeyId>, results: &mut Results) {
+        let mut ids: Vec<KeyId> = match self.plan.emit {
+            EmitOn::Change => changed.iter().copied().collect(),
+            EmitOn::Close | EmitOn::Final => (0..self.n_in_window.len())
+                .filter(|&id| self.n_in_window[id] > 0)
+                .map(|id| id as KeyId)
+                .collect(),
+        };
+        // The numbers of keys depend on what was there before; the keys themselves do not.
+        ids.sort_unstable_by(|a, b| self.keys.key(*a).cmp(self.keys.key(*b)));
+        let due = self.due(end);
+        let part = Part {
+            window: Some((end - self.size, end)),
+            watermark: before(due),
+            time: before(end),
+            revisions: vec![0; ids.len()],
+            ids: &ids,
+            last: self.plan.emit == EmitOn::Final || self.plan.lateness == 0,
+        };
+        results.push(&self.keys, &self.totals, part);
+    }
+
+    /// Drops panes that no window can need any more.
+    fn forget(&mut self, watermark: Micros) {
+        while let Some((&start, _)) = self.panes.first_key_value() {
+            let last_end = start.saturating_add(self.size);
+            let in_window = self.n_live > 0 && start.saturating_add(self.size) >= self.slid_to;
+            let awaited = start >= self.slid_to;
+            if in_window || awaited || last_end.saturating_add(self.plan.lateness) > watermark {
+                break;
+            }
+            let Some(pane) = self.panes.remove(&start) else { break };
+            for id in pane.order {
+                let n = &mut self.n_panes[id as usize];
+                *n -= 1;
+                if *n == 0 {
+                    self.keys.release(id);
+                }
+            }
+        }
+        self.revisions
+            .retain(|(end, _), _| end.saturating_add(self.plan.lateness) > watermark);
+    }
+
+    fn intern(&mut self, rows: &Rows<'_>, row: usize) -> KeyId {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        rows.key(row, &mut scratch);
+        let (id, _) = self.keys.intern(&scratch);
+        self.scratch = scratch;
+        if self.n_panes.len() <= id as usize {
+            self.n_panes.resize(id as usize + 1, 0);
+        }
+        id
+    }
+
+    fn pane(&mut self, start: Micros) -> &mut Pane {
+        let plan = &self.plan;
+        self.panes.entry(start).or_insert_with(|| Pane {
+            accumulators: new_accumulators(plan),
+            order: Vec::new(),
+            present: Vec::new(),
+        })
+    }
+
+    /// Adds rows `from..to` of one pane.
+    fn add(&mut self, rows: &Rows<'_>, start: Micros, from: usize, to: usize) -> Vec<KeyId> {
+        let ids: Vec<KeyId> = (from..to).map(|row| self.intern(rows, row)).collect();
+        let n_keys = self.keys.capacity();
+        let pane = self.pane(start);
+        let entered: Vec<KeyId> = ids.iter().copied().filter(|id| pane.enter(*id)).collect();
+        rows.update(&mut pane.accumulators, from, &ids, n_keys);
+        for id in entered {
+            self.n_panes[id as usize] += 1;
+        }
+        ids
+    }
+}
+
+impl Windows for Sliding {
+    fn advance(&mut self, watermark: Micros, results: &mut Results) {
+        if self.revised_at.is_some_and(|revised| revised < watermark) {
+            self.revise(results);
+        }
+        while let Some(end) = self.next_end().filter(|end| self.due(*end) <= watermark) {
+            let changed = self.slide(end);
+            self.give_out(end, &changed, results);
+        }
+        self.forget(watermark);
+    }
+
+    fn take(&mut self, rows: &Rows<'_>, from: usize, late: &mut Vec<u32>) -> usize {
+        let (times, watermarks) = (&rows.input.times, &rows.input.watermarks);
+        let watermark = watermarks[from];
+        let start = window_start(times[from], self.every);
+        let end = start.saturating_add(self.every);
+        if start.saturating_add(self.size).saturating_add(self.plan.lateness) <= watermark {
+            late.push(from as u32);
+            return 1;
+        }
+        if self.due(end) <= watermark {
+            // Windows that hold only earlier panes have passed this pane's first end without it.
+            if end > self.slid_to && self.n_live == 0 {
+                self.slid_to = self.slid_to.max(window_start(watermark - self.due(0), self.every));
+            }
+            self.add_late(rows, start, from, watermark);
+            return 1;
+        }
+        let next_due = next_due(watermark, self.every, self.due(0));
+        let mut to = from + 1;
+        while to < times.len()
+            && times[to] >= start
+            && times[to] < end
+            && watermarks[to] < next_due
+            && self.revised_at.is_none_or(|revised| watermarks[to] <= revised)
+        {
+            to += 1;
+        }
+        self.add(rows, start, from, to);
+        to - from
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let key = |id: &KeyId| self.keys.key(*id).to_vec();
+        let panes = self.panes.iter().map(|(start, pane)| {
+            let rows = pane.order.iter().map(|id| {
+                let mut states = Vec::new();
+                save_states(&pane.accumulators, *id, &mut states);
+                (key(id), states)
+            });
+            (*start, rows.collect())
+        });
+        encode(&Saved {
+            slid_to: self.slid_to,
+            revised_at: self.revised_at,
+            panes: panes.collect(),
+            revised: self.revised.iter().map(|(end, id)| (*end, key(id))).collect(),
+            revisions: self
+                .revisions
+                .iter()
+                .map(|((end, id), n)| (*end, key(id), *n))
+                .collect(),
+        })
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+        let corrupt = || CorruptState {
+            what: "sliding windows",
+        };
+        let saved: Saved = decode(bytes, "sliding windows")?;
+        *self = Self::new(Arc::clone(&self.plan), self.size, self.every);
+        for (start, rows) in &saved.panes {
+            if start.rem_euclid(self.every) != 0 {
+                return Err(corrupt());
+            }
+            for (key, states) in rows {
+                let (id, new) = self.keys.intern(key);
+                if new {
+                    self.n_panes.push(0);
+                }
+                self.n_panes[id as usize] += 1;
+                let pane = self.pane(*start);
+                pane.enter(id);
+                load_states(&mut pane.accumulators, id, &mut states.as_slice())?;
+            }
+        }
+        // The totals are the panes of the window, added up: exact, whatever the order.
+        self.slid_to = saved.slid_to;
+        self.n_in_window = vec![0; self.keys.capacity()];
+        for total in &mut self.totals {
+            total.grow(self.keys.capacity());
+        }
+        for (_, pane) in self.panes.range(self.slid_to.saturating_sub(self.size)..self.slid_to) {
+            for &id in &pane.order {
+                if self.n_in_window[id as usize] == 0 {
+                    self.n_live += 1;
+                }
+                self.n_in_window[id as usize] += 1;
+                for (total, states) in self.totals.iter_mut().zip(&pane.accumulators) {
+                    total.merge(id, states.as_ref());
+                }
+            }
+        }
+        self.revised_at = saved.revised_at;
+        for (end, key) in &saved.revised {
+            self.revised.insert((*end, self.keys.find(key).ok_or_else(corrupt)?));
+        }
+        for (end, key, n) in &saved.revisions {
+            self.revisions
+                .insert((*end, self.keys.find(key).ok_or_else(corrupt)?), *n);
+        }
+        Ok(())
+    }
+
+    fn n_keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn memory(&self) -> usize {
+        let states = |accumulators: &[Box<dyn Accumulators>]| -> usize {
+            accumulators.iter().map(|accumulator| accumulator.memory()).sum()
+        };
+        let panes: usize = self
+            .panes
+            .values()
+            .map(|pane| states(&pane.accumulators) + pane.order.capacity() * 4 + pane.present.capacity() * 8)
+            .sum();
+        panes + states(&self.totals) + self.keys.memory() + (self.n_panes.capacity() + self.n_in_window.capacity()) * 4
+    }
+}

@@ -1,0 +1,220 @@
+//! Whole pipelines, small: what goes in and what comes out.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use expect_test::{Expect, expect};
+use support::{Cuts, plan, run};
+
+const ALERTS: &str = "
+- name: alerts
+  kafka: {topic: alerts}
+  eventTime: {field: ts, unit: Seconds, maxOutOfOrderness: 5s, allowedLateness: 1m}
+";
+
+/// Runs stages over `alerts`, with one sink `out` that takes `from` out.
+fn check(stages: &str, from: &str, records: &[&str], expected: Expect) {
+    let spec = format!(
+        "{{sources: [{{name: alerts, kafka: {{topic: alerts}}, eventTime: {{field: ts, unit: Seconds, \
+         maxOutOfOrderness: 5s, allowedLateness: 1m}}}}], stages: [{stages}], sinks: [{{name: out, from: {from}, stdout: {{}}}}]}}"
+    );
+    let plan = plan(&spec);
+    let records: Vec<String> = records
+        .iter()
+        .map(|record| format!("{{{record}}}").replace('\'', "\""))
+        .collect();
+    let results = run(&plan, &[("alerts", &records)], &Cuts::default());
+    assert_eq!(results.dead, vec![]);
+    expected.assert_eq(&results.lines("out"));
+    let _ = ALERTS;
+}
+
+#[test]
+fn a_filter_passes_records_on_as_they_were() {
+    check(
+        "{name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}",
+        "critical",
+        &[
+            "'ts':1,'severity':'CRITICAL','n':12345678901234567890123",
+            "'ts':2,'severity':'MINOR'",
+            "'ts':3",
+        ],
+        expect![[r#"{"ts":1,"severity":"CRITICAL","n":12345678901234567890123}"#]],
+    );
+}
+
+#[test]
+fn a_tumbling_window_gives_out_at_its_close_and_again_when_late_events_change_it() {
+    check(
+        "{name: kpis, from: alerts, aggregate: {by: [service], window: {tumbling: 1m}, select: {n: count(*), \
+         mean: avg(ms)}}}",
+        "kpis",
+        &[
+            "'ts':0,'service':'a','ms':10",
+            "'ts':30,'service':'b','ms':1",
+            "'ts':59,'service':'a','ms':20",
+            "'ts':66,'service':'a','ms':5",
+            "'ts':50,'service':'a','ms':60",
+            "'ts':70,'service':'c','ms':null",
+            "'ts':200,'service':'a'",
+            "'ts':3,'service':'a'",
+        ],
+        expect![[r#"
+            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:01:00Z","mean":15.0,"n":2,"_rev":0,"_final":false}
+            {"service":"b","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:01:00Z","mean":1.0,"n":1,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:01:00Z","mean":30.0,"n":3,"_rev":1,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:01:00Z","window_end":"1970-01-01T00:02:00Z","mean":5.0,"n":1,"_rev":0,"_final":false}
+            {"service":"c","window_start":"1970-01-01T00:01:00Z","window_end":"1970-01-01T00:02:00Z","mean":null,"n":1,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:03:00Z","window_end":"1970-01-01T00:04:00Z","mean":null,"n":1,"_rev":0,"_final":false}"#]],
+    );
+}
+
+#[test]
+fn a_row_that_is_too_late_goes_to_the_late_stream() {
+    check(
+        "{name: kpis, from: alerts, aggregate: {by: [service], window: {tumbling: 1m}, select: {n: count(*)}}}",
+        "kpis.late",
+        &[
+            "'ts':0,'service':'a'",
+            "'ts':200,'service':'a'",
+            "'ts':201,'service':'a'",
+            "'ts':7,'service':'b','x':[1]",
+        ],
+        expect![[r#"{"ts":7,"service":"b","x":[1]}"#]],
+    );
+}
+
+#[test]
+fn the_third_alert_escalates_and_the_count_begins_anew() {
+    check(
+        "{name: escalated, from: alerts, escalate: {by: [service], count: 3, within: 1h}}",
+        "escalated",
+        &[
+            "'ts':0,'service':'a','severity':'CRITICAL'",
+            "'ts':10,'service':'b','severity':'CRITICAL'",
+            "'ts':20,'service':'a','severity':'CRITICAL'",
+            "'ts':30,'service':'a','severity':'CRITICAL','id':7",
+            "'ts':40,'service':'a','severity':'CRITICAL'",
+            "'ts':50,'service':'a','severity':'CRITICAL'",
+        ],
+        expect![[
+            r#"{"ts":30,"service":"a","severity":"ESCALATED","id":7,"escalation_count":3,"escalation_since":"1970-01-01T00:00:00Z"}"#
+        ]],
+    );
+}
+
+#[test]
+fn an_alarm_fires_after_its_time_and_clears_with_hysteresis() {
+    check(
+        "{name: hot, from: alerts, alarm: {by: [host], when: 'cpu > 80', for: 2m, clear: 'cpu < 70', severity: MAJOR, summary: '{host} at {cpu}%'}}",
+        "hot",
+        &[
+            "'ts':0,'host':'h1','cpu':90",
+            "'ts':60,'host':'h1','cpu':91",
+            "'ts':120,'host':'h1','cpu':92.5",
+            "'ts':180,'host':'h1','cpu':75",
+            "'ts':240,'host':'h1','cpu':69",
+            "'ts':300,'host':'h1','cpu':69",
+        ],
+        expect![[r#"
+            {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"firing","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:02:00Z","summary":"h1 at 91.0%","values":{"cpu":91.0}}
+            {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"resolved","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:04:00Z","summary":"h1 at 69.0%","values":{"cpu":69.0}}"#]],
+    );
+}
+
+#[test]
+fn an_incident_opens_groups_rises_and_resolves_under_one_id() {
+    check(
+        "{name: slow, from: alerts, alarm: {by: [service], when: 'ms > 100', severity: MINOR}}, \
+         {name: escalated, from: alerts, escalate: {by: [service], count: 2, within: 1h}}, \
+         {name: incidents, from: [slow, escalated], incident: {by: [service], openFor: 5m}}",
+        "incidents",
+        &[
+            "'ts':0,'service':'a','ms':500,'message':'slow'",
+            "'ts':20,'service':'a','ms':600,'message':'slower'",
+            "'ts':40,'service':'a','ms':10,'message':'fine'",
+            "'ts':400,'service':'z','ms':1,'message':'fine'",
+            "'ts':500,'service':'z','ms':999,'message':'bad'",
+        ],
+        expect![[r#"
+            {"incident":"inc-e3ae3c4408267eba","service":"a","status":"opened","severity":"MINOR","opened_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:00:00Z","resolved_at":null,"summary":"ms > 100","causes":[{"stage":"slow","severity":"MINOR","summary":"ms > 100","first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","count":1}],"events":1,"transition":0}
+            {"incident":"inc-e3ae3c4408267eba","service":"a","status":"updated","severity":"ESCALATED","opened_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:00:20Z","resolved_at":null,"summary":"ms > 100; slower","causes":[{"stage":"escalated","severity":"ESCALATED","summary":"slower","first_seen":"1970-01-01T00:00:20Z","last_seen":"1970-01-01T00:00:20Z","count":1},{"stage":"slow","severity":"MINOR","summary":"ms > 100","first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","count":1}],"events":2,"transition":1}
+            {"incident":"inc-e3ae3c4408267eba","service":"a","status":"updated","severity":"ESCALATED","opened_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:00:40Z","resolved_at":null,"summary":"ms > 100; slower","causes":[{"stage":"escalated","severity":"ESCALATED","summary":"slower","first_seen":"1970-01-01T00:00:20Z","last_seen":"1970-01-01T00:00:20Z","count":1},{"stage":"slow","severity":"MINOR","summary":"ms > 100","first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","count":1}],"events":2,"transition":2}
+            {"incident":"inc-e3ae3c4408267eba","service":"a","status":"resolved","severity":"ESCALATED","opened_at":"1970-01-01T00:00:00Z","updated_at":"1970-01-01T00:05:40Z","resolved_at":"1970-01-01T00:05:40Z","summary":"ms > 100; slower","causes":[{"stage":"escalated","severity":"ESCALATED","summary":"slower","first_seen":"1970-01-01T00:00:20Z","last_seen":"1970-01-01T00:00:20Z","count":1},{"stage":"slow","severity":"MINOR","summary":"ms > 100","first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","count":1}],"events":2,"transition":3}
+            {"incident":"inc-5936f00aa1fb3784","service":"z","status":"opened","severity":"MINOR","opened_at":"1970-01-01T00:08:20Z","updated_at":"1970-01-01T00:08:20Z","resolved_at":null,"summary":"ms > 100","causes":[{"stage":"slow","severity":"MINOR","summary":"ms > 100","first_seen":"1970-01-01T00:08:20Z","last_seen":"1970-01-01T00:08:20Z","count":1}],"events":1,"transition":0}
+            {"incident":"inc-5936f00aa1fb3784","service":"z","status":"updated","severity":"ESCALATED","opened_at":"1970-01-01T00:08:20Z","updated_at":"1970-01-01T00:08:20Z","resolved_at":null,"summary":"bad; ms > 100","causes":[{"stage":"escalated","severity":"ESCALATED","summary":"bad","first_seen":"1970-01-01T00:08:20Z","last_seen":"1970-01-01T00:08:20Z","count":1},{"stage":"slow","severity":"MINOR","summary":"ms > 100","first_seen":"1970-01-01T00:08:20Z","last_seen":"1970-01-01T00:08:20Z","count":1}],"events":2,"transition":1}"#]],
+    );
+}
+
+#[test]
+fn the_source_documents_query_runs() {
+    check(
+        "{name: colours, sql: \"SELECT color, COUNT(*) AS n FROM alerts WHERE color <> 'orange' GROUP BY color\"}",
+        "colours",
+        &[
+            "'ts':0,'color':'red'",
+            "'ts':0.5,'color':'orange'",
+            "'ts':0.7,'color':'red'",
+            "'ts':20,'color':'blue'",
+        ],
+        expect![[r#"
+            {"color":"red","n":1,"_rev":0,"_deleted":false}
+            {"color":"red","n":2,"_rev":1,"_deleted":false}
+            {"color":"blue","n":1,"_rev":0,"_deleted":false}"#]],
+    );
+}
+
+#[test]
+fn sql_has_windows_expressions_and_having() {
+    check(
+        "{name: q, sql: \"SELECT upper(service) AS name, window_start, sum(ms) / count(*) AS mean FROM alerts \
+         GROUP BY service, TUMBLE(event_time, INTERVAL '1' MINUTE) HAVING count(*) > 1\"}",
+        "q",
+        &[
+            "'ts':0,'service':'a','ms':1",
+            "'ts':1,'service':'a','ms':2",
+            "'ts':2,'service':'b','ms':3",
+        ],
+        expect![[r#"{"name":"A","window_start":"1970-01-01T00:00:00Z","mean":1.5,"_rev":0,"_final":false}"#]],
+    );
+}
+
+#[test]
+fn sliding_windows_give_out_each_slide_or_only_changes() {
+    let records = [
+        "'ts':0,'service':'a','ms':1",
+        "'ts':1,'service':'b','ms':5",
+        "'ts':12,'service':'a','ms':7",
+        "'ts':40,'service':'a','ms':3",
+    ];
+    check(
+        "{name: q, from: alerts, aggregate: {by: [service], window: {sliding: {size: 20s, every: 10s}}, select: {n: count(*), top: max(ms + 0)}}}",
+        "q",
+        &records,
+        expect![[""]],
+    );
+    check(
+        "{name: q, from: alerts, emit: OnChange, aggregate: {by: [service], window: {sliding: {size: 20s, every: 10s}}, select: {n: count(*)}}}",
+        "q",
+        &records,
+        expect![[""]],
+    );
+}
+
+#[test]
+fn sessions_end_with_a_gap() {
+    check(
+        "{name: q, from: alerts, aggregate: {by: [service], window: {session: {gap: 10s}}, select: {n: count(*), total: sum(ms)}}}",
+        "q",
+        &[
+            "'ts':0,'service':'a','ms':1",
+            "'ts':8,'service':'a','ms':2",
+            "'ts':4,'service':'b','ms':2",
+            "'ts':30,'service':'a','ms':4",
+        ],
+        expect![[r#"
+            {"service":"b","window_start":"1970-01-01T00:00:04Z","window_end":"1970-01-01T00:00:14Z","n":1,"total":2.0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:00:18Z","n":2,"total":3.0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:30Z","window_end":"1970-01-01T00:00:40Z","n":1,"total":4.0,"_rev":0,"_final":false}"#]],
+    );
+}

@@ -1,0 +1,135 @@
+//! Runs a pipeline in memory: texts in, JSON lines out.
+
+pub mod reference;
+
+use std::collections::BTreeMap;
+
+use tocsin_contract::pipeline::IncidentPipelineSpec;
+use tocsin_worker_core::decode::{Decoder, Records, Span};
+use tocsin_worker_core::engine::{DeadLetter, Engine, Outputs};
+use tocsin_worker_core::plan::{Plan, References, compile};
+
+/// Compiles the spec of a pipeline, written as YAML.
+pub fn plan(spec: &str) -> Plan {
+    let spec: IncidentPipelineSpec = serde_yaml_ng::from_str(spec).unwrap();
+    match compile("test", &spec, &References::default()) {
+        Ok(plan) => plan,
+        Err(problems) => panic!(
+            "{}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        ),
+    }
+}
+
+/// An engine for a plan whose sources are all JSON.
+pub fn engine(plan: &Plan) -> Engine {
+    let decoder = |source: &tocsin_worker_core::plan::SourcePlan| -> Box<dyn Decoder> {
+        Box::new(reference::Reference::new(source.record.clone()))
+    };
+    Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect())
+}
+
+/// What came out: lines by sink, and dead letters.
+#[derive(Debug, Default, PartialEq)]
+pub struct Results {
+    /// By name of the sink.
+    pub sinks: BTreeMap<String, Vec<String>>,
+    /// In order.
+    pub dead: Vec<DeadLetter>,
+}
+
+impl Results {
+    /// The lines of a sink.
+    pub fn lines(&self, sink: &str) -> String {
+        self.sinks.get(sink).map(|lines| lines.join("\n")).unwrap_or_default()
+    }
+
+    /// Adds what an engine gave out.
+    pub fn add(&mut self, plan: &Plan, outputs: Outputs) {
+        for (sink, rows) in outputs.sinks {
+            let lines = self.sinks.entry(plan.sinks[sink].name.clone()).or_default();
+            lines.extend(rows.rows().map(|row| String::from_utf8(row.to_vec()).unwrap()));
+        }
+        self.dead.extend(outputs.dead);
+    }
+}
+
+/// How the records are given to the engine.
+#[derive(Clone, Debug, Default)]
+pub struct Cuts {
+    /// Sizes of the parts, one after the other, again and again. None: all at once.
+    pub sizes: Vec<usize>,
+    /// The state is saved and loaded into a new engine in front of each part whose number is here.
+    pub restored_at: Vec<usize>,
+}
+
+/// Runs a pipeline over the records of its sources, in the order of the sources.
+pub fn run(plan: &Plan, inputs: &[(&str, &[String])], cuts: &Cuts) -> Results {
+    let mut engine = engine(plan);
+    let mut results = Results::default();
+    let mut done = vec![0; inputs.len()];
+    let mut part = 0;
+    let number = |name: &str| plan.sources.iter().position(|source| source.name == name).unwrap();
+    // Turn by turn, so that inputs that are merged interleave.
+    while inputs
+        .iter()
+        .zip(&done)
+        .any(|((_, records), done)| *done < records.len())
+    {
+        for (i, (name, records)) in inputs.iter().enumerate() {
+            let size = cuts
+                .sizes
+                .get(part % cuts.sizes.len().max(1))
+                .copied()
+                .unwrap_or(usize::MAX);
+            let size = size.min(records.len() - done[i]);
+            if cuts.restored_at.contains(&part) {
+                let saved = engine.save();
+                engine = self::engine(plan);
+                engine.load(&saved).unwrap();
+                assert_eq!(engine.save(), saved, "what was loaded saves as it was");
+            }
+            part += 1;
+            push(
+                &mut engine,
+                number(name),
+                &records[done[i]..done[i] + size],
+                done[i],
+                plan,
+                &mut results,
+            );
+            done[i] += size;
+        }
+    }
+    for (name, _) in inputs {
+        let mut outputs = Outputs::default();
+        engine.end(number(name), &mut outputs);
+        results.add(plan, outputs);
+    }
+    results
+}
+
+fn push(engine: &mut Engine, source: usize, records: &[String], first: usize, plan: &Plan, results: &mut Results) {
+    let mut bytes = Vec::new();
+    let mut spans = Vec::new();
+    for (i, record) in records.iter().enumerate() {
+        let start = bytes.len();
+        bytes.extend_from_slice(record.as_bytes());
+        spans.push(Span {
+            start,
+            end: bytes.len(),
+            offset: (first + i) as u64,
+        });
+        bytes.push(b'\n');
+    }
+    let mut outputs = Outputs::default();
+    engine.push(
+        source,
+        Records {
+            bytes: &bytes,
+            spans: &spans,
+        },
+        &mut outputs,
+    );
+    results.add(plan, outputs);
+}

@@ -1,0 +1,276 @@
+//! Bytes of a file or of standard input into blocks of records.
+//!
+//! A plain file is read by the thread that polls. A pipe may block for ever and decompression costs time, so these are
+//! read by a thread of their own, a few chunks ahead. An error comes after everything that was read before it.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::compressed::{self, NotTaken, Stream};
+use super::error::SourceError;
+use super::framing::{Framer, Framing};
+use super::reader_thread::{Chunk, ReaderThread};
+use super::{BLOCK_BYTES, Block, Interrupt, Polled, RECORD_LIMIT};
+
+/// How an input is read.
+#[derive(Clone, Debug)]
+pub struct InputOptions {
+    /// Name of the source in the pipeline.
+    pub name: String,
+    /// How the bytes are made of records.
+    pub framing: Framing,
+    /// How large a record may be, in bytes.
+    pub record_limit: usize,
+    /// How large a block is as a rule, in bytes. A paced replay wants small blocks.
+    pub block_bytes: usize,
+    /// Ends the source.
+    pub interrupt: Interrupt,
+}
+
+impl InputOptions {
+    /// The usual sizes.
+    pub fn new(name: impl Into<String>, framing: Framing) -> Self {
+        Self {
+            name: name.into(),
+            framing,
+            record_limit: RECORD_LIMIT,
+            block_bytes: BLOCK_BYTES,
+            interrupt: Interrupt::default(),
+        }
+    }
+}
+
+/// What stops a stream of bytes.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It cannot be opened.
+    Open(io::Error),
+    /// It is in a format that is not read: what it is, and what to do.
+    Format(&'static str, &'static str),
+    /// Reading failed; if compressed, perhaps because the data is not valid.
+    Read(Option<super::Compression>, io::Error),
+}
+
+impl From<NotTaken> for Failure {
+    fn from(reason: NotTaken) -> Self {
+        match reason {
+            NotTaken::Format(found, advice) => Self::Format(found, advice),
+            NotTaken::Io(error) => Self::Read(None, error),
+        }
+    }
+}
+
+/// A stream of bytes that is read into blocks.
+pub(super) struct Feed {
+    options: InputOptions,
+    /// The input in the words of a message: a path, or standard input.
+    origin: String,
+    input: Input,
+    framer: Framer,
+    /// The unfinished record at the end of the last block.
+    rest: Vec<u8>,
+    taken: Arc<AtomicU64>,
+    state: State,
+}
+
+enum Input {
+    Here(Box<dyn Read + Send>),
+    Thread(ReaderThread),
+}
+
+enum State {
+    Open,
+    Ended,
+    Failed(SourceError),
+}
+
+/// What an attempt to read found.
+enum More {
+    Bytes,
+    Nothing,
+    End,
+    Failed(Failure),
+}
+
+impl Feed {
+    /// Reads a file that never blocks; compressed ones in a thread.
+    pub(super) fn of_file(file: std::fs::File, origin: String, options: InputOptions) -> Result<Self, SourceError> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let input = match compressed::open(file, taken.clone()) {
+            Ok(Stream::Plain(plain)) => Ok(Input::Here(Box::new(plain))),
+            Ok(stream) => Self::thread(&options, taken.clone(), move |_| Ok(stream)),
+            Err(reason) => Err(reason.into()),
+        };
+        Self::new(input, origin, options, taken)
+    }
+
+    /// Reads what may block, in a thread. `open` is called there.
+    pub(super) fn of_pipe<R: Read + Send + 'static>(
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        origin: String,
+        options: InputOptions,
+    ) -> Result<Self, SourceError> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let open = move |taken| Ok(compressed::open(open().map_err(Failure::Open)?, taken)?);
+        let input = Self::thread(&options, taken.clone(), open);
+        Self::new(input, origin, options, taken)
+    }
+
+    fn thread<R: Read + Send + 'static>(
+        options: &InputOptions,
+        taken: Arc<AtomicU64>,
+        open: impl FnOnce(Arc<AtomicU64>) -> Result<Stream<R>, Failure> + Send + 'static,
+    ) -> Result<Input, Failure> {
+        let spawned = ReaderThread::spawn(&options.name, options.block_bytes, options.interrupt.clone(), || {
+            open(taken)
+        });
+        spawned.map(Input::Thread).map_err(Failure::Open)
+    }
+
+    fn new(
+        input: Result<Input, Failure>,
+        origin: String,
+        options: InputOptions,
+        taken: Arc<AtomicU64>,
+    ) -> Result<Self, SourceError> {
+        let framer = Framer::new(options.framing, options.record_limit);
+        let mut feed = Self {
+            origin,
+            input: Input::Here(Box::new(io::empty())),
+            framer,
+            rest: Vec::new(),
+            taken,
+            state: State::Open,
+            options,
+        };
+        match input {
+            Ok(input) => feed.input = input,
+            Err(failure) => return Err(feed.error(failure)),
+        }
+        Ok(feed)
+    }
+
+    /// See [`super::Source::poll`].
+    pub(super) fn poll(&mut self, block: &mut Block, wait: Duration) -> Result<Polled, SourceError> {
+        block.clear();
+        std::mem::swap(&mut block.bytes, &mut self.rest);
+        let deadline = Instant::now().checked_add(wait);
+        while matches!(self.state, State::Open) {
+            let found_some = !block.is_empty();
+            if found_some && block.bytes.len() >= self.options.block_bytes {
+                break;
+            }
+            match self.more(
+                &mut block.bytes,
+                if found_some { Some(Instant::now()) } else { deadline },
+            ) {
+                More::Bytes => self.framer.split(block, false),
+                More::Nothing if self.options.interrupt.is_raised() => self.state = State::Ended,
+                More::Nothing => break,
+                More::End => {
+                    self.framer.split(block, true);
+                    self.state = State::Ended;
+                }
+                More::Failed(failure) => self.state = State::Failed(self.error(failure)),
+            }
+        }
+        self.framer.take_rest(block, &mut self.rest);
+        if !block.is_empty() {
+            return Ok(Polled::Records);
+        }
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Open => {
+                self.state = State::Open;
+                Ok(Polled::Idle)
+            }
+            State::Ended => Ok(Polled::End),
+            State::Failed(error) => Err(error),
+        }
+    }
+
+    /// Appends bytes. Nothing is found when the time is up, or when an interrupt was raised and all that was read by
+    /// then is taken.
+    fn more(&mut self, bytes: &mut Vec<u8>, deadline: Option<Instant>) -> More {
+        match &mut self.input {
+            Input::Here(_) if self.options.interrupt.is_raised() => More::Nothing,
+            Input::Here(file) => {
+                let room = self
+                    .options
+                    .block_bytes
+                    .checked_sub(bytes.len())
+                    .filter(|room| *room > 0);
+                let room = room.unwrap_or(self.options.block_bytes).max(1);
+                bytes.reserve(room);
+                match file.take(room as u64).read_to_end(bytes) {
+                    Ok(0) => More::End,
+                    Ok(_) => More::Bytes,
+                    Err(error) => More::Failed(Failure::Read(None, error)),
+                }
+            }
+            Input::Thread(thread) => match thread.next(deadline) {
+                Some(Chunk::Bytes(chunk)) => {
+                    bytes.extend_from_slice(&chunk);
+                    thread.recycle(chunk);
+                    More::Bytes
+                }
+                Some(Chunk::End) => More::End,
+                Some(Chunk::Interrupted) => More::Nothing,
+                Some(Chunk::Failed(failure)) => More::Failed(failure),
+                None => More::Nothing,
+            },
+        }
+    }
+
+    fn error(&self, failure: Failure) -> SourceError {
+        let (input, origin) = (self.options.name.clone(), self.origin.clone());
+        let (position, lines) = (self.read_bytes(), self.framer.lines());
+        match failure {
+            Failure::Open(error) => SourceError::opening(&input, origin.as_ref(), error),
+            Failure::Format(found, advice) => SourceError::Unreadable {
+                input,
+                origin,
+                found,
+                advice,
+            },
+            Failure::Read(Some(compression), error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                SourceError::Truncated {
+                    input,
+                    origin,
+                    compression,
+                    position,
+                    lines,
+                }
+            }
+            Failure::Read(Some(compression), error) if error.raw_os_error().is_none() => {
+                let what = error.to_string();
+                SourceError::Corrupt {
+                    input,
+                    origin,
+                    compression,
+                    position,
+                    lines,
+                    what,
+                }
+            }
+            Failure::Read(_, error) => SourceError::Read { input, origin, error },
+        }
+    }
+
+    pub(super) fn header(&self) -> Option<&[u8]> {
+        self.framer.header()
+    }
+
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    pub(super) fn interrupt(&self) -> Interrupt {
+        self.options.interrupt.clone()
+    }
+}
