@@ -139,8 +139,9 @@ impl LineSplitter {
         self.offset += 1;
         if self.dropping.is_some() {
             self.drop_part(bytes.get(start..end).unwrap_or_default());
-            if let Some(Dropping { bytes, head, last }) = self.dropping.take() {
+            if let Some(Dropping { bytes, mut head, last }) = self.dropping.take() {
                 let bytes = bytes - usize::from(last == b'\r');
+                head.truncate(bytes);
                 lines.too_long.push(LongLine {
                     offset,
                     bytes,

@@ -15,6 +15,8 @@ mod scan;
 mod shape;
 mod skip;
 mod slots;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timestamp;
 mod value;
 mod walk;
@@ -57,12 +59,6 @@ const OVERRUN: usize = 4 * WIDTH;
 struct Good {
     time: i64,
     is_row: bool,
-}
-
-impl Decoder for JsonDecoder {
-    fn decode(&mut self, records: Records<'_>) -> Decoded {
-        JsonDecoder::decode(self, records)
-    }
 }
 
 impl JsonDecoder {
@@ -282,6 +278,12 @@ impl JsonDecoder {
     #[cfg(test)]
     fn forget_shapes(&mut self) {
         self.walker.forget_shapes();
+    }
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, records: Records<'_>) -> Decoded {
+        JsonDecoder::decode(self, records)
     }
 }
 

@@ -190,7 +190,7 @@ impl Walker {
         self.paths.child(parent, &self.key)
     }
 
-    /// Reads any value at `at` and answers with the byte behind it.
+    /// Reads any value at `at`, or behind white space there, and answers with the byte behind it.
     #[inline(never)]
     fn value<const STRICT: bool>(
         &mut self,
@@ -207,6 +207,8 @@ impl Walker {
                 .unwrap_or_default()
                 .fill(Slot::MISSING);
         }
+        // A lead may end before white space that was not there when it was learned.
+        let at = after_space(input, at);
         let mut start = at;
         let (end, kind) = match input.byte(at) {
             b'"' => {
