@@ -35,13 +35,21 @@ pub struct Loaded {
 pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
     let file = path.display().to_string();
     let text = read(path)?;
-    let wrong = |problems| Failure::Pipeline { file: file.clone(), problems };
-    let Parsed { value: pipeline, places } = document::read::<IncidentPipeline>(&text).map_err(wrong)?;
+    let wrong = |problems| Failure::Pipeline {
+        file: file.clone(),
+        problems,
+    };
+    let Parsed {
+        value: pipeline,
+        places,
+    } = document::read::<IncidentPipeline>(&text).map_err(wrong)?;
     let mut references = References::default();
     for named in rules {
         let text = read(&named.path)?;
-        let rule_set = document::parse_rule_set(&text)
-            .map_err(|problems| Failure::Pipeline { file: named.path.display().to_string(), problems })?;
+        let rule_set = document::parse_rule_set(&text).map_err(|problems| Failure::Pipeline {
+            file: named.path.display().to_string(),
+            problems,
+        })?;
         references.rule_sets.insert(named.name.clone(), rule_set.spec);
     }
     let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
@@ -59,7 +67,12 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
         .map(|reference| reference.name.as_str())
         .collect();
     known_names(rules, &known, "--rules", "rule set that the pipeline refers to")?;
-    Ok(Loaded { file, pipeline, plan, places })
+    Ok(Loaded {
+        file,
+        pipeline,
+        plan,
+        places,
+    })
 }
 
 impl Loaded {
@@ -78,7 +91,10 @@ impl Loaded {
     pub fn runnable(&self) -> Result<(), Failure> {
         match self.missing() {
             problems if problems.is_empty() => Ok(()),
-            problems => Err(Failure::Pipeline { file: self.file.clone(), problems }),
+            problems => Err(Failure::Pipeline {
+                file: self.file.clone(),
+                problems,
+            }),
         }
     }
 }
