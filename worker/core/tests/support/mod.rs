@@ -39,11 +39,6 @@ pub struct Results {
 }
 
 impl Results {
-    /// The lines of a sink.
-    pub fn lines(&self, sink: &str) -> String {
-        self.sinks.get(sink).map(|lines| lines.join("\n")).unwrap_or_default()
-    }
-
     /// Adds what an engine gave out.
     pub fn add(&mut self, plan: &Plan, outputs: Outputs) {
         for (sink, rows) in outputs.sinks {
