@@ -10,12 +10,12 @@ use arrow_array::{
 use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
 
-use super::field::{Fault, Field};
+use super::field::Field;
 use super::number::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use super::scan::Input;
 use super::slots::{Kind, Slot};
 use super::value::Value;
-use crate::decode::{ColumnType, Origin};
+use crate::decode::ColumnType;
 
 /// Name of the column with whole records.
 const RECORD: &str = "_record";
@@ -86,26 +86,14 @@ impl Columns {
 
     /// Adds a row of what was found in a record. `record` are the bytes of the whole record.
     #[inline(always)]
-    pub(super) fn push(&mut self, slots: &[Slot], input: Input<'_>, record: &[u8]) -> Result<(), Fault> {
+    pub(super) fn push(&mut self, slots: &[Slot], input: Input<'_>, record: &[u8]) {
         for builder in &mut self.builders {
-            if let Err(fault) = builder.push(slots, input, &mut self.room) {
-                self.truncate();
-                return Err(fault);
-            }
+            builder.push(slots, input, &mut self.room);
         }
         if let Some(whole) = &mut self.record {
             whole.push(record);
         }
         self.rows += 1;
-        Ok(())
-    }
-
-    /// Takes back a row that was added in part.
-    #[cold]
-    fn truncate(&mut self) {
-        for builder in &mut self.builders {
-            builder.truncate(self.rows);
-        }
     }
 
     /// How many values of each column were NULLed because they are not of its type, since the last call.
@@ -157,9 +145,9 @@ impl Builder {
         }
     }
 
-    /// Adds what was found.
+    /// Adds what was found. A value of another type is NULL: if the type is declared, the record was refused before.
     #[inline(always)]
-    fn push(&mut self, slots: &[Slot], input: Input<'_>, room: &mut Vec<u8>) -> Result<(), Fault> {
+    fn push(&mut self, slots: &[Slot], input: Input<'_>, room: &mut Vec<u8>) {
         let slot = self.field.slot(slots);
         if slot.kind == Kind::Text
             && self.field.ty == ColumnType::Utf8
@@ -167,43 +155,21 @@ impl Builder {
         {
             builder.push(slot.content(input));
             self.nulls.append_non_null();
-            return Ok(());
+            return;
         }
-        self.push_value(slot, input, room)
+        self.push_value(slot, input, room);
     }
 
-    fn push_value(&mut self, slot: Slot, input: Input<'_>, room: &mut Vec<u8>) -> Result<(), Fault> {
-        match (self.field.value(slot, input, room), self.field.origin) {
-            (Ok(Value::Null), Origin::Declared { required: true }) => return Err(self.field.missing()),
-            (Ok(value), _) => {
-                self.values.push(value);
-                if value == Value::Null {
-                    self.nulls.append_null()
-                } else {
-                    self.nulls.append_non_null()
-                }
-            }
-            (Err(mismatch), Origin::Declared { .. }) => return Err(self.field.fault(mismatch)),
-            (Err(_), Origin::Used | Origin::Key) => {
-                if let Some(mismatches) = &mut self.mismatches {
-                    *mismatches += 1;
-                }
-                self.values.push(Value::Null);
-                self.nulls.append_null();
-            }
-        }
-        Ok(())
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.nulls.truncate(rows);
-        match &mut self.values {
-            Values::Boolean(builder) => builder.truncate(rows),
-            Values::Int64(values) | Values::Timestamp(values) => values.truncate(rows),
-            Values::UInt64(values) => values.truncate(rows),
-            Values::Float64(values) => values.truncate(rows),
-            Values::Decimal(values) => values.truncate(rows),
-            Values::Text(builder) => builder.truncate(rows),
+    fn push_value(&mut self, slot: &Slot, input: Input<'_>, room: &mut Vec<u8>) {
+        let value = self.field.value(slot, input, room).unwrap_or_else(|_| {
+            self.mismatches.iter_mut().for_each(|count| *count += 1);
+            Value::Null
+        });
+        self.values.push(value);
+        if value == Value::Null {
+            self.nulls.append_null();
+        } else {
+            self.nulls.append_non_null();
         }
     }
 
@@ -261,11 +227,6 @@ impl TextBuilder {
         self.bytes.extend_from_slice(text);
         // The decoder takes no records behind byte `i32::MAX` of a buffer, and no text is longer than its source.
         self.offsets.push(self.bytes.len() as i32);
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.offsets.truncate(rows + 1);
-        self.bytes.truncate(self.offsets.last().map_or(0, |end| *end as usize));
     }
 
     fn finish(&mut self, nulls: Option<NullBuffer>, capacity: usize) -> ArrayRef {

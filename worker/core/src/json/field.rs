@@ -49,11 +49,8 @@ impl Field {
 
     /// What was found for it.
     #[inline(always)]
-    pub(super) fn slot(&self, slots: &[Slot]) -> Slot {
-        self.node
-            .and_then(|node| slots.get(node as usize))
-            .copied()
-            .unwrap_or(Slot::MISSING)
+    pub(super) fn slot<'a>(&self, slots: &'a [Slot]) -> &'a Slot {
+        Slot::at(self.node, slots)
     }
 
     /// Whether any value but an object or array, as it is written, is text for it.
@@ -64,7 +61,12 @@ impl Field {
 
     /// Its value. Text with escapes goes to `room`.
     #[inline]
-    pub(super) fn value<'a>(&self, slot: Slot, input: Input<'a>, room: &'a mut Vec<u8>) -> Result<Value<'a>, Mismatch> {
+    pub(super) fn value<'a>(
+        &self,
+        slot: &Slot,
+        input: Input<'a>,
+        room: &'a mut Vec<u8>,
+    ) -> Result<Value<'a>, Mismatch> {
         if self.takes_all() && !matches!(slot.kind, Kind::Text | Kind::Escaped) && !slot.is_null() {
             return Ok(Value::Text(slot.content(input)));
         }
@@ -79,33 +81,28 @@ impl Field {
         };
         let slot = self.slot(slots);
         if slot.is_null() {
-            return if required { Err(self.missing()) } else { Ok(()) };
+            return if required {
+                Err(self.fault(Reason::Missing))
+            } else {
+                Ok(())
+            };
         }
         match (self.ty, slot.kind) {
             (ColumnType::Json, _)
             | (ColumnType::Utf8, Kind::Text | Kind::Escaped)
             | (ColumnType::Boolean, Kind::True | Kind::False) => Ok(()),
             (ColumnType::Float64 | ColumnType::Int64, Kind::Integer) if slot.end - slot.start <= 18 => Ok(()),
-            _ => self
-                .value(slot, input, room)
-                .map(|_| ())
-                .map_err(|mismatch| self.fault(mismatch)),
+            _ => match self.value(slot, input, room) {
+                Ok(_) => Ok(()),
+                Err(mismatch) => Err(self.fault(Reason::Mismatch(mismatch))),
+            },
         }
     }
 
-    /// The fault of a value of another type.
-    pub(super) fn fault(&self, mismatch: Mismatch) -> Fault {
+    fn fault(&self, reason: Reason) -> Fault {
         Fault {
             column: self.column,
-            reason: Reason::Mismatch(mismatch),
-        }
-    }
-
-    /// The fault of a required value that is not there.
-    pub(super) fn missing(&self) -> Fault {
-        Fault {
-            column: self.column,
-            reason: Reason::Missing,
+            reason,
         }
     }
 }

@@ -25,8 +25,12 @@ pub(super) struct Filter {
     equalities: Vec<Equality>,
     /// Whether these are all parts.
     only_equalities: bool,
-    /// What is decided on the record in hand, if it was asked.
-    verdict: Option<Verdict>,
+    /// Columns that make a record dead only if it is to be a row.
+    declared_of_rows: Vec<usize>,
+    /// What is decided on the record in hand.
+    verdict: Verdict,
+    /// The declared field that makes it dead.
+    fault: Option<Fault>,
     /// Columns whose value in the record in hand is not of their type.
     mismatches: Vec<usize>,
     /// Room for a text without its escapes.
@@ -36,12 +40,14 @@ pub(super) struct Filter {
 /// What becomes of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// The filter was not asked.
+    Open,
     /// It becomes a row.
     Pass,
     /// It is good, but the filter is not true.
     Drop,
     /// A declared field makes it dead.
-    Dead(Fault),
+    Dead,
 }
 
 /// `column = 'text'`
@@ -79,10 +85,21 @@ impl Filter {
             .collect();
         let read = columns(schema.predicate.as_ref());
         let is_read = |field: &&Field| read.binary_search(&field.column).is_ok();
-        let declared = fields
-            .iter()
-            .filter(|field| field.is_declared() && (schema.strict || is_read(field)));
-        let typed_by_use = fields.iter().filter(|field| !field.is_declared() && is_read(field));
+        let is_early = |field: &&Field| field.is_declared() && (schema.strict || is_read(field));
+        let is_late = |field: &&Field| {
+            let is_column = schema.columns.get(field.column).is_some_and(|spec| spec.read);
+            field.is_declared() && is_column && !is_early(field)
+        };
+        let columns_of = |choose: &dyn Fn(&&Field) -> bool| -> Vec<usize> {
+            fields
+                .iter()
+                .filter(|field| choose(field))
+                .map(|field| field.column)
+                .collect()
+        };
+        let declared = columns_of(&is_early);
+        let declared_of_rows = columns_of(&is_late);
+        let typed_by_use = columns_of(&|field| !field.is_declared() && is_read(field));
         let parts = match &schema.predicate {
             Some(Predicate::And(parts)) => parts.as_slice(),
             Some(single) => std::slice::from_ref(single),
@@ -93,12 +110,14 @@ impl Filter {
             .filter_map(|part| Equality::new(part, schema, paths))
             .collect();
         Self {
-            declared: declared.map(|field| field.column).collect(),
-            typed_by_use: typed_by_use.map(|field| field.column).collect(),
+            declared,
+            declared_of_rows,
+            typed_by_use,
             only_equalities: equalities.len() == parts.len(),
             equalities,
             predicate: schema.predicate.clone(),
-            verdict: None,
+            verdict: Verdict::Open,
+            fault: None,
             mismatches: Vec::new(),
             room: Vec::new(),
             fields,
@@ -108,17 +127,48 @@ impl Filter {
     /// Begins with the next record.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
-        self.verdict = None;
+        self.verdict = Verdict::Open;
         self.mismatches.clear();
     }
 
     /// Decides, when all values that the predicate reads are known, unless it has decided on this record before.
     #[inline(always)]
-    pub(super) fn verdict(&mut self, input: Input<'_>, slots: &[Slot]) -> &Verdict {
-        if self.verdict.is_none() {
-            self.verdict = Some(self.decide(input, slots));
+    pub(super) fn verdict(&mut self, input: Input<'_>, slots: &[Slot]) -> Verdict {
+        if self.verdict == Verdict::Open {
+            self.verdict = self.decide(input, slots);
         }
-        self.verdict.as_ref().unwrap_or(&Verdict::Pass)
+        self.verdict
+    }
+
+    /// Checks the fields of a record that is to be a row, as far as they were not checked before.
+    #[inline(always)]
+    pub(super) fn check_row(&mut self, input: Input<'_>, slots: &[Slot]) -> Verdict {
+        for declared in 0..self.declared_of_rows.len() {
+            if !self.is_sound(self.declared_of_rows[declared], input, slots) {
+                return Verdict::Dead;
+            }
+        }
+        Verdict::Pass
+    }
+
+    /// Why the record in hand is dead.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Whether a declared field has a value of its type.
+    fn is_sound(&mut self, column: usize, input: Input<'_>, slots: &[Slot]) -> bool {
+        let checked = self
+            .fields
+            .get(column)
+            .map(|field| field.check(slots, input, &mut self.room));
+        match checked {
+            Some(Err(fault)) => {
+                self.fault = Some(fault);
+                false
+            }
+            _ => true,
+        }
     }
 
     /// Columns that the predicate reads and whose value in the record in hand was not of their type.
@@ -134,11 +184,9 @@ impl Filter {
     /// Decides, when all values that the predicate reads are known.
     #[inline(always)]
     pub(super) fn decide(&mut self, input: Input<'_>, slots: &[Slot]) -> Verdict {
-        for declared in &self.declared {
-            if let Some(field) = self.fields.get(*declared)
-                && let Err(fault) = field.check(slots, input, &mut self.room)
-            {
-                return Verdict::Dead(fault);
+        for declared in 0..self.declared.len() {
+            if !self.is_sound(self.declared[declared], input, slots) {
+                return Verdict::Dead;
             }
         }
         let mut all_true = self.only_equalities;

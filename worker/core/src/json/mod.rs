@@ -28,7 +28,7 @@ use self::paths::Paths;
 use self::scalar::{Halt, after_space, is_space};
 use self::scan::{Input, WIDTH};
 use self::skip::skip;
-use self::slots::{Kind, Node, Slot, Wanted};
+use self::slots::{Kind, Node, Slot, Use, Wanted};
 use self::timestamp::TimeError;
 use self::walk::Walker;
 use crate::decode::{Cause, ColumnSpec, DeadRecord, Decoded, Decoder, Origin, RecordSchema, Records};
@@ -197,27 +197,24 @@ impl JsonDecoder {
             _ if first == end => Err(Halt::syntax(first, "the record is empty")),
             _ => skip(input, first, 0),
         };
-        let halt = match ended {
-            Ok(at) if !is_space_between(input, at, end) => {
-                Halt::syntax(after_space(input, at), "expected the end of the record")
-            }
-            Ok(_) if input.byte(first) != b'{' => {
-                return Err(Cause::NotAnObject {
-                    found: found(input.byte(first)),
-                });
-            }
-            Ok(_) | Err(Halt::Enough(_)) => return Ok(()),
-            Err(halt) => halt,
-        };
-        Err(match halt {
-            Halt::Syntax { at, .. } if at >= end && end > first => Cause::Syntax {
+        let is_object = input.byte(first) == b'{';
+        match ended {
+            Ok(at) if !is_space_between(input, at, end) => Err(Cause::Syntax {
+                at: after_space(input, at),
+                what: "expected the end of the record",
+            }),
+            Ok(_) if !is_object => Err(Cause::NotAnObject {
+                found: found(input.byte(first)),
+            }),
+            Ok(_) | Err(Halt::Enough(_)) => Ok(()),
+            Err(Halt::Syntax { at, .. }) if at >= end && end > first => Err(Cause::Syntax {
                 at: end,
                 what: "unexpected end",
-            },
-            Halt::Syntax { at, what } => Cause::Syntax { at, what },
-            Halt::InvalidUtf8(at) => Cause::InvalidUtf8 { at },
-            Halt::TooDeep | Halt::Enough(_) => Cause::TooDeep,
-        })
+            }),
+            Err(Halt::Syntax { at, what }) => Err(Cause::Syntax { at, what }),
+            Err(Halt::InvalidUtf8(at)) => Err(Cause::InvalidUtf8 { at }),
+            Err(Halt::TooDeep) => Err(Cause::TooDeep),
+        }
     }
 
     /// Reads the event time of a well-formed record, asks the filter, and adds the record to the columns if it passes.
@@ -230,40 +227,38 @@ impl JsonDecoder {
         room: &mut usize,
     ) -> Result<Good, Cause> {
         let (slots, filter) = self.walker.found();
-        let slot = self
-            .time_node
-            .and_then(|node| slots.get(node as usize))
-            .copied()
-            .unwrap_or(Slot::MISSING);
+        let slot = Slot::at(self.time_node, slots);
         let time = match value::time(slot, self.schema.event_time.unit, input, &mut self.room) {
             Ok(time) => time,
             Err(error) => return Err(no_time(&self.schema.event_time.path, slot, error)),
         };
-        // A strict walk does not ask the filter.
-        let verdict = if STRICT {
+        // A strict walk has not asked the filter.
+        let mut verdict = if STRICT {
             filter.decide(input, slots)
         } else {
-            *filter.verdict(input, slots)
+            filter.verdict(input, slots)
         };
-        let is_row = match verdict {
-            Verdict::Drop => false,
-            Verdict::Dead(fault) => return Err(fault.cause(&self.schema.columns)),
-            Verdict::Pass => {
-                *room = room.checked_sub(end - start).ok_or(Cause::TooLong {
-                    bytes: end - start,
-                    limit: *room,
-                })?;
-                let record = if self.schema.whole_record {
-                    whole(input, start, end)?
-                } else {
-                    &[]
-                };
-                self.columns
-                    .push(slots, input, record)
-                    .map_err(|fault| fault.cause(&self.schema.columns))?;
-                true
-            }
-        };
+        if !STRICT && verdict == Verdict::Pass {
+            verdict = filter.check_row(input, slots);
+        }
+        if verdict == Verdict::Dead
+            && let Some(fault) = filter.fault()
+        {
+            return Err(fault.cause(&self.schema.columns));
+        }
+        let is_row = verdict == Verdict::Pass;
+        if is_row {
+            *room = room.checked_sub(end - start).ok_or(Cause::TooLong {
+                bytes: end - start,
+                limit: *room,
+            })?;
+            let record = if self.schema.whole_record {
+                whole(input, start, end)?
+            } else {
+                &[]
+            };
+            self.columns.push(slots, input, record);
+        }
         for column in filter.mismatches() {
             self.mismatches
                 .iter_mut()
@@ -292,31 +287,19 @@ fn wanted_paths(schema: &RecordSchema) -> Paths {
     let filter = filter::columns(schema.predicate.as_ref());
     let is_needed = |spec: &ColumnSpec| spec.read || (schema.strict && matches!(spec.origin, Origin::Declared { .. }));
     let columns = schema.columns.iter().enumerate().filter_map(|(at, spec)| {
-        let wanted = match (filter.binary_search(&at).is_ok(), is_needed(spec)) {
-            (true, _) => Wanted {
-                filter: 1,
-                ..Wanted::default()
-            },
-            (false, true) => Wanted {
-                column: 1,
-                ..Wanted::default()
-            },
-            (false, false) => return None,
+        let use_ = match filter.binary_search(&at) {
+            Ok(_) => Use::Filter,
+            Err(_) if is_needed(spec) => Use::Column,
+            Err(_) => return None,
         };
-        Some((spec.path.as_slice(), wanted))
+        Some((spec.path.as_slice(), Wanted::one(use_)))
     });
-    Paths::new(columns.chain([(
-        schema.event_time.path.as_slice(),
-        Wanted {
-            time: 1,
-            ..Wanted::default()
-        },
-    )]))
+    Paths::new(columns.chain([(schema.event_time.path.as_slice(), Wanted::one(Use::Time))]))
 }
 
 /// Why a record has no event time.
 #[cold]
-fn no_time(path: &[String], slot: Slot, error: TimeError) -> Cause {
+fn no_time(path: &[String], slot: &Slot, error: TimeError) -> Cause {
     let what = match (error, slot.kind) {
         (TimeError::NotRfc3339, Kind::Missing | Kind::Absent) => "it is missing",
         (TimeError::NotRfc3339, Kind::Null) => "it is null",

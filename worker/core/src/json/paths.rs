@@ -135,9 +135,7 @@ impl<'a> Branch<'a> {
     fn add(&mut self, path: &'a [String], wanted: Wanted) {
         let Some((key, rest)) = path.split_first() else {
             // A place is found once, however many columns read it.
-            self.wanted.time |= wanted.time;
-            self.wanted.filter |= wanted.filter;
-            self.wanted.column |= wanted.column;
+            self.wanted = self.wanted.or(wanted);
             return;
         };
         let at = self.children.iter().position(|child| child.key == key.as_bytes());
@@ -169,7 +167,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::{Paths, ROOT, UNWANTED};
-    use crate::json::slots::Wanted;
+    use crate::json::slots::{Use, Wanted};
 
     fn keys(path: &str) -> Vec<String> {
         path.split('.').map(str::to_owned).collect()
@@ -177,15 +175,11 @@ mod tests {
 
     fn paths(of: &[&str]) -> Paths {
         let of: Vec<_> = of.iter().map(|path| keys(path)).collect();
-        Paths::new(of.iter().map(|path| {
-            (
-                path.as_slice(),
-                Wanted {
-                    column: 1,
-                    ..Wanted::default()
-                },
-            )
-        }))
+        Paths::new(of.iter().map(|path| (path.as_slice(), Wanted::one(Use::Column))))
+    }
+
+    fn columns(count: usize) -> Wanted {
+        (0..count).fold(Wanted::default(), |sum, _| sum.and(Wanted::one(Use::Column)))
     }
 
     #[test]
@@ -200,12 +194,12 @@ mod tests {
         assert!(paths.is_inner(host) && !paths.is_inner(name));
         assert_eq!(paths.below(host).len(), 2);
         assert!(paths.below(host).contains(&(name as usize)));
-        assert_eq!(paths.all_wanted().column, 5);
+        assert_eq!(paths.all_wanted(), columns(5));
     }
 
     #[test]
     fn a_place_that_two_columns_read_is_wanted_once() {
-        assert_eq!(paths(&["a", "a", "b"]).all_wanted().column, 2);
+        assert_eq!(paths(&["a", "a", "b"]).all_wanted(), columns(2));
     }
 
     #[test]

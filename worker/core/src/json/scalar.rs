@@ -88,7 +88,7 @@ pub(super) fn text(input: Input<'_>, start: usize) -> Result<Text, Halt> {
         let TextMarks { quotes, others } = input.chunk(at).text();
         // Below the first quote; all if there is none.
         if quotes.wrapping_sub(1) & others != 0 {
-            return odd_text(input, start, at);
+            return odd_text(input, at);
         }
         if quotes != 0 {
             return Ok(Text {
@@ -103,9 +103,8 @@ pub(super) fn text(input: Input<'_>, start: usize) -> Result<Text, Halt> {
 /// Goes on with a string from its first chunk that is not plain.
 #[cold]
 #[inline(never)]
-fn odd_text(input: Input<'_>, start: usize, mut at: usize) -> Result<Text, Halt> {
+fn odd_text(input: Input<'_>, mut at: usize) -> Result<Text, Halt> {
     let mut escaped = false;
-    let mut ascii = true;
     loop {
         let TextMarks { quotes, others } = input.chunk(at).text();
         let marks = quotes | others;
@@ -115,24 +114,27 @@ fn odd_text(input: Input<'_>, start: usize, mut at: usize) -> Result<Text, Halt>
         }
         at += marks.trailing_zeros() as usize;
         match input.byte(at) {
-            b'"' => break,
+            b'"' => return Ok(Text { end: at, escaped }),
             b'\\' => {
                 escaped = true;
                 at = escape(input, at)?;
             }
-            0x80.. => {
-                ascii = false;
-                while input.byte(at) >= 0x80 {
-                    at += 1;
-                }
-            }
+            0x80.. => at = beyond_ascii(input, at)?,
             _ => return Err(Halt::syntax(at, "control character in a string")),
         }
     }
-    if !ascii && let Err(error) = std::str::from_utf8(input.slice(start, at)) {
-        return Err(Halt::InvalidUtf8(start + error.valid_up_to()));
+}
+
+/// Checks characters beyond ASCII, of which UTF-8 has no other bytes, and answers with the first byte of another.
+fn beyond_ascii(input: Input<'_>, start: usize) -> Result<usize, Halt> {
+    let mut end = start;
+    while input.byte(end) >= 0x80 {
+        end += 1;
     }
-    Ok(Text { end: at, escaped })
+    match std::str::from_utf8(input.slice(start, end)) {
+        Ok(_) => Ok(end),
+        Err(error) => Err(Halt::InvalidUtf8(start + error.valid_up_to())),
+    }
 }
 
 /// Checks the escape whose backslash is at `at`, and answers with the byte behind it. A surrogate must be a pair.

@@ -52,14 +52,20 @@ impl Slot {
         kind: Kind::Missing,
     };
 
+    /// What was found at a node.
+    #[inline(always)]
+    pub(super) fn at(node: Option<Node>, slots: &[Self]) -> &Self {
+        node.and_then(|node| slots.get(node as usize)).unwrap_or(&Self::MISSING)
+    }
+
     /// The bytes of the value, as written; of strings the content alone.
     #[inline(always)]
-    pub(super) fn content(self, input: Input<'_>) -> &[u8] {
+    pub(super) fn content<'a>(&self, input: Input<'a>) -> &'a [u8] {
         input.slice(self.start, self.end)
     }
 
     /// The JSON text of the value, as written.
-    pub(super) fn json(self, input: Input<'_>) -> &[u8] {
+    pub(super) fn json<'a>(&self, input: Input<'a>) -> &'a [u8] {
         match self.kind {
             Kind::Text | Kind::Escaped => input.slice(self.start.saturating_sub(1), self.end + 1),
             _ => self.content(input),
@@ -68,12 +74,12 @@ impl Slot {
 
     /// Whether there is no value, or null.
     #[inline(always)]
-    pub(super) fn is_null(self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         matches!(self.kind, Kind::Missing | Kind::Absent | Kind::Null)
     }
 
     /// The value's kind in the words of a message.
-    pub(super) fn found(self) -> &'static str {
+    pub(super) fn found(&self) -> &'static str {
         match self.kind {
             Kind::Missing | Kind::Absent => "nothing",
             Kind::Null => "null",
@@ -86,40 +92,70 @@ impl Slot {
     }
 }
 
-/// How many values of each use are wanted.
+/// How many values of each use are still to be found, in one word: 21 bits for a use, more than there are places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Wanted(u64);
+
+/// What a value is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
     /// The event time.
-    pub(super) time: u32,
-    /// Values that the filter reads.
-    pub(super) filter: u32,
-    /// Values of columns that only rows that pass have.
-    pub(super) column: u32,
+    Time,
+    /// The filter.
+    Filter,
+    /// A column that only rows that pass have. These are the highest bits: taking away more than there are, when they are
+    /// wanted no longer, changes no other count.
+    Column,
+}
+
+impl Use {
+    /// Its bits.
+    const fn bits(self) -> u64 {
+        match self {
+            Self::Time => (1 << 21) - 1,
+            Self::Filter => ((1 << 21) - 1) << 21,
+            Self::Column => u64::MAX << 42,
+        }
+    }
 }
 
 impl Wanted {
-    /// Both together.
-    pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            time: self.time + other.time,
-            filter: self.filter + other.filter,
-            column: self.column + other.column,
-        }
+    /// One value for a use.
+    pub(super) const fn one(use_: Use) -> Self {
+        Self(use_.bits() & use_.bits().wrapping_neg())
+    }
+
+    /// One value for the uses of both.
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The values of both.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
     }
 
     /// What is left when these were found.
     #[inline(always)]
-    pub(super) fn without(self, found: Self) -> Self {
-        Self {
-            time: self.time.wrapping_sub(found.time),
-            filter: self.filter.wrapping_sub(found.filter),
-            column: self.column.wrapping_sub(found.column),
-        }
+    pub(super) const fn without(self, found: Self) -> Self {
+        Self(self.0.wrapping_sub(found.0))
+    }
+
+    /// What is left if values for a use are wanted no longer.
+    #[inline(always)]
+    pub(super) const fn without_any(self, use_: Use) -> Self {
+        Self(self.0 & !use_.bits())
+    }
+
+    /// Whether no value for a use is left.
+    #[inline(always)]
+    pub(super) const fn has_no(self, use_: Use) -> bool {
+        self.0 & use_.bits() == 0
     }
 
     /// Whether nothing is left.
     #[inline(always)]
-    pub(super) fn is_none(self) -> bool {
-        self.time | self.filter | self.column == 0
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Mismatch {
 #[inline(always)]
 pub(super) fn value<'a>(
     ty: ColumnType,
-    slot: Slot,
+    slot: &Slot,
     input: Input<'a>,
     room: &'a mut Vec<u8>,
 ) -> Result<Value<'a>, Mismatch> {
@@ -79,7 +79,7 @@ pub(super) fn value<'a>(
 
 /// The time of a value, in microseconds since 1970.
 #[inline(always)]
-pub(super) fn time(slot: Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -> Result<i64, TimeError> {
+pub(super) fn time(slot: &Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -> Result<i64, TimeError> {
     if slot.kind == Kind::Integer
         && let Some(number) = number::short_integer(input, slot.start, slot.end)
     {
@@ -89,7 +89,7 @@ pub(super) fn time(slot: Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<
 }
 
 #[inline(never)]
-fn odd_time(slot: Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -> Result<i64, TimeError> {
+fn odd_time(slot: &Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -> Result<i64, TimeError> {
     match slot.kind {
         Kind::Integer | Kind::Number => timestamp::from_number(slot.content(input), unit),
         Kind::Text => timestamp::from_rfc3339(slot.content(input)),
@@ -100,7 +100,7 @@ fn odd_time(slot: Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) ->
 
 /// The number found as `i64`.
 #[inline(always)]
-fn int64(slot: Slot, input: Input<'_>) -> Result<i64, Mismatch> {
+fn int64(slot: &Slot, input: Input<'_>) -> Result<i64, Mismatch> {
     if slot.kind == Kind::Integer
         && let Some(number) = number::short_integer(input, slot.start, slot.end)
     {
@@ -111,7 +111,7 @@ fn int64(slot: Slot, input: Input<'_>) -> Result<i64, Mismatch> {
 
 /// The number found as `f64`.
 #[inline(always)]
-fn float64(slot: Slot, input: Input<'_>) -> Result<f64, Mismatch> {
+fn float64(slot: &Slot, input: Input<'_>) -> Result<f64, Mismatch> {
     match number::short_float(input, slot.start, slot.end) {
         Some(number) => Ok(number),
         None => number::float64(slot.content(input)).map_err(|_| Mismatch::Range),
@@ -119,7 +119,7 @@ fn float64(slot: Slot, input: Input<'_>) -> Result<f64, Mismatch> {
 }
 
 /// The text of a string with escapes.
-fn without_escapes<'a>(slot: Slot, input: Input<'_>, room: &'a mut Vec<u8>) -> &'a [u8] {
+fn without_escapes<'a>(slot: &Slot, input: Input<'_>, room: &'a mut Vec<u8>) -> &'a [u8] {
     room.clear();
     unescape(slot.content(input), room);
     room

@@ -10,7 +10,7 @@ use super::scalar::{Halt, after_space, number, text, word};
 use super::scan::Input;
 use super::shape::{LeadId, LeadKind, Shape};
 use super::skip::skip;
-use super::slots::{Kind, Node, Slot, Wanted};
+use super::slots::{Kind, Node, Slot, Use, Wanted};
 use crate::decode::MAX_DEPTH;
 
 /// Walks over one record after another. `STRICT` walks read all of a record, and the last of equal keys wins; others stop
@@ -24,7 +24,9 @@ pub(super) struct Walker {
     slots: Vec<Slot>,
     /// What is still to be found. Kept only if not strict.
     left: Wanted,
-    wanted: Wanted,
+    all_wanted: Wanted,
+    /// What each node is wanted for.
+    wanted: Vec<Wanted>,
     /// Asked by a walk that is not strict when all that it reads is found.
     filter: Filter,
     /// Room for a key without its escapes.
@@ -46,7 +48,8 @@ impl Walker {
             shape: Shape::new(paths.len()),
             slots: vec![Slot::MISSING; paths.len()],
             left: Wanted::default(),
-            wanted: paths.all_wanted(),
+            all_wanted: paths.all_wanted(),
+            wanted: (0..paths.len()).map(|node| paths.wanted(node as Node)).collect(),
             filter,
             key: Vec::new(),
             paths,
@@ -61,7 +64,7 @@ impl Walker {
             slot.kind = Kind::Missing;
         }
         if !STRICT {
-            self.left = self.wanted;
+            self.left = self.all_wanted;
         }
         if input.byte(at) != b'{' {
             return Err(Halt::syntax(at, "expected an object"));
@@ -267,7 +270,7 @@ impl Walker {
         for below in self.paths.below(node) {
             if let Some(slot) = self.slots.get_mut(below).filter(|slot| slot.kind == Kind::Missing) {
                 slot.kind = Kind::Absent;
-                self.left = self.left.without(self.paths.wanted(below as Node));
+                self.left = self.left.without(self.wanted.get(below).copied().unwrap_or_default());
             }
         }
     }
@@ -275,9 +278,11 @@ impl Walker {
     /// Ends the walk if no more is wanted, now that a node is known.
     #[inline(always)]
     fn settle(&mut self, input: Input<'_>, node: Node, at: usize) -> Result<(), Halt> {
-        self.left = self.left.without(self.paths.wanted(node));
-        if self.left.filter == 0 && self.filter.verdict(input, &self.slots) != &Verdict::Pass {
-            self.left.column = 0;
+        self.left = self
+            .left
+            .without(self.wanted.get(node as usize).copied().unwrap_or_default());
+        if self.left.has_no(Use::Filter) && self.filter.verdict(input, &self.slots) != Verdict::Pass {
+            self.left = self.left.without_any(Use::Column);
         }
         if self.left.is_none() {
             Err(Halt::Enough(at))
