@@ -1,76 +1,13 @@
-//! The program as a user runs it: files in, lines out, and what it says when something is wrong.
+//! The program as a user runs it: files in, lines out.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs;
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use tempfile::TempDir;
-
-const PIPELINE: &str = "\
-apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {name: shop}
-spec:
-  sources:
-  - name: alerts
-    kafka: {topic: incident_alerts}
-    eventTime: {field: ts, unit: Seconds, maxOutOfOrderness: 5s}
-  stages:
-  - {name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}
-  - {name: escalated, from: critical, escalate: {by: [service], count: 3, within: 1h}}
-  - {name: incidents, from: escalated, incident: {by: [service], openFor: 30m}}
-  sinks:
-  - {name: pager, from: incidents, kafka: {topic: incidents}}
-  - {name: escalations, from: escalated, kafka: {topic: incident_escalations}}
-";
-
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = Self(TempDir::new().unwrap());
-        folder.write("p.yaml", PIPELINE);
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn tocsin(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tocsin"));
-        command.current_dir(self.0.path()).args(args);
-        command
-    }
-
-    fn output(&self, args: &[&str]) -> Output {
-        self.tocsin(args).stdin(Stdio::null()).output().unwrap()
-    }
-}
-
-/// Alerts of one service, one a second, all critical; with what is wrong between them.
-fn alerts() -> Vec<String> {
-    (0..9)
-        .map(|i| format!("{{\"ts\":{i},\"service\":\"api\",\"severity\":\"CRITICAL\",\"id\":{i}}}"))
-        .collect()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-const RUN: [&str; 4] = ["run", "p.yaml", "--no-page", "--input"];
+use support::{Folder, RUN, alerts, text};
 
 #[test]
 fn a_pipe_gives_the_same_as_a_file() {
@@ -182,109 +119,6 @@ fn an_empty_file_is_no_error() {
     let output = folder.output(&[&RUN[..], &["alerts=a.jsonl"]].concat());
     assert!(output.status.success());
     assert_eq!(text(&output.stdout), "");
-}
-
-/// A wrong command line or pipeline: the exit code, and what the message says.
-fn check_wrong(args: &[&str], pipeline: Option<&str>, code: i32, expected: &[&str]) {
-    let folder = Folder::new();
-    folder.write("alerts.jsonl", alerts().join("\n"));
-    if let Some(pipeline) = pipeline {
-        folder.write("p.yaml", pipeline);
-    }
-    let output = folder.output(args);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for part in expected {
-        assert!(said.contains(part), "expected `{part}` in:\n{said}");
-    }
-    assert!(!said.contains("panicked"), "{said}");
-}
-
-#[test]
-fn a_missing_file_is_named_with_the_nearest() {
-    check_wrong(
-        &["run", "p.yaml", "--no-page", "--input", "alerts=alert.jsonl"],
-        None,
-        4,
-        &["alert.jsonl", "alerts.jsonl"],
-    );
-    check_wrong(&["run", "q.yaml"], None, 2, &["q.yaml"]);
-}
-
-#[test]
-fn an_unknown_input_is_named_with_what_there_is() {
-    check_wrong(
-        &["run", "p.yaml", "--input", "alert=x"],
-        None,
-        2,
-        &["--input alert", "alerts"],
-    );
-    check_wrong(
-        &["run", "p.yaml", "--no-page"],
-        None,
-        2,
-        &["source `alerts`", "--input alerts=PATH"],
-    );
-    check_wrong(&["run", "p.yaml", "--input", "alerts"], None, 2, &["NAME=PATH"]);
-}
-
-#[test]
-fn all_problems_of_a_pipeline_come_at_once() {
-    let wrong = PIPELINE
-        .replace("from: critical, escalate", "from: crticial, escalate")
-        .replace("openFor: 30m", "openFor: soon")
-        .replace("count: 3", "cuont: 3");
-    check_wrong(
-        &["check", "p.yaml"],
-        Some(&wrong),
-        3,
-        &["cuont", "count", "openFor", "soon"],
-    );
-    let wrong = PIPELINE
-        .replace("from: critical, escalate", "from: crticial, escalate")
-        .replace("severity = 'CRITICAL'", "severity = = 3");
-    check_wrong(
-        &["check", "p.yaml"],
-        Some(&wrong),
-        3,
-        &["spec.stages[critical].filter", "^", "did you mean `critical`?"],
-    );
-}
-
-#[test]
-fn two_kinds_a_cycle_and_bad_expressions_are_each_one_clear_error() {
-    let with = |stage: &str| PIPELINE.replace("  sinks:", &format!("  - {stage}\n  sinks:"));
-    let two = with("{name: x, from: alerts, filter: 'true', sql: 'SELECT * FROM alerts'}");
-    check_wrong(&["check", "p.yaml"], Some(&two), 3, &["spec.stages[x]", "exactly one"]);
-    let cycle = with("{name: ping, from: pong, filter: 'true'}\n  - {name: pong, from: ping, filter: 'true'}");
-    check_wrong(&["check", "p.yaml"], Some(&cycle), 3, &["circle", "ping -> pong"]);
-    let long = with(&format!(
-        "{{name: x, from: alerts, filter: \"{}\"}}",
-        "a = 1 OR ".repeat(600)
-    ));
-    check_wrong(&["check", "p.yaml"], Some(&long), 3, &["spec.stages[x].filter", "4096"]);
-    let deep = with(&format!(
-        "{{name: x, from: alerts, filter: \"{}1{}\"}}",
-        "(".repeat(2000),
-        ")".repeat(2000)
-    ));
-    check_wrong(
-        &["check", "p.yaml"],
-        Some(&deep),
-        3,
-        &["spec.stages[x].filter", "nested"],
-    );
-    let clock = with("{name: x, from: alerts, filter: \"ts < now()\"}");
-    check_wrong(&["check", "p.yaml"], Some(&clock), 3, &["clock", "event_time"]);
-}
-
-#[test]
-fn an_output_that_is_an_input_is_refused_before_it_is_emptied() {
-    let folder = Folder::new();
-    folder.write("a.jsonl", alerts().join("\n"));
-    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--output", "pager=a.jsonl"]].concat());
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(folder.read("a.jsonl"), alerts().join("\n"));
 }
 
 #[test]

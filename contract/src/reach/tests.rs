@@ -1,3 +1,5 @@
+//! Every field of the schema is on one of the lists, and every line of the lists fits a field.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;

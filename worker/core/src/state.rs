@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
@@ -48,5 +48,7 @@ pub fn rows_from_bytes(bytes: &[u8], schema: &SchemaRef) -> Result<RecordBatch, 
     let corrupt = CorruptState { what: "rows" };
     let mut reader = StreamReader::try_new(Cursor::new(bytes), None).map_err(|_| corrupt.clone())?;
     let rows = reader.next().and_then(Result::ok).ok_or_else(|| corrupt.clone())?;
-    RecordBatch::try_new(Arc::clone(schema), rows.columns().to_vec()).map_err(|_| corrupt)
+    // A batch without columns still has rows.
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), rows.columns().to_vec(), &options).map_err(|_| corrupt)
 }

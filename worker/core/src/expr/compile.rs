@@ -245,3 +245,74 @@ impl ContextProvider for Functions {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Float64Type;
+    use arrow_array::{Array, Float64Array, Int64Array, RecordBatch};
+    use arrow_schema::Field;
+
+    use super::*;
+    use crate::expr::parse::parse_expression;
+    use crate::expr::uses::{Use, Uses};
+
+    fn expression(text: &str) -> std::result::Result<Expression, ExpressionError> {
+        let tree = parse_expression(text)?;
+        Uses::default().collect(&tree, Use::Any)?;
+        finish(text, bind(tree, &schema())?, &schema())
+    }
+
+    fn schema() -> Schema {
+        Schema::new(vec![
+            Field::new("x", DataType::Float64, true),
+            Field::new("n", DataType::Int64, true),
+        ])
+    }
+
+    /// What an expression is over x = 0, 1, NULL, 1e308 and n = 0, 2, NULL, the largest; and how often it failed.
+    fn check(text: &str, expected: &[Option<f64>], n_failures: u64) {
+        let x = Float64Array::from(vec![Some(0.0), Some(1.0), None, Some(1e308)]);
+        let n = Int64Array::from(vec![Some(0), Some(2), None, Some(i64::MAX)]);
+        let rows = RecordBatch::try_new(Arc::new(schema()), vec![Arc::new(x), Arc::new(n)]).unwrap();
+        let expression = expression(&format!("CAST({text} AS DOUBLE)")).unwrap();
+        let whole = expression.evaluate(&rows);
+        assert_eq!(
+            whole.as_primitive::<Float64Type>().iter().collect::<Vec<_>>(),
+            expected,
+            "{text}"
+        );
+        assert_eq!(expression.n_failures(), n_failures, "{text}");
+        // A row's value does not depend on its neighbours.
+        for row in 0..rows.num_rows() {
+            assert_eq!(
+                &expression.evaluate(&rows.slice(row, 1)),
+                &whole.slice(row, 1),
+                "{text}, row {row}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_fails_is_null_for_its_row_alone_and_counted() {
+        check("1 / x", &[None, Some(1.0), None, Some(1e-308)], 1);
+        check("10 / n", &[None, Some(5.0), None, Some(0.0)], 1);
+        check("n + 1", &[Some(1.0), Some(3.0), None, None], 1);
+        check("x * 10", &[Some(0.0), Some(10.0), None, None], 1);
+        check("ln(x - 1)", &[None, None, None, Some(libm::log(1e308))], 2);
+        check(
+            "CASE WHEN x > 0 OR 1 / x > 0 THEN 1.0 ELSE 2.0 END",
+            &[Some(2.0), Some(1.0), Some(2.0), Some(1.0)],
+            1,
+        );
+    }
+
+    #[test]
+    fn a_long_chain_compiles_on_a_small_stack_and_a_longer_one_is_refused() {
+        let chain = |n: usize| vec!["x"; n].join(" + ");
+        assert!(expression(&chain(100)).is_ok());
+        let error = expression(&chain(1000)).unwrap_err();
+        assert_eq!(error.message, "nested deeper than 100 levels");
+    }
+}

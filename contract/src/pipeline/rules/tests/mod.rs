@@ -1,7 +1,6 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 //! Each rule with a file that keeps it and a file that breaks it, evaluated both ways: as CEL, as the API server does,
 //! and by its Rust twin.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use kube_cel::Validator;
 use serde_json::Value;

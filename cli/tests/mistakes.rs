@@ -1,0 +1,109 @@
+//! What the program says when its user is mistaken: one clear error, the right exit code, nothing lost.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use support::{Folder, PIPELINE, RUN, alerts, text};
+
+/// A wrong command line or pipeline: the exit code, and what the message says.
+fn check_wrong(args: &[&str], pipeline: Option<&str>, code: i32, expected: &[&str]) {
+    let folder = Folder::new();
+    folder.write("alerts.jsonl", alerts().join("\n"));
+    if let Some(pipeline) = pipeline {
+        folder.write("p.yaml", pipeline);
+    }
+    let output = folder.output(args);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for part in expected {
+        assert!(said.contains(part), "expected `{part}` in:\n{said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_missing_file_is_named_with_the_nearest() {
+    check_wrong(
+        &["run", "p.yaml", "--no-page", "--input", "alerts=alert.jsonl"],
+        None,
+        4,
+        &["alert.jsonl", "alerts.jsonl"],
+    );
+    check_wrong(&["run", "q.yaml"], None, 2, &["q.yaml"]);
+}
+
+#[test]
+fn an_unknown_input_is_named_with_what_there_is() {
+    check_wrong(
+        &["run", "p.yaml", "--input", "alert=x"],
+        None,
+        2,
+        &["--input alert", "alerts"],
+    );
+    check_wrong(
+        &["run", "p.yaml", "--no-page"],
+        None,
+        2,
+        &["source `alerts`", "--input alerts=PATH"],
+    );
+    check_wrong(&["run", "p.yaml", "--input", "alerts"], None, 2, &["NAME=PATH"]);
+}
+
+#[test]
+fn all_problems_of_a_pipeline_come_at_once() {
+    let wrong = PIPELINE
+        .replace("from: critical, escalate", "from: crticial, escalate")
+        .replace("openFor: 30m", "openFor: soon")
+        .replace("count: 3", "cuont: 3");
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["cuont", "count", "openFor", "soon"],
+    );
+    let wrong = PIPELINE
+        .replace("from: critical, escalate", "from: crticial, escalate")
+        .replace("severity = 'CRITICAL'", "severity = = 3");
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["spec.stages[critical].filter", "^", "did you mean `critical`?"],
+    );
+}
+
+#[test]
+fn two_kinds_a_cycle_and_bad_expressions_are_each_one_clear_error() {
+    let with = |stage: &str| PIPELINE.replace("  sinks:", &format!("  - {stage}\n  sinks:"));
+    let two = with("{name: x, from: alerts, filter: 'true', sql: 'SELECT * FROM alerts'}");
+    check_wrong(&["check", "p.yaml"], Some(&two), 3, &["spec.stages[x]", "exactly one"]);
+    let cycle = with("{name: ping, from: pong, filter: 'true'}\n  - {name: pong, from: ping, filter: 'true'}");
+    check_wrong(&["check", "p.yaml"], Some(&cycle), 3, &["circle", "ping -> pong"]);
+    let long = with(&format!(
+        "{{name: x, from: alerts, filter: \"{}\"}}",
+        "a = 1 OR ".repeat(600)
+    ));
+    check_wrong(&["check", "p.yaml"], Some(&long), 3, &["spec.stages[x].filter", "4096"]);
+    let deep = with(&format!(
+        "{{name: x, from: alerts, filter: \"{}1{}\"}}",
+        "(".repeat(2000),
+        ")".repeat(2000)
+    ));
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&deep),
+        3,
+        &["spec.stages[x].filter", "nested"],
+    );
+    let clock = with("{name: x, from: alerts, filter: \"ts < now()\"}");
+    check_wrong(&["check", "p.yaml"], Some(&clock), 3, &["clock", "event_time"]);
+}
+
+#[test]
+fn an_output_that_is_an_input_is_refused_before_it_is_emptied() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alerts().join("\n"));
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--output", "pager=a.jsonl"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(folder.read("a.jsonl"), alerts().join("\n"));
+}
