@@ -196,7 +196,7 @@ mod tests {
     fn check(timing: Timing, samples: &[(i64, bool)], until: i64, expected: &str) {
         let mut level = Level::default();
         let mut seen = Vec::new();
-        let mut advance = |level: &mut Level, now: Micros, seen: &mut Vec<Transition>| {
+        let advance = |level: &mut Level, now: Micros, seen: &mut Vec<Transition>| {
             while let Some(due) = level.due(&timing).filter(|due| *due <= now) {
                 seen.extend(level.timer(due, &timing));
             }
