@@ -1,14 +1,14 @@
 //! Decodes JSON records into Arrow columns, guided by what the plan wants of them.
 //!
-//! One walk over a record checks it and notes where the wanted values stand ([`walk`]); then the event time is read and
-//! the filter asked ([`filter`]), and only the values of records that pass are converted, into columns ([`columns`]).
+//! One walk over a record checks it and notes where the wanted values stand (`walk`); then the event time is read and
+//! the filter asked (`filter`), and only the values of records that pass are converted, into columns (`columns`).
 //! Finds no records in a stream: see [`crate::lines`].
 
 mod columns;
 mod escape;
 mod field;
 mod filter;
-pub(crate) mod number;
+mod number;
 mod paths;
 mod scalar;
 mod scan;
@@ -17,7 +17,7 @@ mod skip;
 mod slots;
 #[cfg(test)]
 mod tests;
-pub(crate) mod timestamp;
+mod timestamp;
 mod value;
 mod walk;
 

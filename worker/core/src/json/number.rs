@@ -211,6 +211,7 @@ mod tests {
 
     use super::{NumberError, decimal, float64, int64, scaled, short_float, short_integer, uint64};
     use crate::json::scan::{Input, WIDTH};
+    use crate::json::tests::oracle::whole;
 
     const INEXACT: NumberError = NumberError::Inexact;
     const TOO_LARGE: NumberError = NumberError::TooLarge;
@@ -310,38 +311,17 @@ mod tests {
             .prop_map(|(sign, whole, fraction, exponent)| sign + &whole + &fraction + &exponent)
     }
 
-    /// The integer that a number is, found by moving the point in its text.
-    fn by_text(text: &str) -> Option<String> {
-        let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let exponent: i64 = exponent.parse().unwrap();
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let zeros = "0".repeat(1000);
-        let digits = format!("{zeros}{whole}{fraction}{zeros}");
-        let point = (1000 + whole.len() as i64 + exponent) as usize;
-        let (whole, fraction) = digits.split_at(point);
-        let whole = whole.trim_start_matches('0');
-        let whole = if whole.is_empty() {
-            "0".to_owned()
-        } else {
-            format!("{sign}{whole}")
-        };
-        fraction.bytes().all(|digit| digit == b'0').then_some(whole)
-    }
-
     proptest! {
         #[test]
         fn integers_agree_with_their_text(text in number()) {
-            let expected = by_text(&text);
+            let expected = whole(&text, 0);
             prop_assert_eq!(int64(text.as_bytes()).ok(), expected.clone().and_then(|text| text.parse().ok()));
             prop_assert_eq!(uint64(text.as_bytes()).ok(), expected.and_then(|text| text.parse().ok()));
         }
 
         #[test]
         fn decimals_agree_with_their_text(text in number()) {
-            let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
-            let shifted = format!("{mantissa}e{}", exponent.parse::<i64>().unwrap() + 9);
-            let expected = by_text(&shifted).and_then(|text| text.parse::<i128>().ok());
+            let expected = whole(&text, 9).and_then(|text| text.parse::<i128>().ok());
             let expected = expected.filter(|units| units.unsigned_abs() < 10_u128.pow(38));
             prop_assert_eq!(decimal(text.as_bytes()).ok(), expected);
         }

@@ -110,6 +110,8 @@ fn style() -> impl Strategy<Value = Style> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn neighbours_and_batches_change_nothing(
         seed in any::<u64>(), style in style(), strict in any::<bool>(), size in 1_usize..10, filtered in any::<bool>(),

@@ -4,7 +4,7 @@
 mod generate;
 mod invariance;
 mod mutation;
-mod oracle;
+pub(super) mod oracle;
 mod records;
 mod syntax;
 mod types;

@@ -45,14 +45,17 @@ fn find<'a>(json: &'a Json, path: &[String], last: bool) -> Option<&'a Json> {
     find(&member?.1, rest, last)
 }
 
-/// A whole number, found by moving the point in the number's text.
-fn whole(text: &str, shift: i64) -> Option<String> {
+/// More digits than an exponent of three digits and a shift move the point.
+const ZEROS: usize = 1100;
+
+/// The whole number that a number is, times ten to the power of `shift`, found by moving the point in its text.
+pub(in crate::json) fn whole(text: &str, shift: i64) -> Option<String> {
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let zeros = "0".repeat(100);
+    let zeros = "0".repeat(ZEROS);
     let digits = format!("{zeros}{before}{behind}{zeros}");
-    let point = 100 + before.len() as i64 + exponent.parse::<i64>().unwrap() + shift;
+    let point = ZEROS as i64 + before.len() as i64 + exponent.parse::<i64>().unwrap() + shift;
     let (before, behind) = digits.split_at(point as usize);
     let before = before.trim_start_matches('0');
     let before = if before.is_empty() {
@@ -162,6 +165,8 @@ fn check(seed: u64, style: Style, declared: bool, strict: bool) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn plain_records_give_what_they_were_written_from(seed in any::<u64>(), declared in any::<bool>(), strict in any::<bool>()) {
         check(seed, Style { odd: 0, duplicates: false }, declared, strict);
