@@ -131,13 +131,16 @@ impl Accumulators for Covariances {
             return;
         };
         self.grow(keys_needed(ids));
-        each_row(ids, common_nulls(&arrays).as_ref(), |id, row| {
-            let (y, x) = (ys.value(row), xs.value(row));
-            self.y.add_float(id, y);
-            self.x.add_float(id, x);
-            self.yy.add(id, y, y);
-            self.xx.add(id, x, x);
-            self.xy.add(id, x, y);
+        let nulls = common_nulls(&arrays);
+        let (mut y, mut x) = (self.y.float_adder(), self.x.float_adder());
+        let (mut yy, mut xx, mut xy) = (self.yy.adder(), self.xx.adder(), self.xy.adder());
+        each_row(ids, nulls.as_ref(), |id, row| {
+            let (value_y, value_x) = (ys.value(row), xs.value(row));
+            y(id, value_y);
+            x(id, value_x);
+            yy(id, value_y, value_y);
+            xx(id, value_x, value_x);
+            xy(id, value_x, value_y);
         });
     }
 

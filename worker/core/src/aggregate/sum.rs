@@ -14,7 +14,7 @@ use arrow_array::{ArrayRef, Float64Array};
 use arrow_schema::DataType;
 
 use super::exact_sum::ExactSums;
-use super::rows::{each_value, keys_needed};
+use super::rows::{each_value, keys_needed, parts};
 use super::values::{Form, lower, raise};
 use super::{Accumulators, CorruptState};
 
@@ -62,6 +62,20 @@ impl Sums {
         &mut self.sums
     }
 
+    fn add(&mut self, ids: &[u32], array: &ArrayRef) {
+        if let Some(array) = array.as_primitive_opt::<Float64Type>() {
+            each_value(ids, array, self.sums.float_adder());
+        } else if let Some(array) = array.as_primitive_opt::<Int64Type>() {
+            let mut add = self.sums.unit_adder();
+            each_value(ids, array, |id, value| add(id, i128::from(value)));
+        } else if let Some(array) = array.as_primitive_opt::<UInt64Type>() {
+            let mut add = self.sums.unit_adder();
+            each_value(ids, array, |id, value| add(id, i128::from(value)));
+        } else if let Some(array) = array.as_primitive_opt::<Decimal128Type>() {
+            each_value(ids, array, self.sums.unit_adder());
+        }
+    }
+
     fn float(&self, id: u32) -> Option<f64> {
         match self.finish {
             Finish::Sum => self.sums.sum_f64(id),
@@ -101,22 +115,19 @@ impl Accumulators for Sums {
             return;
         };
         self.grow(keys_needed(ids));
-        let sums = &mut self.sums;
-        if self.form == Form::Float64 {
-            // Sums pass over NaN and the infinities by themselves.
-            if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
-                return each_value(ids, floats, |id, value| sums.add_float(id, value));
+        // Sums of doubles pass over NaN and the infinities by themselves.
+        let array = if array.data_type() == &DataType::Float64 {
+            Arc::clone(array)
+        } else {
+            lower(array, self.form)
+        };
+        let (parts, large) = parts(ids.len(), self.sums.memory());
+        for part in parts {
+            let (ids, array) = (&ids[part.clone()], array.slice(part.start, part.len()));
+            if large {
+                self.sums.touch(ids);
             }
-        }
-        let array = lower(array, self.form);
-        if let Some(array) = array.as_primitive_opt::<Float64Type>() {
-            each_value(ids, array, |id, value| sums.add_float(id, value));
-        } else if let Some(array) = array.as_primitive_opt::<Int64Type>() {
-            each_value(ids, array, |id, value| sums.add_fixed(id, i128::from(value)));
-        } else if let Some(array) = array.as_primitive_opt::<UInt64Type>() {
-            each_value(ids, array, |id, value| sums.add_fixed(id, i128::from(value)));
-        } else if let Some(array) = array.as_primitive_opt::<Decimal128Type>() {
-            each_value(ids, array, |id, value| sums.add_fixed(id, value));
+            self.add(ids, &array);
         }
     }
 

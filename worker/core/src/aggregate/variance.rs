@@ -15,7 +15,7 @@ use arrow_schema::DataType;
 use super::big::Big;
 use super::exact_product::ProductSums;
 use super::exact_sum::ExactSums;
-use super::rows::{each_value, keys_needed};
+use super::rows::{each_value, keys_needed, parts};
 use super::values::{Form, lower};
 use super::{Accumulators, CorruptState};
 
@@ -68,10 +68,17 @@ impl Accumulators for Variances {
             return;
         };
         self.grow(keys_needed(ids));
-        each_value(ids, array, |id, value| {
-            self.sums.add_float(id, value);
-            self.squares.add(id, value, value);
-        });
+        let (parts, large) = parts(ids.len(), self.memory());
+        for part in parts {
+            let (ids, array) = (&ids[part.clone()], array.slice(part.start, part.len()));
+            if large {
+                self.sums.touch(ids);
+                self.squares.touch(ids);
+            }
+            each_value(ids, &array, self.sums.float_adder());
+            let mut add = self.squares.adder();
+            each_value(ids, &array, |id, value| add(id, value, value));
+        }
     }
 
     fn merge(&mut self, id: u32, other: &dyn Accumulators) {
