@@ -76,16 +76,30 @@ impl Sums {
         }
     }
 
-    fn float(&self, id: u32) -> Option<f64> {
-        match self.finish {
+    /// The results for `ids` as another call would have them.
+    pub(super) fn finished(&self, ids: &[u32], finish: Finish, data_type: &DataType) -> ArrayRef {
+        let results = match (self.form, data_type) {
+            (Form::Float64, _) => Arc::new(ids.iter().map(|id| self.float(*id, finish)).collect::<Float64Array>()),
+            (_, DataType::Decimal128(precision, _)) => {
+                let limit = 10i128.checked_pow(u32::from(*precision)).unwrap_or(i128::MAX);
+                self.integers::<Decimal128Type>(ids, finish, |value| (value.abs() < limit).then_some(value))
+            }
+            (Form::UInt64, _) => self.integers::<UInt64Type>(ids, finish, |value| u64::try_from(value).ok()),
+            _ => self.integers::<Int64Type>(ids, finish, |value| i64::try_from(value).ok()),
+        };
+        raise(results, data_type)
+    }
+
+    fn float(&self, id: u32, finish: Finish) -> Option<f64> {
+        match finish {
             Finish::Sum => self.sums.sum_f64(id),
             Finish::Mean { .. } => self.sums.mean_f64(id),
         }
     }
 
-    fn integer(&self, id: u32) -> Option<i128> {
+    fn integer(&self, id: u32, finish: Finish) -> Option<i128> {
         let sum = self.sums.sum_i128(id)?;
-        let Finish::Mean { decimals } = self.finish else {
+        let Finish::Mean { decimals } = finish else {
             return Some(sum);
         };
         let count = i128::from(self.sums.count(id));
@@ -97,10 +111,15 @@ impl Sums {
         whole.checked_mul(unit)?.checked_add(part + up)
     }
 
-    fn integers<T: ArrowPrimitiveType>(&self, ids: &[u32], fit: impl Fn(i128) -> Option<T::Native>) -> ArrayRef {
+    fn integers<T: ArrowPrimitiveType>(
+        &self,
+        ids: &[u32],
+        finish: Finish,
+        fit: impl Fn(i128) -> Option<T::Native>,
+    ) -> ArrayRef {
         let mut builder = PrimitiveBuilder::<T>::with_capacity(ids.len());
         ids.iter()
-            .for_each(|id| builder.append_option(self.integer(*id).and_then(&fit)));
+            .for_each(|id| builder.append_option(self.integer(*id, finish).and_then(&fit)));
         Arc::new(builder.finish())
     }
 }
@@ -148,16 +167,7 @@ impl Accumulators for Sums {
     }
 
     fn results(&self, ids: &[u32]) -> ArrayRef {
-        let results = match (self.form, &self.data_type) {
-            (Form::Float64, _) => Arc::new(ids.iter().map(|id| self.float(*id)).collect::<Float64Array>()),
-            (_, DataType::Decimal128(precision, _)) => {
-                let limit = 10i128.checked_pow(u32::from(*precision)).unwrap_or(i128::MAX);
-                self.integers::<Decimal128Type>(ids, |value| (value.abs() < limit).then_some(value))
-            }
-            (Form::UInt64, _) => self.integers::<UInt64Type>(ids, |value| u64::try_from(value).ok()),
-            _ => self.integers::<Int64Type>(ids, |value| i64::try_from(value).ok()),
-        };
-        raise(results, &self.data_type)
+        self.finished(ids, self.finish, &self.data_type)
     }
 
     fn data_type(&self) -> DataType {

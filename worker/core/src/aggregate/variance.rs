@@ -45,14 +45,19 @@ impl Variances {
         }
     }
 
-    fn result(&self, id: u32) -> Option<f64> {
+    /// The results for `ids` of this kind.
+    pub(super) fn spread(&self, ids: &[u32], spread: Spread) -> ArrayRef {
+        Arc::new(ids.iter().map(|id| self.result(*id, spread)).collect::<Float64Array>())
+    }
+
+    fn result(&self, id: u32, kind: Spread) -> Option<f64> {
         let count = i128::from(self.sums.count(id));
         let n = Big::from_i128(count, 0);
-        let divisor = Big::from_i128(if self.spread.population { count } else { count - 1 }, 0).times(&n);
+        let divisor = Big::from_i128(if kind.population { count } else { count - 1 }, 0).times(&n);
         let sum = self.sums.total(id);
         let spread = n.times(&self.squares.total(id)).minus(&sum.times(&sum));
         let variance = spread.divided_by(&divisor).filter(|variance| *variance >= 0.0)?;
-        Some(if self.spread.root { variance.sqrt() } else { variance })
+        Some(if kind.root { variance.sqrt() } else { variance })
     }
 }
 
@@ -100,7 +105,7 @@ impl Accumulators for Variances {
     }
 
     fn results(&self, ids: &[u32]) -> ArrayRef {
-        Arc::new(ids.iter().map(|id| self.result(*id)).collect::<Float64Array>())
+        self.spread(ids, self.spread)
     }
 
     fn data_type(&self) -> DataType {

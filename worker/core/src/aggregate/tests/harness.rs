@@ -36,7 +36,7 @@ impl Spec {
             name,
             distinct,
             nulls,
-            descending: false,
+            order_by: None,
             arg_types: &self.types,
             literals: &self.literals,
         };
