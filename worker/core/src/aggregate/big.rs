@@ -216,23 +216,35 @@ fn divide_short(magnitude: &[u64], divisor: u64) -> (u128, i32) {
 /// The quotient as 66 to 67 bits, by subtraction bit for bit, with its exponent; a rest sets the lowest bit.
 fn divide_long(magnitude: &[u64], divisor: &[u64]) -> (u128, i32) {
     const BITS: usize = 66;
-    // Dividend and divisor begin at the same bit, so that the first subtraction is the quotient's highest bit or the one
-    // before it.
     let length = |limbs: &[u64]| 64 * limbs.len() - limbs.last().map_or(0, |limb| limb.leading_zeros() as usize);
     let (a, b) = (length(magnitude), length(divisor));
-    let (mut rest, divisor) = (
+    // Dividend and divisor begin at the same bit, so that the first subtraction is the quotient's highest bit or the one
+    // before it. Both get a limb more than they need, for the dividend to be shifted into.
+    let (mut rest, mut divisor) = (
         shift_left(magnitude, b.saturating_sub(a)),
         shift_left(divisor, a.saturating_sub(b)),
     );
+    let limbs = rest.len().max(divisor.len()) + 1;
+    rest.resize(limbs, 0);
+    divisor.resize(limbs, 0);
     let mut quotient = 0u128;
     for bit in 0..=BITS {
         quotient <<= 1;
         if compare(&rest, &divisor) != Ordering::Less {
-            rest = subtract(&rest, &divisor);
+            let mut borrow = false;
+            for (limb, part) in rest.iter_mut().zip(&divisor) {
+                let (value, first) = limb.overflowing_sub(*part);
+                let (value, second) = value.overflowing_sub(u64::from(borrow));
+                *limb = value;
+                borrow = first | second;
+            }
             quotient |= 1;
         }
         if bit < BITS {
-            rest = shift_left(&rest, 1);
+            let mut carry = 0;
+            for limb in &mut rest {
+                (*limb, carry) = (*limb << 1 | carry, *limb >> 63);
+            }
         }
     }
     let inexact = rest.iter().any(|limb| *limb != 0);

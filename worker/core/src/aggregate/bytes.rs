@@ -15,8 +15,12 @@ pub(super) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
 }
 
 /// Appends an unsigned number in 1 to 10 bytes.
-pub(super) fn put_u64(out: &mut Vec<u8>, value: u64) {
-    put_u128(out, u128::from(value));
+pub(super) fn put_u64(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 /// Appends a signed number; small magnitudes are short (zigzag: 0, -1, 1, -2, ...).
@@ -26,7 +30,7 @@ pub(super) fn put_i128(out: &mut Vec<u8>, value: i128) {
 
 /// Appends a signed number; small magnitudes are short.
 pub(super) fn put_i64(out: &mut Vec<u8>, value: i64) {
-    put_i128(out, i128::from(value));
+    put_u64(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
 /// Appends a length and the bytes.
@@ -72,7 +76,8 @@ pub(super) fn take_i128(bytes: &mut &[u8], what: &'static str) -> Result<i128, C
 
 /// Takes what [`put_i64`] wrote.
 pub(super) fn take_i64(bytes: &mut &[u8], what: &'static str) -> Result<i64, CorruptState> {
-    i64::try_from(take_i128(bytes, what)?).map_err(|_| CorruptState { what })
+    let value = take_u64(bytes, what)?;
+    Ok((value >> 1) as i64 ^ -((value & 1) as i64))
 }
 
 /// Takes a number of items of which each takes at least one of the bytes that follow.

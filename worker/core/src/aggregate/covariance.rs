@@ -73,7 +73,19 @@ impl Covariances {
         }
     }
 
-    fn result(&self, id: u32) -> Option<f64> {
+    /// The results for `ids` of this kind.
+    pub(super) fn relation(&self, ids: &[u32], relation: Relation) -> ArrayRef {
+        match relation {
+            Relation::Count => Arc::new(UInt64Array::from_iter_values(ids.iter().map(|id| self.x.count(*id)))),
+            _ => Arc::new(
+                ids.iter()
+                    .map(|id| self.result(*id, relation))
+                    .collect::<Float64Array>(),
+            ),
+        }
+    }
+
+    fn result(&self, id: u32, relation: Relation) -> Option<f64> {
         let count = i128::from(self.x.count(id));
         let n = Big::from_i128(count, 0);
         let (x, y) = (self.x.total(id), self.y.total(id));
@@ -85,7 +97,7 @@ impl Covariances {
             around(&self.xy, &x, &y),
         );
         let determination = || xy.times(&xy).divided_by(&xx.times(&yy));
-        match self.relation {
+        match relation {
             Relation::CovarianceOfSample => xy.divided_by(&Big::from_i128(count - 1, 0).times(&n)),
             Relation::CovarianceOfPopulation => xy.divided_by(&n.times(&n)),
             Relation::Correlation => Some(determination()?.sqrt().copysign(xy.signum())),
@@ -131,13 +143,16 @@ impl Accumulators for Covariances {
             return;
         };
         self.grow(keys_needed(ids));
-        each_row(ids, common_nulls(&arrays).as_ref(), |id, row| {
-            let (y, x) = (ys.value(row), xs.value(row));
-            self.y.add_float(id, y);
-            self.x.add_float(id, x);
-            self.yy.add(id, y, y);
-            self.xx.add(id, x, x);
-            self.xy.add(id, x, y);
+        let nulls = common_nulls(&arrays);
+        let (mut y, mut x) = (self.y.float_adder(), self.x.float_adder());
+        let (mut yy, mut xx, mut xy) = (self.yy.adder(), self.xx.adder(), self.xy.adder());
+        each_row(ids, nulls.as_ref(), |id, row| {
+            let (value_y, value_x) = (ys.value(row), xs.value(row));
+            y(id, value_y);
+            x(id, value_x);
+            yy(id, value_y, value_y);
+            xx(id, value_x, value_x);
+            xy(id, value_x, value_y);
         });
     }
 
@@ -154,10 +169,7 @@ impl Accumulators for Covariances {
     }
 
     fn results(&self, ids: &[u32]) -> ArrayRef {
-        match self.relation {
-            Relation::Count => Arc::new(UInt64Array::from_iter_values(ids.iter().map(|id| self.x.count(*id)))),
-            _ => Arc::new(ids.iter().map(|id| self.result(*id)).collect::<Float64Array>()),
-        }
+        self.relation(ids, self.relation)
     }
 
     fn data_type(&self) -> DataType {

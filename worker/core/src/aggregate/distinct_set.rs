@@ -180,9 +180,9 @@ impl DistinctValue for u64 {
 
     fn add_to(&self, sums: &mut ExactSums, key: u32, form: Form) {
         match form {
-            Form::Float64 => sums.add_float(key, f64::from_bits(*self)),
-            Form::UInt64 => sums.add_fixed(key, i128::from(*self)),
-            _ => sums.add_fixed(key, i128::from(*self as i64)),
+            Form::Float64 => sums.float_adder()(key, f64::from_bits(*self)),
+            Form::UInt64 => sums.unit_adder()(key, i128::from(*self)),
+            _ => sums.unit_adder()(key, i128::from(*self as i64)),
         }
     }
 
@@ -208,7 +208,7 @@ impl DistinctValue for i128 {
     }
 
     fn add_to(&self, sums: &mut ExactSums, key: u32, _form: Form) {
-        sums.add_fixed(key, *self);
+        sums.unit_adder()(key, *self);
     }
 
     fn put(&self, out: &mut Vec<u8>) {

@@ -5,6 +5,8 @@
 //!
 //! A key takes 32 bytes; a spilled one some 600 more.
 
+use std::hint::select_unpredictable;
+
 use super::CorruptState;
 use super::big::Big;
 use super::bytes::{take_slice, take_u8};
@@ -37,82 +39,19 @@ impl ProductSums {
         }
     }
 
-    /// Adds `a * b`; both are finite.
+    /// What adds `a * b` to a key; both are finite.
     #[inline]
-    pub(super) fn add(&mut self, id: u32, a: f64, b: f64) {
-        let (a_negative, a, a_exponent) = decompose(a);
-        let (b_negative, b, b_exponent) = decompose(b);
-        let negative = a_negative != b_negative;
-        let product = u128::from(a) * u128::from(b);
-        let exponent = a_exponent + b_exponent;
-        let shift = exponent - UNIT;
-        // 106 bits moved up by at most 148 stay below 2^254. Zero fits whatever its exponent is.
-        if ((shift as u32) <= 148) | (product == 0) {
-            let shift = if product == 0 { 0 } else { shift as usize };
-            let (first, shift) = (shift / 64, shift % 64);
-            let low = product << shift;
-            let high = if shift == 0 {
-                0
-            } else {
-                (product >> (128 - shift)) as u64
-            };
-            let mut addend = [0; 5];
-            addend[first] = low as u64;
-            addend[first + 1] = (low >> 64) as u64;
-            addend[first + 2] = high;
-            let [w0, w1, w2, w3, _] = addend;
-            self.add_fixed(id, [w0, w1, w2, w3], negative);
-        } else {
-            self.add_unfit(id, negative, product, exponent);
-        }
+    pub(super) fn adder(&mut self) -> impl FnMut(u32, f64, f64) {
+        let (cells, spilled) = (self.cells.as_mut_slice(), &mut self.spilled);
+        |id, a, b| add_product(&mut cells[id as usize], spilled, id, a, b)
     }
 
-    /// Adds a number of units, or takes it away.
-    #[inline]
-    fn add_fixed(&mut self, id: u32, addend: [u64; 4], away: bool) {
-        let cell = &mut self.cells[id as usize];
-        let flip = if away { u64::MAX } else { 0 };
-        let before = cell[3];
-        let mut carry = away;
-        for (limb, part) in cell.iter_mut().zip(addend) {
-            let (value, first) = limb.overflowing_add(part ^ flip);
-            let (value, second) = value.overflowing_add(u64::from(carry));
-            *limb = value;
-            carry = first | second;
-        }
-        // Signed overflow: both had one sign, the sum has the other.
-        let overflow = (before ^ cell[3]) & (addend[3] ^ flip ^ cell[3]);
-        if overflow >> 63 == 1 {
-            self.spill_overflow(id);
-        }
-    }
-
-    #[cold]
-    fn add_unfit(&mut self, id: u32, negative: bool, product: u128, exponent: i32) {
-        let zeros = product.trailing_zeros() as i32;
-        let low = UNIT - exponent;
-        if (1..=zeros).contains(&low) {
-            let fixed = product >> low;
-            self.add_fixed(id, [fixed as u64, (fixed >> 64) as u64, 0, 0], negative);
-        } else {
-            self.spilled.entry(id).add(negative, product, exponent);
-        }
-    }
-
-    /// Moves a sum that has wrapped around to the spilled part.
-    #[cold]
-    fn spill_overflow(&mut self, id: u32) {
-        let cell = &mut self.cells[id as usize];
-        let wrapped_down = cell[3] >> 63 == 1;
-        let part = self.spilled.entry(id);
-        for (limb, exponent) in cell.iter().zip((UNIT..).step_by(64)) {
-            part.add(false, u128::from(*limb), exponent);
-        }
-        // As a number without sign the cell is right if it wrapped downwards, else 2^256 too high.
-        if !wrapped_down {
-            part.add(true, 1 << 127, UNIT + 129);
-        }
-        *cell = [0; 4];
+    /// Reads the cells of keys that will be added to, so that the processor fetches many of them at a time.
+    pub(super) fn touch(&self, ids: &[u32]) {
+        std::hint::black_box(ids.iter().fold(0, |all, id| {
+            let [low, .., high] = &self.cells[*id as usize];
+            all ^ low ^ high
+        }));
     }
 
     /// Adds the sum of key `id` in `other`, or takes it away.
@@ -121,7 +60,7 @@ impl ProductSums {
             return;
         };
         self.grow(id as usize + 1);
-        self.add_fixed(id, *part, away);
+        add_units(&mut self.cells[id as usize], &mut self.spilled, id, *part, away);
         if let Some(wide) = other.spilled.get(id) {
             self.spilled.entry(id).add_wide(wide, away);
         }
@@ -215,6 +154,84 @@ impl ProductSums {
     pub(super) fn memory(&self) -> usize {
         self.cells.capacity() * size_of::<[u64; 4]>() + self.spilled.memory()
     }
+}
+
+#[inline]
+fn add_product(cell: &mut [u64; 4], spilled: &mut Spilled<PRODUCT_LIMBS>, id: u32, a: f64, b: f64) {
+    let (a_negative, a, a_exponent) = decompose(a);
+    let (b_negative, b, b_exponent) = decompose(b);
+    let negative = a_negative != b_negative;
+    let product = u128::from(a) * u128::from(b);
+    let exponent = a_exponent + b_exponent;
+    // Zero fits whatever its exponent is.
+    let shift = select_unpredictable(product == 0, 0, exponent - UNIT);
+    // 106 bits moved up by at most 148 stay below 2^254.
+    if shift as u32 <= 148 {
+        let (first, shift) = (shift as usize / 64, shift % 64);
+        let low = product << shift;
+        let high = (product >> 1 >> (127 - shift)) as u64;
+        let mut addend = [0; 5];
+        addend[first] = low as u64;
+        addend[first + 1] = (low >> 64) as u64;
+        addend[first + 2] = high;
+        let [w0, w1, w2, w3, _] = addend;
+        add_units(cell, spilled, id, [w0, w1, w2, w3], negative);
+    } else {
+        add_unfit(cell, spilled, id, negative, product, exponent);
+    }
+}
+
+/// Adds a number of units, or takes it away.
+#[inline]
+fn add_units(cell: &mut [u64; 4], spilled: &mut Spilled<PRODUCT_LIMBS>, id: u32, addend: [u64; 4], away: bool) {
+    let flip = if away { u64::MAX } else { 0 };
+    let before = cell[3];
+    let mut carry = away;
+    for (limb, part) in cell.iter_mut().zip(addend) {
+        let (value, first) = limb.overflowing_add(part ^ flip);
+        let (value, second) = value.overflowing_add(u64::from(carry));
+        *limb = value;
+        carry = first | second;
+    }
+    // Signed overflow: both had one sign, the sum has the other.
+    let overflow = (before ^ cell[3]) & (addend[3] ^ flip ^ cell[3]);
+    if overflow >> 63 == 1 {
+        spill_overflow(cell, spilled, id);
+    }
+}
+
+/// Adds a product that has bits outside of the cell's range, or is saved by zeros at its low end.
+#[cold]
+fn add_unfit(
+    cell: &mut [u64; 4],
+    spilled: &mut Spilled<PRODUCT_LIMBS>,
+    id: u32,
+    negative: bool,
+    product: u128,
+    exponent: i32,
+) {
+    let low = UNIT - exponent;
+    if (1..=product.trailing_zeros() as i32).contains(&low) {
+        let fixed = product >> low;
+        add_units(cell, spilled, id, [fixed as u64, (fixed >> 64) as u64, 0, 0], negative);
+    } else {
+        spilled.entry(id).add(negative, product, exponent);
+    }
+}
+
+/// Moves a sum that has wrapped around to the spilled part.
+#[cold]
+fn spill_overflow(cell: &mut [u64; 4], spilled: &mut Spilled<PRODUCT_LIMBS>, id: u32) {
+    let wrapped_down = cell[3] >> 63 == 1;
+    let part = spilled.entry(id);
+    for (limb, exponent) in cell.iter().zip((UNIT..).step_by(64)) {
+        part.add(false, u128::from(*limb), exponent);
+    }
+    // As a number without sign the cell is right if it wrapped downwards, else 2^256 too high.
+    if !wrapped_down {
+        part.add(true, 1 << 127, UNIT + 129);
+    }
+    *cell = [0; 4];
 }
 
 /// In place of the first byte's position: a spilled number follows.

@@ -6,6 +6,8 @@
 //!
 //! A key takes 24 bytes; a spilled one some 300 more.
 
+use std::hint::select_unpredictable;
+
 use super::CorruptState;
 use super::big::{Big, round};
 use super::bytes::{put_i128, put_u128, take_i128, take_u8, take_u128};
@@ -71,62 +73,26 @@ impl ExactSums {
         }
     }
 
-    /// Adds a double; NaN and the infinities are no values and are passed over. Only in a column for doubles.
+    /// What adds a double to a key; NaN and the infinities are no values and are passed over. Only for a column of doubles.
     #[inline]
-    pub(super) fn add_float(&mut self, id: u32, value: f64) {
-        let bits = value.to_bits();
-        let exponent = (bits >> 52 & 0x7ff) as i32;
-        let shift = exponent - 1075 - FLOAT_UNIT;
-        // A mantissa of 53 bits moved up by at most 73 stays below 2^126. Zero fits whatever its exponent is.
-        if ((shift as u32) <= 73) | (bits << 1 == 0) {
-            let hidden = u64::from(exponent != 0) << 52;
-            let magnitude = (i128::from(bits & ((1 << 52) - 1) | hidden)) << (shift & 127);
-            let sign = i128::from(bits as i64 >> 63);
-            self.add_fixed(id, (magnitude ^ sign) - sign);
-        } else if value.is_finite() {
-            self.add_unfit(id, value);
-        }
+    pub(super) fn float_adder(&mut self) -> impl FnMut(u32, f64) {
+        let (cells, spilled) = (self.cells.as_mut_slice(), &mut self.spilled);
+        |id, value| add_float(&mut cells[id as usize], spilled, id, value)
     }
 
-    /// Adds a number of the column's units.
+    /// What adds a number of the column's units to a key.
     #[inline]
-    pub(super) fn add_fixed(&mut self, id: u32, value: i128) {
-        let cell = &mut self.cells[id as usize];
-        cell.count = cell.count.wrapping_add(1);
-        let (sum, overflow) = cell.sum().overflowing_add(value);
-        cell.set_sum(sum);
-        if overflow {
-            self.spill_overflow(id);
-        }
+    pub(super) fn unit_adder(&mut self) -> impl FnMut(u32, i128) {
+        let (cells, spilled, unit) = (self.cells.as_mut_slice(), &mut self.spilled, self.unit);
+        move |id, value| add_units(&mut cells[id as usize], spilled, id, value, unit)
     }
 
-    /// Adds a double that has bits outside of the fixed-point number's range, or trailing zeros that save it.
-    #[cold]
-    fn add_unfit(&mut self, id: u32, value: f64) {
-        let (negative, magnitude, exponent) = decompose(value);
-        let zeros = magnitude.trailing_zeros() as i32;
-        let low = self.unit - exponent;
-        if (1..=zeros).contains(&low) {
-            let fixed = i128::from(magnitude >> low);
-            self.add_fixed(id, if negative { -fixed } else { fixed });
-        } else {
-            let cell = &mut self.cells[id as usize];
-            cell.count = cell.count.wrapping_add(1);
-            self.spilled.entry(id).add(negative, u128::from(magnitude), exponent);
-        }
-    }
-
-    /// Moves a sum that has wrapped around to the spilled part.
-    #[cold]
-    fn spill_overflow(&mut self, id: u32) {
-        let unit = self.unit;
-        let cell = &mut self.cells[id as usize];
-        let wrapped = cell.sum();
-        cell.set_sum(0);
-        let part = self.spilled.entry(id);
-        part.add_i128(wrapped, unit);
-        // It wrapped downwards if it is negative now: the true sum is 2^128 higher.
-        part.add(wrapped >= 0, 1 << 127, unit + 1);
+    /// Reads the cells of keys that will be added to, so that the processor fetches many of them at a time.
+    pub(super) fn touch(&self, ids: &[u32]) {
+        std::hint::black_box(ids.iter().fold(0, |all, id| {
+            let cell = &self.cells[*id as usize];
+            all ^ cell.low ^ cell.count
+        }));
     }
 
     /// Adds the sum of key `id` in `other`, or takes it away. Both columns have the same unit.
@@ -150,7 +116,7 @@ impl ExactSums {
         cell.set_sum(sum);
         cell.count = count;
         if overflow {
-            self.spill_overflow(id);
+            spill_overflow(cell, &mut self.spilled, id, self.unit);
         }
         if let Some(wide) = other.spilled.get(id) {
             self.spilled.entry(id).add_wide(wide, away);
@@ -277,6 +243,58 @@ impl ExactSums {
     pub(super) fn memory(&self) -> usize {
         self.cells.capacity() * size_of::<Cell>() + self.spilled.memory()
     }
+}
+
+#[inline]
+fn add_float(cell: &mut Cell, spilled: &mut Spilled<SUM_LIMBS>, id: u32, value: f64) {
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7ff) as i32;
+    // Zero fits whatever its exponent is. Records have many, so this is no branch.
+    let shift = select_unpredictable(bits << 1 == 0, 0, exponent - 1075 - FLOAT_UNIT);
+    // A mantissa of 53 bits moved up by at most 73 stays below 2^126.
+    if shift as u32 <= 73 {
+        let hidden = u64::from(exponent != 0) << 52;
+        let magnitude = i128::from(bits & ((1 << 52) - 1) | hidden) << shift;
+        let sign = i128::from(bits as i64 >> 63);
+        add_units(cell, spilled, id, (magnitude ^ sign) - sign, FLOAT_UNIT);
+    } else if value.is_finite() {
+        add_unfit(cell, spilled, id, value);
+    }
+}
+
+#[inline]
+fn add_units(cell: &mut Cell, spilled: &mut Spilled<SUM_LIMBS>, id: u32, value: i128, unit: i32) {
+    let (sum, overflow) = cell.sum().overflowing_add(value);
+    cell.set_sum(sum);
+    cell.count = cell.count.wrapping_add(1);
+    if overflow {
+        spill_overflow(cell, spilled, id, unit);
+    }
+}
+
+/// Adds a double that has bits outside of the cell's range, or is saved by zeros at its low end.
+#[cold]
+fn add_unfit(cell: &mut Cell, spilled: &mut Spilled<SUM_LIMBS>, id: u32, value: f64) {
+    let (negative, magnitude, exponent) = decompose(value);
+    let low = FLOAT_UNIT - exponent;
+    if (1..=magnitude.trailing_zeros() as i32).contains(&low) {
+        let fixed = i128::from(magnitude >> low);
+        add_units(cell, spilled, id, if negative { -fixed } else { fixed }, FLOAT_UNIT);
+    } else {
+        cell.count = cell.count.wrapping_add(1);
+        spilled.entry(id).add(negative, u128::from(magnitude), exponent);
+    }
+}
+
+/// Moves a sum that has wrapped around to the spilled part.
+#[cold]
+fn spill_overflow(cell: &mut Cell, spilled: &mut Spilled<SUM_LIMBS>, id: u32, unit: i32) {
+    let wrapped = cell.sum();
+    cell.set_sum(0);
+    let part = spilled.entry(id);
+    part.add_i128(wrapped, unit);
+    // It wrapped downwards if it is negative now: the true sum is 2^128 higher.
+    part.add(wrapped >= 0, 1 << 127, unit + 1);
 }
 
 /// Sign, mantissa and exponent of a finite double: `±mantissa * 2^exponent`.

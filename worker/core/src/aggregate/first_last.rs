@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use super::bytes::{put_i64, take_i64, take_u8};
-use super::rows::{each_row, keys_needed};
+use super::rows::{each_row, keys_needed, parts};
 use super::value_column::{Numbers, Texts, ValueColumn};
 use super::values::{Form, lower, raise};
 use super::{Accumulators, CorruptState};
@@ -89,27 +89,11 @@ impl<C: ValueColumn, const LAST: bool> FirstLast<C, LAST> {
         self.held[id as usize] = held;
     }
 
-    fn get(&self, id: u32) -> Held {
-        self.held.get(id as usize).copied().unwrap_or(Held::Nothing)
-    }
-}
-
-impl<C: ValueColumn, const LAST: bool> Accumulators for FirstLast<C, LAST> {
-    fn grow(&mut self, n_keys: usize) {
-        if n_keys > self.held.len() {
-            self.held.resize(n_keys, Held::Nothing);
-            self.times.resize(n_keys, 0);
-            self.values.grow(n_keys);
-        }
-    }
-
-    fn update(&mut self, ids: &[u32], times: &[i64], args: &[ArrayRef]) {
-        let array = args.first().map(|array| lower(array, self.form));
-        let Some(array) = array.as_ref().and_then(C::array) else {
+    fn accept_rows(&mut self, ids: &[u32], times: &[i64], array: &ArrayRef) {
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        let Some(array) = C::array(array) else {
             return;
         };
-        self.grow(keys_needed(ids));
-        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
         if let Some(nulls) = nulls.filter(|_| self.respect_nulls) {
             for (row, (id, time)) in ids.iter().zip(times).enumerate() {
                 if self.accepts(*id, *time) {
@@ -127,6 +111,49 @@ impl<C: ValueColumn, const LAST: bool> Accumulators for FirstLast<C, LAST> {
                     self.values.set(id, array, row);
                 }
             });
+        }
+    }
+
+    /// Reads what is known of keys, so that the processor fetches many of them at a time.
+    fn touch(&self, ids: &[u32]) {
+        std::hint::black_box(ids.iter().fold(0, |all, id| {
+            all ^ self.times[*id as usize] ^ self.held[*id as usize] as i64
+        }));
+    }
+
+    fn memory_of_keys(&self) -> usize {
+        self.held.capacity() + self.times.capacity() * size_of::<i64>()
+    }
+
+    fn get(&self, id: u32) -> Held {
+        self.held.get(id as usize).copied().unwrap_or(Held::Nothing)
+    }
+}
+
+impl<C: ValueColumn, const LAST: bool> Accumulators for FirstLast<C, LAST> {
+    fn grow(&mut self, n_keys: usize) {
+        if n_keys > self.held.len() {
+            self.held.resize(n_keys, Held::Nothing);
+            self.times.resize(n_keys, 0);
+            self.values.grow(n_keys);
+        }
+    }
+
+    fn update(&mut self, ids: &[u32], times: &[i64], args: &[ArrayRef]) {
+        let Some(array) = args.first().map(|array| lower(array, self.form)) else {
+            return;
+        };
+        self.grow(keys_needed(ids));
+        let (parts, large) = parts(ids.len(), self.memory_of_keys());
+        for part in parts {
+            if large {
+                self.touch(&ids[part.clone()]);
+            }
+            self.accept_rows(
+                &ids[part.clone()],
+                &times[part.clone()],
+                &array.slice(part.start, part.len()),
+            );
         }
     }
 
@@ -198,7 +225,7 @@ impl<C: ValueColumn, const LAST: bool> Accumulators for FirstLast<C, LAST> {
     }
 
     fn memory(&self) -> usize {
-        self.held.capacity() + self.times.capacity() * size_of::<i64>() + self.values.memory()
+        self.memory_of_keys() + self.values.memory()
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -19,6 +19,7 @@ mod error;
 mod exact_product;
 mod exact_sum;
 mod first_last;
+mod function;
 mod min_max;
 mod planning;
 mod quantile;
@@ -35,8 +36,9 @@ mod variance;
 mod wide;
 
 pub use self::error::AggregateError;
+pub use self::function::Aggregate;
 pub use self::planning::planning_functions;
-pub use self::registry::{Aggregate, Call, build, resolve};
+pub use self::registry::{Call, Order, build, resolve};
 
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;

@@ -11,7 +11,7 @@ use datafusion_expr::function::AccumulatorArgs;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature};
 use datafusion_functions_aggregate as df;
 
-/// All aggregate functions that a query may name, those that are refused included: [`super::registry::resolve`] says why.
+/// All aggregate functions that a query may name, those that are refused included: [`super::resolve`] says why.
 pub fn planning_functions() -> Vec<Arc<AggregateUDF>> {
     static FUNCTIONS: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(functions);
     FUNCTIONS.clone()

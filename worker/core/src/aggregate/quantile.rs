@@ -31,6 +31,12 @@ impl Quantiles {
         }
     }
 
+    /// The results for `ids` at the quantile `q`.
+    pub(super) fn at(&self, ids: &[u32], q: f64) -> ArrayRef {
+        let results = ids.iter().map(|id| self.get(*id).and_then(|sketch| sketch.quantile(q)));
+        Arc::new(results.collect::<Float64Array>())
+    }
+
     fn get(&self, id: u32) -> Option<&Sketch> {
         self.sketches.get(id as usize)?.as_deref()
     }
@@ -80,10 +86,7 @@ impl Accumulators for Quantiles {
     }
 
     fn results(&self, ids: &[u32]) -> ArrayRef {
-        let results = ids
-            .iter()
-            .map(|id| self.get(*id).and_then(|sketch| sketch.quantile(self.q)));
-        Arc::new(results.collect::<Float64Array>())
+        self.at(ids, self.q)
     }
 
     fn data_type(&self) -> DataType {

@@ -83,25 +83,39 @@ impl Sketch {
         let position = q.clamp(0.0, 1.0) * highest as f64;
         let lower_rank = (position.floor() as u64).min(highest);
         let fraction = position - position.floor();
-        let upper_rank = if fraction > 0.0 {
-            (lower_rank + 1).min(highest)
+        let lower = middle_of(self.bucket_at(lower_rank));
+        let upper = if fraction > 0.0 {
+            middle_of(self.bucket_at(lower_rank + 1))
         } else {
-            lower_rank
+            lower
         };
-        let (mut lower, mut upper) = (None, None);
-        let mut seen = 0;
-        self.each_bucket(|bucket, count| {
-            seen = count.saturating_add(seen);
-            if lower.is_none() && seen > lower_rank {
-                lower = Some(middle_of(bucket));
+        Some(if lower == upper {
+            lower
+        } else {
+            lower * (1.0 - fraction) + upper * fraction
+        })
+    }
+
+    /// The bucket of the value of this rank, from 0; the last one for a rank beyond.
+    fn bucket_at(&self, rank: u64) -> i32 {
+        let mut rest = rank;
+        match &self.buckets {
+            Buckets::Sparse(buckets) => {
+                let found = buckets.iter().find(|packed| pass(&mut rest, *packed & COUNT_MASK));
+                found.or(buckets.last()).map_or(0, |packed| bucket_in(*packed))
             }
-            if upper.is_none() && seen > upper_rank {
-                upper = Some(middle_of(bucket));
+            Buckets::Dense { first, counts } => {
+                // Sums of a few at a time: most of the range lies before the rank.
+                let passed = counts.chunks(16).position(|counts| {
+                    let sum = counts.iter().map(|count| u64::from(*count)).sum();
+                    pass(&mut rest, sum)
+                });
+                let start = 16 * passed.unwrap_or(0);
+                let within = counts[start..]
+                    .iter()
+                    .position(|count| pass(&mut rest, u64::from(*count)));
+                first + (start + within.unwrap_or(0)) as i32
             }
-        });
-        match (lower?, upper?) {
-            (lower, upper) if lower == upper => Some(lower),
-            (lower, upper) => Some(lower * (1.0 - fraction) + upper * fraction),
         }
     }
 
@@ -260,6 +274,15 @@ impl Sketch {
             self.buckets = Buckets::Dense { first, counts };
         }
     }
+}
+
+/// Whether the rank lies among the next `count` values; if not, what is left of it behind them.
+fn pass(rank: &mut u64, count: u64) -> bool {
+    let inside = *rank < count;
+    if !inside {
+        *rank -= count;
+    }
+    inside
 }
 
 /// The double rounded to 7 bits of mantissa, as an integer that orders as the doubles do.

@@ -7,18 +7,15 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::expr::NullTreatment;
 
 use super::allowed::{ALLOWED, REFUSED, REFUSED_DISTINCT};
-use super::count::Counts;
-use super::covariance::{Covariances, Relation};
-use super::datafusion::{self, DataFusion};
-use super::distinct::{Of, distinct};
-use super::first_last::first_last;
-use super::min_max::extremes;
+use super::covariance::Relation;
+use super::datafusion;
+use super::distinct::Of;
+use super::function::{Aggregate, Kind};
 use super::planning::planning_functions;
-use super::quantile::Quantiles;
 use super::scalar_codec;
-use super::sum::{Finish, Sums};
+use super::sum::Finish;
 use super::values::Form;
-use super::variance::{Spread, Variances};
+use super::variance::Spread;
 use super::{Accumulators, AggregateError};
 
 /// An aggregate call as a plan has it, its arguments coerced.
@@ -30,66 +27,21 @@ pub struct Call<'a> {
     pub distinct: bool,
     /// IGNORE NULLS or RESPECT NULLS, if it says either.
     pub nulls: Option<NullTreatment>,
-    /// Whether it says WITHIN GROUP (ORDER BY x DESC), which turns a percentile around.
-    pub descending: bool,
+    /// What it says in WITHIN GROUP (ORDER BY x), which only percentiles have, or in an ORDER BY of its own.
+    pub order_by: Option<Order>,
     /// Types of the arguments. With WITHIN GROUP (ORDER BY x), x comes first.
     pub arg_types: &'a [DataType],
     /// For each argument its value, if it is a literal; may be shorter.
     pub literals: &'a [Option<ScalarValue>],
 }
 
-/// An aggregate call that can run.
-#[derive(Clone, Debug)]
-pub struct Aggregate {
-    kind: Kind,
-    arg_types: Vec<DataType>,
-    data_type: DataType,
-    columns: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Kind {
-    Count { rows: bool },
-    Distinct(Of),
-    Sum(Finish),
-    Min,
-    Max,
-    First { respect_nulls: bool },
-    Last { respect_nulls: bool },
-    Quantile(f64),
-    Variance(Spread),
-    Covariance(Relation),
-    DataFusion(Arc<datafusion::Call>),
-}
-
-impl Aggregate {
-    /// Type of the results.
-    pub fn data_type(&self) -> &DataType {
-        &self.data_type
-    }
-
-    /// How many arguments, from the first on, [`Accumulators::update`] reads. The others are constants.
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
-    /// A column of states without keys.
-    pub fn accumulators(&self) -> Box<dyn Accumulators> {
-        let argument = self.arg_types.first().unwrap_or(&DataType::Null);
-        match &self.kind {
-            Kind::Count { rows } => Box::new(Counts::new(*rows)),
-            Kind::Distinct(of) => distinct(&self.arg_types, of.clone()),
-            Kind::Sum(finish) => Box::new(Sums::new(argument, *finish, self.data_type.clone())),
-            Kind::Min => extremes::<false>(argument),
-            Kind::Max => extremes::<true>(argument),
-            Kind::First { respect_nulls } => first_last::<false>(argument, *respect_nulls),
-            Kind::Last { respect_nulls } => first_last::<true>(argument, *respect_nulls),
-            Kind::Quantile(q) => Box::new(Quantiles::new(*q)),
-            Kind::Variance(spread) => Box::new(Variances::new(*spread)),
-            Kind::Covariance(relation) => Box::new(Covariances::new(*relation)),
-            Kind::DataFusion(call) => Box::new(DataFusion::new(Arc::clone(call))),
-        }
-    }
+/// A direction of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// ASC
+    Ascending,
+    /// DESC
+    Descending,
 }
 
 /// What an aggregate call means.
@@ -178,12 +130,7 @@ pub fn resolve(call: &Call<'_>) -> Result<Aggregate, AggregateError> {
         Kind::Quantile(_) => 1,
         _ => call.arg_types.len(),
     };
-    Ok(Aggregate {
-        kind,
-        arg_types: call.arg_types.to_vec(),
-        data_type,
-        columns,
-    })
+    Ok(Aggregate::new(kind, call.arg_types.to_vec(), data_type, columns))
 }
 
 /// The accumulators of a call without further clauses.
@@ -200,7 +147,7 @@ pub fn build(
         name,
         distinct,
         nulls: None,
-        descending: false,
+        order_by: None,
         arg_types,
         literals,
     };
@@ -227,8 +174,8 @@ fn datafusion_aggregate(call: &Call<'_>, name: &str) -> Result<Aggregate, Aggreg
     if call.distinct && !allowed.distinct {
         return clause("DISTINCT");
     }
-    if call.descending {
-        return clause("WITHIN GROUP");
+    if call.order_by.is_some() {
+        return clause("ORDER BY");
     }
     if call.nulls.is_some() && name != "array_agg" {
         return clause("IGNORE NULLS or RESPECT NULLS");
@@ -249,12 +196,12 @@ fn datafusion_aggregate(call: &Call<'_>, name: &str) -> Result<Aggregate, Aggreg
         .find(|i| literal(call, *i).is_none())
         .map_or(0, |last| last + 1);
     let data_type = built.data_type().clone();
-    Ok(Aggregate {
-        kind: Kind::DataFusion(Arc::new(built)),
-        arg_types: types.to_vec(),
+    Ok(Aggregate::new(
+        Kind::DataFusion(Arc::new(built)),
+        types.to_vec(),
         data_type,
         columns,
-    })
+    ))
 }
 
 /// The type that the planner gives the result.
@@ -300,8 +247,8 @@ fn check_clauses(call: &Call<'_>, kind: &Kind) -> Result<(), AggregateError> {
     if call.distinct && !distinct_makes_sense {
         return clause("DISTINCT");
     }
-    if call.descending && !matches!(kind, Kind::Quantile(_)) {
-        return clause("WITHIN GROUP");
+    if call.order_by.is_some() && !matches!(kind, Kind::Quantile(_)) {
+        return clause("ORDER BY");
     }
     if call.nulls.is_some() && !matches!(kind, Kind::First { .. } | Kind::Last { .. }) {
         return clause("IGNORE NULLS or RESPECT NULLS");
@@ -358,9 +305,10 @@ fn quantile(call: &Call<'_>) -> Result<f64, AggregateError> {
     let what = "the second argument must be a number from 0 to 1, such as 0.95";
     let value = literal(call, 1).and_then(|value| value.cast_to(&DataType::Float64).ok());
     match value {
-        Some(ScalarValue::Float64(Some(q))) if (0.0..=1.0).contains(&q) => {
-            Ok(if call.descending { 1.0 - q } else { q })
-        }
+        Some(ScalarValue::Float64(Some(q))) if (0.0..=1.0).contains(&q) => match call.order_by {
+            Some(Order::Descending) => Ok(1.0 - q),
+            _ => Ok(q),
+        },
         _ => Err(AggregateError::Constant {
             name: call.name.to_owned(),
             what,

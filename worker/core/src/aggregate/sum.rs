@@ -14,7 +14,7 @@ use arrow_array::{ArrayRef, Float64Array};
 use arrow_schema::DataType;
 
 use super::exact_sum::ExactSums;
-use super::rows::{each_value, keys_needed};
+use super::rows::{each_value, keys_needed, parts};
 use super::values::{Form, lower, raise};
 use super::{Accumulators, CorruptState};
 
@@ -62,16 +62,44 @@ impl Sums {
         &mut self.sums
     }
 
-    fn float(&self, id: u32) -> Option<f64> {
-        match self.finish {
+    fn add(&mut self, ids: &[u32], array: &ArrayRef) {
+        if let Some(array) = array.as_primitive_opt::<Float64Type>() {
+            each_value(ids, array, self.sums.float_adder());
+        } else if let Some(array) = array.as_primitive_opt::<Int64Type>() {
+            let mut add = self.sums.unit_adder();
+            each_value(ids, array, |id, value| add(id, i128::from(value)));
+        } else if let Some(array) = array.as_primitive_opt::<UInt64Type>() {
+            let mut add = self.sums.unit_adder();
+            each_value(ids, array, |id, value| add(id, i128::from(value)));
+        } else if let Some(array) = array.as_primitive_opt::<Decimal128Type>() {
+            each_value(ids, array, self.sums.unit_adder());
+        }
+    }
+
+    /// The results for `ids` as another call would have them.
+    pub(super) fn finished(&self, ids: &[u32], finish: Finish, data_type: &DataType) -> ArrayRef {
+        let results = match (self.form, data_type) {
+            (Form::Float64, _) => Arc::new(ids.iter().map(|id| self.float(*id, finish)).collect::<Float64Array>()),
+            (_, DataType::Decimal128(precision, _)) => {
+                let limit = 10i128.checked_pow(u32::from(*precision)).unwrap_or(i128::MAX);
+                self.integers::<Decimal128Type>(ids, finish, |value| (value.abs() < limit).then_some(value))
+            }
+            (Form::UInt64, _) => self.integers::<UInt64Type>(ids, finish, |value| u64::try_from(value).ok()),
+            _ => self.integers::<Int64Type>(ids, finish, |value| i64::try_from(value).ok()),
+        };
+        raise(results, data_type)
+    }
+
+    fn float(&self, id: u32, finish: Finish) -> Option<f64> {
+        match finish {
             Finish::Sum => self.sums.sum_f64(id),
             Finish::Mean { .. } => self.sums.mean_f64(id),
         }
     }
 
-    fn integer(&self, id: u32) -> Option<i128> {
+    fn integer(&self, id: u32, finish: Finish) -> Option<i128> {
         let sum = self.sums.sum_i128(id)?;
-        let Finish::Mean { decimals } = self.finish else {
+        let Finish::Mean { decimals } = finish else {
             return Some(sum);
         };
         let count = i128::from(self.sums.count(id));
@@ -83,10 +111,15 @@ impl Sums {
         whole.checked_mul(unit)?.checked_add(part + up)
     }
 
-    fn integers<T: ArrowPrimitiveType>(&self, ids: &[u32], fit: impl Fn(i128) -> Option<T::Native>) -> ArrayRef {
+    fn integers<T: ArrowPrimitiveType>(
+        &self,
+        ids: &[u32],
+        finish: Finish,
+        fit: impl Fn(i128) -> Option<T::Native>,
+    ) -> ArrayRef {
         let mut builder = PrimitiveBuilder::<T>::with_capacity(ids.len());
         ids.iter()
-            .for_each(|id| builder.append_option(self.integer(*id).and_then(&fit)));
+            .for_each(|id| builder.append_option(self.integer(*id, finish).and_then(&fit)));
         Arc::new(builder.finish())
     }
 }
@@ -101,22 +134,19 @@ impl Accumulators for Sums {
             return;
         };
         self.grow(keys_needed(ids));
-        let sums = &mut self.sums;
-        if self.form == Form::Float64 {
-            // Sums pass over NaN and the infinities by themselves.
-            if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
-                return each_value(ids, floats, |id, value| sums.add_float(id, value));
+        // Sums of doubles pass over NaN and the infinities by themselves.
+        let array = if array.data_type() == &DataType::Float64 {
+            Arc::clone(array)
+        } else {
+            lower(array, self.form)
+        };
+        let (parts, large) = parts(ids.len(), self.sums.memory());
+        for part in parts {
+            let (ids, array) = (&ids[part.clone()], array.slice(part.start, part.len()));
+            if large {
+                self.sums.touch(ids);
             }
-        }
-        let array = lower(array, self.form);
-        if let Some(array) = array.as_primitive_opt::<Float64Type>() {
-            each_value(ids, array, |id, value| sums.add_float(id, value));
-        } else if let Some(array) = array.as_primitive_opt::<Int64Type>() {
-            each_value(ids, array, |id, value| sums.add_fixed(id, i128::from(value)));
-        } else if let Some(array) = array.as_primitive_opt::<UInt64Type>() {
-            each_value(ids, array, |id, value| sums.add_fixed(id, i128::from(value)));
-        } else if let Some(array) = array.as_primitive_opt::<Decimal128Type>() {
-            each_value(ids, array, |id, value| sums.add_fixed(id, value));
+            self.add(ids, &array);
         }
     }
 
@@ -137,16 +167,7 @@ impl Accumulators for Sums {
     }
 
     fn results(&self, ids: &[u32]) -> ArrayRef {
-        let results = match (self.form, &self.data_type) {
-            (Form::Float64, _) => Arc::new(ids.iter().map(|id| self.float(*id)).collect::<Float64Array>()),
-            (_, DataType::Decimal128(precision, _)) => {
-                let limit = 10i128.checked_pow(u32::from(*precision)).unwrap_or(i128::MAX);
-                self.integers::<Decimal128Type>(ids, |value| (value.abs() < limit).then_some(value))
-            }
-            (Form::UInt64, _) => self.integers::<UInt64Type>(ids, |value| u64::try_from(value).ok()),
-            _ => self.integers::<Int64Type>(ids, |value| i64::try_from(value).ok()),
-        };
-        raise(results, &self.data_type)
+        self.finished(ids, self.finish, &self.data_type)
     }
 
     fn data_type(&self) -> DataType {

@@ -15,7 +15,7 @@ use arrow_schema::DataType;
 use super::big::Big;
 use super::exact_product::ProductSums;
 use super::exact_sum::ExactSums;
-use super::rows::{each_value, keys_needed};
+use super::rows::{each_value, keys_needed, parts};
 use super::values::{Form, lower};
 use super::{Accumulators, CorruptState};
 
@@ -45,14 +45,19 @@ impl Variances {
         }
     }
 
-    fn result(&self, id: u32) -> Option<f64> {
+    /// The results for `ids` of this kind.
+    pub(super) fn spread(&self, ids: &[u32], spread: Spread) -> ArrayRef {
+        Arc::new(ids.iter().map(|id| self.result(*id, spread)).collect::<Float64Array>())
+    }
+
+    fn result(&self, id: u32, kind: Spread) -> Option<f64> {
         let count = i128::from(self.sums.count(id));
         let n = Big::from_i128(count, 0);
-        let divisor = Big::from_i128(if self.spread.population { count } else { count - 1 }, 0).times(&n);
+        let divisor = Big::from_i128(if kind.population { count } else { count - 1 }, 0).times(&n);
         let sum = self.sums.total(id);
         let spread = n.times(&self.squares.total(id)).minus(&sum.times(&sum));
         let variance = spread.divided_by(&divisor).filter(|variance| *variance >= 0.0)?;
-        Some(if self.spread.root { variance.sqrt() } else { variance })
+        Some(if kind.root { variance.sqrt() } else { variance })
     }
 }
 
@@ -68,10 +73,17 @@ impl Accumulators for Variances {
             return;
         };
         self.grow(keys_needed(ids));
-        each_value(ids, array, |id, value| {
-            self.sums.add_float(id, value);
-            self.squares.add(id, value, value);
-        });
+        let (parts, large) = parts(ids.len(), self.memory());
+        for part in parts {
+            let (ids, array) = (&ids[part.clone()], array.slice(part.start, part.len()));
+            if large {
+                self.sums.touch(ids);
+                self.squares.touch(ids);
+            }
+            each_value(ids, &array, self.sums.float_adder());
+            let mut add = self.squares.adder();
+            each_value(ids, &array, |id, value| add(id, value, value));
+        }
     }
 
     fn merge(&mut self, id: u32, other: &dyn Accumulators) {
@@ -93,7 +105,7 @@ impl Accumulators for Variances {
     }
 
     fn results(&self, ids: &[u32]) -> ArrayRef {
-        Arc::new(ids.iter().map(|id| self.result(*id)).collect::<Float64Array>())
+        self.spread(ids, self.spread)
     }
 
     fn data_type(&self) -> DataType {

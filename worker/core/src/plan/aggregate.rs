@@ -14,7 +14,7 @@ use super::context::{Context, Lowered, Stream};
 use super::parsed::Text;
 use super::signature::revision_columns;
 use super::sql::ParsedSql;
-use crate::aggregate::{Call, resolve};
+use crate::aggregate::{Call, Order, resolve};
 use crate::encode::{RECORD, is_json, json_field};
 use crate::expr::Expression;
 use crate::expr::compile::{bind, finish, finish_condition, own_type, timestamp_type};
@@ -392,7 +392,7 @@ impl Calls<'_> {
             name,
             distinct: params.distinct,
             nulls: params.null_treatment,
-            descending: params.order_by.first().is_some_and(|sort| !sort.asc),
+            order_by: params.order_by.first().map(|sort| if sort.asc { Order::Ascending } else { Order::Descending }),
             arg_types: &arg_types,
             literals: &literals,
         };

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow_schema::DataType;
 use datafusion_common::ScalarValue;
 use datafusion_expr::AggregateUDF;
 use datafusion_functions_aggregate::all_default_aggregate_functions;
 
-use super::super::allowed::{ALLOWED, REFUSED};
+use super::super::allowed::{ALLOWED, REFUSED, REFUSED_DISTINCT};
 use super::super::datafusion::{Call, DataFusion};
 use super::super::{Accumulators, build};
 use super::corrupt::check_damage;
@@ -147,11 +148,18 @@ fn replaced_and_refused_aggregates_depend_on_batches_or_have_another_named_reaso
             .into_iter()
             .find(|function| function.name() == name)
             .unwrap();
-        let (depends, grows) = behaviour(&function);
+        let (depends, grows) = behaviour(&function, false);
         assert_eq!(depends, why == Why::DependsOnBatches, "{name} depends on batches");
         if why != Why::DependsOnBatches {
             assert_eq!(grows, why == Why::HoldsEveryValue, "{name} holds every value");
         }
+    }
+    for (name, _) in REFUSED_DISTINCT {
+        let function = all_default_aggregate_functions()
+            .into_iter()
+            .find(|function| function.name() == name)
+            .unwrap();
+        assert!(behaviour(&function, true).0, "{name}(DISTINCT) depends on batches");
     }
     // What is refused for another reason cannot run at all.
     let grouping = all_default_aggregate_functions()
@@ -162,82 +170,75 @@ fn replaced_and_refused_aggregates_depend_on_batches_or_have_another_named_reaso
 }
 
 /// Whether a function's result depends on batches, and whether its state grows with each value.
-fn behaviour(function: &Arc<AggregateUDF>) -> (bool, bool) {
+fn behaviour(function: &Arc<AggregateUDF>, distinct: bool) -> (bool, bool) {
+    const ROWS: usize = 500;
     let quantile = Some(ScalarValue::Float64(Some(0.9)));
+    let float = DataType::Float64;
     let (types, literals) = match function.name() {
-        "approx_percentile_cont" | "percentile_cont" => (2, vec![None, quantile]),
-        "approx_percentile_cont_with_weight" => (3, vec![None, None, quantile]),
-        name if name.starts_with("regr") || name.starts_with("cov") || name == "corr" => (2, vec![]),
-        _ => (1, vec![]),
+        "approx_percentile_cont" | "percentile_cont" => (vec![float; 2], vec![None, quantile]),
+        "approx_percentile_cont_with_weight" => (vec![float; 3], vec![None, None, quantile]),
+        "string_agg" => (
+            vec![DataType::Utf8; 2],
+            vec![None, Some(ScalarValue::Utf8(Some(",".into())))],
+        ),
+        name if name.starts_with("regr") || name.starts_with("cov") || name == "corr" => (vec![float; 2], vec![]),
+        _ => (vec![float], vec![]),
     };
-    let call = Call::new(
-        Arc::clone(function),
-        &vec![DataType::Float64; types],
-        &literals,
-        false,
-        false,
-    )
-    .unwrap();
-    let call = Arc::new(call);
-    let columns = literals
-        .iter()
-        .take_while(|literal| literal.is_none())
-        .count()
-        .max(types - literals.len());
+    let call = Arc::new(Call::new(Arc::clone(function), &types, &literals, distinct, false).unwrap());
     let mut state = 1u64;
     let mut random = || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 53) as f64 * 1000.0
+        Some((state >> 11) as f64 / (1u64 << 53) as f64 * 1000.0)
     };
-    let mut depends = false;
-    let mut grows = false;
-    for _ in 0..20 {
-        let args: Vec<ArrayRef> = (0..columns)
-            .map(|_| Arc::new((0..500).map(|_| Some(random())).collect::<Float64Array>()) as _)
-            .collect();
+    let (mut depends, mut grows) = (false, false);
+    for _ in 0..10 {
+        if depends {
+            break;
+        }
+        let columns = types.iter().map(|data_type| {
+            let floats: ArrayRef = Arc::new((0..ROWS).map(|_| random()).collect::<Float64Array>());
+            arrow_cast::cast(&floats, data_type).unwrap()
+        });
+        let columns: Vec<ArrayRef> = columns.collect();
         let run = |batch: usize| {
             let mut column = DataFusion::new(Arc::clone(&call));
-            for start in (0..500).step_by(batch) {
-                let part: Vec<ArrayRef> = args
-                    .iter()
-                    .map(|array| array.slice(start, batch.min(500 - start)))
-                    .collect();
-                column.update(
-                    &vec![0; batch.min(500 - start)],
-                    &vec![0; batch.min(500 - start)],
-                    &part,
-                );
+            for start in (0..ROWS).step_by(batch) {
+                let rows = batch.min(ROWS - start);
+                let part: Vec<ArrayRef> = columns.iter().map(|array| array.slice(start, rows)).collect();
+                column.update(&vec![0; rows], &vec![0; rows], &part);
             }
             let mut bytes = Vec::new();
             column.save(0, &mut bytes);
             (column.results(&[0]).to_data(), bytes.len())
         };
-        let results = [500, 1, 7, 64].map(run);
+        let results = [ROWS, 1, 7, 64].map(run);
         depends |= results.iter().any(|(result, _)| result != &results[0].0);
-        grows |= results[0].1 > 3000;
+        grows |= results[0].1 > 6 * ROWS;
     }
     (depends, grows)
 }
 
 #[test]
 fn a_call_that_datafusion_fails_on_gives_null_until_it_is_cleared() {
-    let all = all_default_aggregate_functions();
-    let bits = all.into_iter().find(|function| function.name() == "bit_or").unwrap();
-    let mut column = DataFusion::new(Arc::new(
-        Call::new(bits, &[DataType::Int64], &[], false, false).unwrap(),
-    ));
-    // Not the type that the call was built for: bit_or of decimals does not exist.
-    let ints: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
-    column.update(&[0, 0], &[0, 0], &[Arc::clone(&ints)]);
-    assert!(column.results(&[0]).is_valid(0));
+    let literals = [None, Some(ScalarValue::Utf8(Some(",".into())))];
+    let mut column = build("string_agg", false, &[DataType::Utf8, DataType::Utf8], &literals).unwrap();
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+    // Not of the type that the call was built for, which no plan does.
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    column.update(&[0, 1], &[0; 2], &[Arc::clone(&texts)]);
+    column.update(&[1, 1], &[0; 2], &[numbers]);
+    column.update(&[0, 1], &[0; 2], &[Arc::clone(&texts)]);
     let mut bytes = Vec::new();
-    column.save(0, &mut bytes);
-    assert!(column.load(1, &mut [2u8].as_slice()).is_ok());
-    column.update(&[1, 1], &[0, 0], &[Arc::clone(&ints)]);
-    assert!(column.results(&[1]).is_null(0));
+    column.save(1, &mut bytes);
+    column.load(2, &mut bytes.as_slice()).unwrap();
+    let results = column.results(&[0, 1, 2]);
+    assert_eq!(
+        results.as_string::<i64>().iter().collect::<Vec<_>>(),
+        [Some("a,a"), None, None]
+    );
     column.clear(1);
-    column.update(&[1, 1], &[0, 0], &[ints]);
-    assert!(column.results(&[1]).is_valid(0));
+    column.update(&[1, 1], &[0; 2], &[texts]);
+    assert_eq!(column.results(&[1]).as_string::<i64>().value(0), "a,b");
 }

@@ -1,10 +1,11 @@
 //! Saved states that were damaged.
 
 use proptest::prelude::*;
+use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::functions::ours;
-use super::harness::{IDS, Spec, feed, rows, saved};
+use super::harness::{IDS, Row, Spec, feed, rows, saved};
 
 /// Loads the bytes; whatever they are, the column can be asked, fed, merged and saved afterwards.
 fn load(spec: &Spec, bytes: &[u8]) -> bool {
@@ -31,26 +32,28 @@ pub(super) fn check_damage(specs: &[Spec], cases: u32) {
         failure_persistence: None,
         ..Config::default()
     };
-    let input = (rows(40), any::<prop::sample::Index>(), any::<u8>(), any::<Vec<u8>>());
-    for spec in specs {
-        let result = TestRunner::new(config.clone()).run(&input, |(mut rows, at, byte, noise)| {
-            rows.iter_mut().for_each(|row| row.id = 1);
-            let mut column = spec.aggregate().accumulators();
-            feed(&mut *column, spec, &rows);
-            let bytes = saved(&*column, 1);
-            prop_assert!(load(spec, &bytes));
-            let at = at.index(bytes.len());
-            prop_assert!(!load(spec, &bytes[..at]), "cut at {at}");
-            let mut damaged = bytes.clone();
-            damaged[at] ^= byte;
-            load(spec, &damaged);
-            damaged.splice(at..at, noise.iter().copied());
-            load(spec, &damaged);
-            load(spec, &noise);
-            Ok(())
-        });
-        result.unwrap_or_else(|error| panic!("{spec:?}: {error}"));
-    }
+    let input = (rows(40), any::<Index>(), any::<u8>(), any::<Vec<u8>>());
+    let result = TestRunner::new(config).run(&input, |(mut rows, at, byte, noise)| {
+        rows.iter_mut().for_each(|row| row.id = 1);
+        specs.iter().for_each(|spec| damage(spec, &rows, at, byte, &noise));
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn damage(spec: &Spec, rows: &[Row], at: Index, byte: u8, noise: &[u8]) {
+    let mut column = spec.aggregate().accumulators();
+    feed(&mut *column, spec, rows);
+    let bytes = saved(&*column, 1);
+    assert!(load(spec, &bytes), "{spec:?}");
+    let at = at.index(bytes.len());
+    assert!(!load(spec, &bytes[..at]), "cut at {at}: {spec:?}");
+    let mut damaged = bytes;
+    damaged[at] ^= byte;
+    load(spec, &damaged);
+    damaged.splice(at..at, noise.iter().copied());
+    load(spec, &damaged);
+    load(spec, noise);
 }
 
 #[test]

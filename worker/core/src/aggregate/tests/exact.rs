@@ -39,14 +39,18 @@ fn moderate() -> BoxedStrategy<f64> {
 fn sums_of(values: &[f64]) -> ExactSums {
     let mut sums = ExactSums::of_floats();
     sums.grow(1);
-    values.iter().for_each(|value| sums.add_float(0, *value));
+    let mut add = sums.float_adder();
+    values.iter().for_each(|value| add(0, *value));
+    drop(add);
     sums
 }
 
 fn squares_of(values: &[f64]) -> ProductSums {
     let mut squares = ProductSums::new();
     squares.grow(1);
-    values.iter().for_each(|value| squares.add(0, *value, *value));
+    let mut add = squares.adder();
+    values.iter().for_each(|value| add(0, *value, *value));
+    drop(add);
     squares
 }
 
@@ -130,7 +134,7 @@ proptest! {
     fn a_sum_of_products_is_exact(pairs in prop::collection::vec((double(), double()), 1..30)) {
         let mut sums = ProductSums::new();
         sums.grow(1);
-        pairs.iter().for_each(|(a, b)| sums.add(0, *a, *b));
+        pairs.iter().for_each(|(a, b)| sums.adder()(0, *a, *b));
         let expected: BigInt = pairs.iter().map(|(a, b)| oracle::exact(*a) * oracle::exact(*b)).sum();
         let rounded = sums.total(0).to_f64();
         match rounded {
@@ -143,7 +147,7 @@ proptest! {
     fn a_sum_of_integers_is_exact_beyond_128_bits(values in prop::collection::vec(any::<i128>(), 1..20)) {
         let mut sums = ExactSums::of_integers();
         sums.grow(1);
-        values.iter().for_each(|value| sums.add_fixed(0, *value));
+        values.iter().for_each(|value| sums.unit_adder()(0, *value));
         let expected: BigInt = values.iter().map(|value| BigInt::from(*value)).sum();
         prop_assert_eq!(sums.sum_i128(0), i128::try_from(&expected).ok());
         let mut bytes = Vec::new();

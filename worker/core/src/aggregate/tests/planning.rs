@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::{DataFusionError, TableReference, plan_err};
+use datafusion_common::{DFSchema, DataFusionError, TableReference, plan_err};
+use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::logical_plan::builder::LogicalTableSource;
 use datafusion_expr::planner::ExprPlanner;
 use datafusion_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
@@ -15,7 +16,7 @@ use datafusion_sql::planner::{ContextProvider, SqlToRel};
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
 
-use super::super::{Call, planning_functions, resolve};
+use super::super::{Aggregate, planning_functions};
 
 struct Catalogue {
     functions: Vec<Arc<AggregateUDF>>,
@@ -111,47 +112,25 @@ fn types_of(expression: &str) -> (DataType, Result<DataType, String>) {
         .unwrap_or_else(|e| panic!("{expression}: {e}"));
     let planned = plan.schema().field(0).data_type().clone();
     let mut aggregate = None;
-    plan_aggregates(&plan, &mut |expr, schema_types, literals| {
-        let call = Call {
-            name: expr.func.name(),
-            distinct: expr.params.distinct,
-            nulls: expr.params.null_treatment,
-            descending: expr.params.order_by.first().is_some_and(|sort| !sort.asc),
-            arg_types: &schema_types,
-            literals: &literals,
-        };
+    plan_aggregates(&plan, &mut |function, schema| {
+        let resolved = Aggregate::of(function, schema);
         aggregate = Some(
-            resolve(&call)
+            resolved
                 .map(|aggregate| aggregate.data_type().clone())
-                .map_err(|e| e.to_string()),
+                .map_err(|error| error.to_string()),
         );
     });
     (planned, aggregate.unwrap())
 }
 
-fn plan_aggregates(
-    plan: &LogicalPlan,
-    f: &mut impl FnMut(
-        &datafusion_expr::expr::AggregateFunction,
-        Vec<DataType>,
-        Vec<Option<datafusion_common::ScalarValue>>,
-    ),
-) {
-    use datafusion_expr::ExprSchemable;
+fn plan_aggregates(plan: &LogicalPlan, f: &mut impl FnMut(&AggregateFunction, &DFSchema)) {
     if let LogicalPlan::Aggregate(aggregate) = plan {
-        for expr in &aggregate.aggr_expr {
-            let mut expr = expr;
+        for mut expr in &aggregate.aggr_expr {
             while let Expr::Alias(alias) = expr {
                 expr = &alias.expr;
             }
             if let Expr::AggregateFunction(function) = expr {
-                let args = &function.params.args;
-                let types = args
-                    .iter()
-                    .map(|arg| arg.get_type(aggregate.input.schema()).unwrap())
-                    .collect();
-                let literals = args.iter().map(|arg| arg.as_literal().cloned()).collect();
-                f(function, types, literals);
+                f(function, aggregate.input.schema());
             }
         }
     }

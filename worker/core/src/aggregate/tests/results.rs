@@ -9,7 +9,7 @@ use arrow_schema::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::NullTreatment;
 
-use super::super::{AggregateError, Call, build, resolve};
+use super::super::{Aggregate, AggregateError, Call, Order, build, resolve};
 
 fn floats(values: &[Option<f64>]) -> ArrayRef {
     Arc::new(Float64Array::from(values.to_vec()))
@@ -152,7 +152,7 @@ fn first_and_last_go_by_event_time_and_ties_by_the_order_of_records() {
         name: "last",
         distinct: false,
         nulls,
-        descending: false,
+        order_by: None,
         arg_types: &types,
         literals: &[],
     };
@@ -185,6 +185,85 @@ fn extremes_and_firsts_keep_the_type_of_their_argument() {
                 "{name} of {data_type}"
             );
         }
+    }
+}
+
+#[test]
+fn a_descending_percentile_counts_from_the_other_end() {
+    let types = [DataType::Float64, DataType::Float64];
+    let literals = [None, Some(ScalarValue::Float64(Some(0.25)))];
+    for (order, expected) in [(Order::Ascending, 20.0), (Order::Descending, 40.0)] {
+        let (name, order_by) = ("percentile_cont", Some(order));
+        let call = Call {
+            name,
+            distinct: false,
+            nulls: None,
+            order_by,
+            arg_types: &types,
+            literals: &literals,
+        };
+        let mut column = resolve(&call).unwrap().accumulators();
+        column.update(&[0; 5], &[0; 5], &[floats(&[10.0, 20.0, 30.0, 40.0, 50.0].map(Some))]);
+        assert_eq!(column.results(&[0]).as_primitive::<Float64Type>().value(0), expected);
+    }
+    let call = Call {
+        name: "max",
+        distinct: false,
+        nulls: None,
+        order_by: Some(Order::Ascending),
+        arg_types: &types[..1],
+        literals: &[],
+    };
+    assert_eq!(resolve(&call).unwrap_err().to_string(), "`max` does not take ORDER BY");
+}
+
+#[test]
+fn calls_that_share_their_state_read_their_results_from_one_column() {
+    let aggregate = |name: &str, data_type: DataType| -> Aggregate {
+        let types = vec![
+            data_type;
+            if name.starts_with("regr") || name == "corr" {
+                2
+            } else {
+                1
+            }
+        ];
+        let call = Call {
+            name,
+            distinct: false,
+            nulls: None,
+            order_by: None,
+            arg_types: &types,
+            literals: &[],
+        };
+        resolve(&call).unwrap()
+    };
+    let floats = [
+        floats(&[Some(1.0), Some(2.5), Some(7.0)]),
+        floats(&[Some(3.0), Some(1.0), Some(2.0)]),
+    ];
+    for family in [
+        &["sum", "avg"][..],
+        &["p50", "p95", "p99"],
+        &["var", "stddev", "var_pop"],
+        &["corr", "regr_count"],
+    ] {
+        for (a, b) in family.iter().flat_map(|a| family.iter().map(move |b| (a, b))) {
+            let (a, b) = (aggregate(a, DataType::Float64), aggregate(b, DataType::Float64));
+            assert!(a.shares_state(&b));
+            let [mut held, mut own] = [&a, &b].map(Aggregate::accumulators);
+            held.update(&[0; 3], &[0; 3], &floats[..a.columns()]);
+            own.update(&[0; 3], &[0; 3], &floats[..a.columns()]);
+            assert_eq!(b.results(&*held, &[0, 1]).to_data(), own.results(&[0, 1]).to_data());
+        }
+    }
+    let sum = aggregate("sum", DataType::Float64);
+    for other in [
+        aggregate("sum", DataType::Int64),
+        aggregate("p50", DataType::Float64),
+        aggregate("min", DataType::Float64),
+    ] {
+        assert!(!sum.shares_state(&other));
     }
 }
 

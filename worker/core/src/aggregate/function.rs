@@ -1,0 +1,153 @@
+//! An aggregate call that can run: it makes columns of accumulators and reads results from them.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::DataType;
+use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::ExprSchemable;
+use datafusion_expr::expr::AggregateFunction;
+
+use super::count::Counts;
+use super::covariance::{Covariances, Relation};
+use super::datafusion::{Call as DataFusionCall, DataFusion};
+use super::distinct::{Of, distinct};
+use super::first_last::first_last;
+use super::min_max::extremes;
+use super::quantile::Quantiles;
+use super::registry::{Call, Order, resolve};
+use super::sum::{Finish, Sums};
+use super::variance::{Spread, Variances};
+use super::{Accumulators, AggregateError};
+
+/// An aggregate call that can run.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    kind: Kind,
+    arg_types: Vec<DataType>,
+    data_type: DataType,
+    columns: usize,
+}
+
+/// The functions, by what a column of theirs holds.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Count { rows: bool },
+    Distinct(Of),
+    Sum(Finish),
+    Min,
+    Max,
+    First { respect_nulls: bool },
+    Last { respect_nulls: bool },
+    Quantile(f64),
+    Variance(Spread),
+    Covariance(Relation),
+    DataFusion(Arc<DataFusionCall>),
+}
+
+impl Aggregate {
+    pub(super) fn new(kind: Kind, arg_types: Vec<DataType>, data_type: DataType, columns: usize) -> Self {
+        Self {
+            kind,
+            arg_types,
+            data_type,
+            columns,
+        }
+    }
+
+    /// The call of a plan whose arguments were coerced, over rows of `schema`. Its FILTER is no part of it: the caller
+    /// leaves those rows out.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn of(function: &AggregateFunction, schema: &DFSchema) -> Result<Self, AggregateError> {
+        let name = function.func.name();
+        let params = &function.params;
+        let planning = |message| AggregateError::Planning {
+            name: name.to_owned(),
+            message,
+        };
+        let types = params
+            .args
+            .iter()
+            .map(|arg| arg.get_type(schema))
+            .collect::<Result<Vec<_>, _>>();
+        let literals: Vec<Option<ScalarValue>> = params.args.iter().map(|arg| arg.as_literal().cloned()).collect();
+        resolve(&Call {
+            name,
+            distinct: params.distinct,
+            nulls: params.null_treatment,
+            order_by: params.order_by.first().map(|sort| match sort.asc {
+                true => Order::Ascending,
+                false => Order::Descending,
+            }),
+            arg_types: &types.map_err(|error| planning(error.strip_backtrace()))?,
+            literals: &literals,
+        })
+    }
+
+    /// Type of the results.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// How many arguments, from the first on, [`Accumulators::update`] reads. The others are constants.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// A column of states without keys.
+    pub fn accumulators(&self) -> Box<dyn Accumulators> {
+        let argument = self.arg_types.first().unwrap_or(&DataType::Null);
+        match &self.kind {
+            Kind::Count { rows } => Box::new(Counts::new(*rows)),
+            Kind::Distinct(of) => distinct(&self.arg_types, of.clone()),
+            Kind::Sum(finish) => Box::new(Sums::new(argument, *finish, self.data_type.clone())),
+            Kind::Min => extremes::<false>(argument),
+            Kind::Max => extremes::<true>(argument),
+            Kind::First { respect_nulls } => first_last::<false>(argument, *respect_nulls),
+            Kind::Last { respect_nulls } => first_last::<true>(argument, *respect_nulls),
+            Kind::Quantile(q) => Box::new(Quantiles::new(*q)),
+            Kind::Variance(spread) => Box::new(Variances::new(*spread)),
+            Kind::Covariance(relation) => Box::new(Covariances::new(*relation)),
+            Kind::DataFusion(call) => Box::new(DataFusion::new(Arc::clone(call))),
+        }
+    }
+
+    /// Whether one column can serve both calls, if their arguments are the same: `p50(x)` and `p95(x)`, or `sum(x)` and
+    /// `avg(x)`. Then [`Aggregate::results`] reads either result from it.
+    pub fn shares_state(&self, other: &Self) -> bool {
+        let same_kind = match (&self.kind, &other.kind) {
+            (Kind::Sum(_), Kind::Sum(_))
+            | (Kind::Quantile(_), Kind::Quantile(_))
+            | (Kind::Variance(_), Kind::Variance(_))
+            | (Kind::Covariance(_), Kind::Covariance(_))
+            | (Kind::Min, Kind::Min)
+            | (Kind::Max, Kind::Max) => true,
+            (Kind::Count { rows: a }, Kind::Count { rows: b }) => a == b,
+            (Kind::First { respect_nulls: a }, Kind::First { respect_nulls: b })
+            | (Kind::Last { respect_nulls: a }, Kind::Last { respect_nulls: b }) => a == b,
+            (Kind::Distinct(a), Kind::Distinct(b)) => a == b,
+            _ => false,
+        };
+        let types = |aggregate: &Self| aggregate.arg_types.get(..aggregate.columns).map(<[DataType]>::to_vec);
+        same_kind && types(self) == types(other)
+    }
+
+    /// The results of this call for `ids`, from a column of a call that it shares its state with.
+    pub fn results(&self, column: &dyn Accumulators, ids: &[u32]) -> ArrayRef {
+        let any = column.as_any();
+        let shared = match &self.kind {
+            Kind::Sum(finish) => any
+                .downcast_ref::<Sums>()
+                .map(|sums| sums.finished(ids, *finish, &self.data_type)),
+            Kind::Quantile(q) => any.downcast_ref::<Quantiles>().map(|sketches| sketches.at(ids, *q)),
+            Kind::Variance(spread) => any.downcast_ref::<Variances>().map(|sums| sums.spread(ids, *spread)),
+            Kind::Covariance(relation) => any
+                .downcast_ref::<Covariances>()
+                .map(|sums| sums.relation(ids, *relation)),
+            _ => None,
+        };
+        shared.unwrap_or_else(|| column.results(ids))
+    }
+}
