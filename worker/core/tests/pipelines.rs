@@ -116,8 +116,8 @@ fn an_alarm_fires_after_its_time_and_clears_with_hysteresis() {
             "'ts':300,'host':'h1','cpu':69",
         ],
         expect![[r#"
-            {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"firing","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:02:00Z","summary":"h1 at 91.0%","values":{"cpu":91.0}}
-            {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"resolved","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:04:00Z","summary":"h1 at 69.0%","values":{"cpu":69.0}}"#]],
+            {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"firing","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:02:00Z","summary":"h1 at 91%","values":{"cpu":91.0}}
+            {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"resolved","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:04:00Z","summary":"h1 at 69%","values":{"cpu":69.0}}"#]],
     );
 }
 
@@ -190,13 +190,28 @@ fn sliding_windows_give_out_each_slide_or_only_changes() {
         "{name: q, from: alerts, aggregate: {by: [service], window: {sliding: {size: 20s, every: 10s}}, select: {n: count(*), top: max(ms + 0)}}}",
         "q",
         &records,
-        expect![[""]],
+        expect![[r#"
+            {"service":"a","window_start":"1969-12-31T23:59:50Z","window_end":"1970-01-01T00:00:10Z","n":1,"top":1.0,"_rev":0,"_final":false}
+            {"service":"b","window_start":"1969-12-31T23:59:50Z","window_end":"1970-01-01T00:00:10Z","n":1,"top":5.0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:00:20Z","n":2,"top":7.0,"_rev":0,"_final":false}
+            {"service":"b","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:00:20Z","n":1,"top":5.0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:10Z","window_end":"1970-01-01T00:00:30Z","n":1,"top":7.0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:30Z","window_end":"1970-01-01T00:00:50Z","n":1,"top":3.0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:40Z","window_end":"1970-01-01T00:01:00Z","n":1,"top":3.0,"_rev":0,"_final":false}"#]],
     );
     check(
         "{name: q, from: alerts, emit: OnChange, aggregate: {by: [service], window: {sliding: {size: 20s, every: 10s}}, select: {n: count(*)}}}",
         "q",
         &records,
-        expect![[""]],
+        expect![[r#"
+            {"service":"a","window_start":"1969-12-31T23:59:50Z","window_end":"1970-01-01T00:00:10Z","n":1,"_rev":0,"_final":false}
+            {"service":"b","window_start":"1969-12-31T23:59:50Z","window_end":"1970-01-01T00:00:10Z","n":1,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:00:20Z","n":2,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:10Z","window_end":"1970-01-01T00:00:30Z","n":1,"_rev":0,"_final":false}
+            {"service":"b","window_start":"1970-01-01T00:00:10Z","window_end":"1970-01-01T00:00:30Z","n":0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:20Z","window_end":"1970-01-01T00:00:40Z","n":0,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:30Z","window_end":"1970-01-01T00:00:50Z","n":1,"_rev":0,"_final":false}
+            {"service":"a","window_start":"1970-01-01T00:00:50Z","window_end":"1970-01-01T00:01:10Z","n":0,"_rev":0,"_final":false}"#]],
     );
 }
 

@@ -392,7 +392,10 @@ impl Calls<'_> {
             name,
             distinct: params.distinct,
             nulls: params.null_treatment,
-            order_by: params.order_by.first().map(|sort| if sort.asc { Order::Ascending } else { Order::Descending }),
+            order_by: params
+                .order_by
+                .first()
+                .map(|sort| if sort.asc { Order::Ascending } else { Order::Descending }),
             arg_types: &arg_types,
             literals: &literals,
         };

@@ -262,7 +262,15 @@ impl Windows for Sessions {
                 let rows = sessions.iter().map(|(start, session)| {
                     let mut states = Vec::new();
                     save_states(&self.accumulators, session.slot, &mut states);
-                    (*start, session.clone(), states)
+                    // The slot is given anew when the state is loaded.
+                    (
+                        *start,
+                        Session {
+                            slot: 0,
+                            ..session.clone()
+                        },
+                        states,
+                    )
                 });
                 (self.keys.key(*id).to_vec(), rows.collect())
             })

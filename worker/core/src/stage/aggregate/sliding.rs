@@ -323,16 +323,18 @@ impl Windows for Sliding {
             });
             (*start, rows.collect())
         });
+        // By key, whatever numbers the keys have.
+        let mut revised: Vec<(Micros, Vec<u8>)> = self.revised.iter().map(|(end, id)| (*end, key(id))).collect();
+        revised.sort();
+        let revisions = self.revisions.iter().map(|((end, id), n)| (*end, key(id), *n));
+        let mut revisions: Vec<(Micros, Vec<u8>, i64)> = revisions.collect();
+        revisions.sort();
         encode(&Saved {
             slid_to: self.slid_to,
             revised_at: self.revised_at,
             panes: panes.collect(),
-            revised: self.revised.iter().map(|(end, id)| (*end, key(id))).collect(),
-            revisions: self
-                .revisions
-                .iter()
-                .map(|((end, id), n)| (*end, key(id), *n))
-                .collect(),
+            revised,
+            revisions,
         })
     }
 
