@@ -165,7 +165,7 @@ fn check(seed: u64, style: Style, declared: bool, strict: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 3))]
 
     #[test]
     fn plain_records_give_what_they_were_written_from(seed in any::<u64>(), declared in any::<bool>(), strict in any::<bool>()) {
