@@ -92,8 +92,8 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     page.finish(&summary);
 
     let found = found.borrow();
-    say(&format!("Incidents in the real series"))?;
-    say(&format!("{}", found.incidents.table("service", 40, |_| true)))?;
+    say("Incidents in the real series")?;
+    say(&found.incidents.table("service", 40, |_| true))?;
     say(&format!("{}\n", against_labels(&found.incidents, &windows(&samples)?)))?;
     say(&format!(
         "Outages in the generated alerts: {}, the first {}",
@@ -107,9 +107,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         summary.seconds,
         grouped(summary.events_per_second as u64)
     ))?;
-    say(&format!(
-        "This build favours a short build time; `make bench` measures the optimised one."
-    ))?;
+    say("This build favours a short build time; `make bench` measures the optimised one.")?;
     if args.serve && !interrupt.is_raised() {
         say(&format!("\nThe live page stays at {} until Ctrl-C.", page.address()))?;
         wait_for(&interrupt);

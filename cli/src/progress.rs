@@ -11,6 +11,9 @@ use tocsin_worker_core::engine::Engine;
 use crate::page::{Feed, Page};
 use crate::run::grouped;
 
+/// Is told rows of a stage, by its number.
+type RowsSeen = dyn FnMut(usize, &Encoded);
+
 /// Watches a run for a person.
 pub struct Progress {
     bar: ProgressBar,
@@ -19,7 +22,7 @@ pub struct Progress {
     last: (u64, Duration),
     rate: f64,
     /// Called with the rows of each stage, besides the page.
-    rows: Option<Box<dyn FnMut(usize, &Encoded)>>,
+    rows: Option<Box<RowsSeen>>,
 }
 
 impl Progress {

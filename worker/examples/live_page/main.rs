@@ -8,7 +8,7 @@ mod pipeline;
 mod world;
 
 use std::io::{BufRead, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use tocsin_worker::live::{Outcome, SharedLive};
@@ -76,7 +76,7 @@ fn arguments() -> anyhow::Result<(String, u16)> {
 
 /// Lines of standard input; disconnected at its end.
 fn standard_input() -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(64);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             if sender.send(line).is_err() {

@@ -11,7 +11,7 @@ use crate::aggregate::CorruptState;
 use crate::decode::{Cause, Decoded, Decoder, Records};
 use crate::plan::SourcePlan;
 use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
-use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress};
+use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress, record_batch};
 use crate::watermark::{EventClock, Released, Verdict};
 
 /// A source that is being read.
@@ -104,7 +104,10 @@ impl Ingest {
         arrived: Option<Micros>,
         dead: &mut Vec<DeadLetter>,
     ) -> Batch {
-        let decoded = self.decoder.decode(records);
+        let mut decoded = self.decoder.decode(records);
+        // The plan's schema knows more of the columns than a decoder does: which texts are JSON values.
+        let n_rows = decoded.rows.num_rows();
+        decoded.rows = record_batch(&self.columns, decoded.rows.columns().to_vec(), n_rows);
         self.counters.records += records.spans.len() as u64;
         for (column, n) in &decoded.mismatches {
             if let Some(counter) = self.counters.mismatches.get_mut(*column) {

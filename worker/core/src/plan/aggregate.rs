@@ -439,10 +439,10 @@ fn only_keys(error: ExpressionError, by: &[(String, Expression)]) -> ExpressionE
 
 /// A column of a result; a column that is only passed on stays what it is.
 fn output_field(name: &str, expression: &Expression, input: &SchemaRef) -> Field {
-    if let Expr::Column(column) = &expression.logical {
-        if input.field_with_name(&column.name).is_ok_and(is_json) {
-            return json_field(name);
-        }
+    if let Expr::Column(column) = &expression.logical
+        && input.field_with_name(&column.name).is_ok_and(is_json)
+    {
+        return json_field(name);
     }
     debug_assert_ne!(name, RECORD);
     Field::new(name, expression.data_type.clone(), true)

@@ -113,11 +113,14 @@ fn check_names(spec: &IncidentPipelineSpec, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Finds a stream by name; a name that is not there is a problem at the path.
+type Find<'a> = dyn Fn(&str, String, &mut Vec<Problem>) -> Option<StreamId> + 'a;
+
 /// What each sink takes out: its `from`, or the `sql` stage that inserts into it.
 fn resolve_sinks(
     spec: &IncidentPipelineSpec,
     parsed: &[ParsedStage],
-    find: &dyn Fn(&str, String, &mut Vec<Problem>) -> Option<StreamId>,
+    find: &Find<'_>,
     problems: &mut Vec<Problem>,
 ) -> Vec<StreamId> {
     let inserts: Vec<(usize, &str)> = parsed

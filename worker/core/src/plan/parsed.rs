@@ -80,7 +80,7 @@ pub struct ParsedStage {
 #[derive(Clone, Debug)]
 pub enum ParsedKind {
     /// `filter`
-    Filter(Text),
+    Filter(Box<Text>),
     /// `aggregate`: the selected columns.
     Aggregate(Vec<(String, Text)>),
     /// `escalate`
@@ -136,7 +136,7 @@ fn parse_stage(stage: &Stage, references: &References, problems: &mut Vec<Proble
     let path = stage_path(&stage.name);
     let mut text = |field: &str, text: &str| Text::parse(format!("{path}.{field}"), text, problems);
     let kind = if let Some(condition) = &stage.filter {
-        text("filter", condition).map(ParsedKind::Filter)
+        text("filter", condition).map(|text| ParsedKind::Filter(Box::new(text)))
     } else if let Some(aggregate) = &stage.aggregate {
         let columns = aggregate.select.iter();
         let columns: Vec<Option<(String, Text)>> = columns

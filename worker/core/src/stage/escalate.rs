@@ -109,10 +109,9 @@ impl Escalate {
 impl Counted {
     /// Counts an event; answers since when, if that makes `count`.
     fn add(&mut self, time: Micros, plan: &EscalatePlan) -> Option<Micros> {
-        if let Some(&newest) = self.times.last() {
-            if time < newest.saturating_sub(plan.within) {
-                return None;
-            }
+        let newest = self.times.last();
+        if newest.is_some_and(|newest| time < newest.saturating_sub(plan.within)) {
+            return None;
         }
         match plan.ttl {
             EscalateTtl::Sliding => {

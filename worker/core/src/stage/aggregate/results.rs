@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, BooleanArray, Int64Array, TimestampMicrosecondArray}
 use super::{AggregatePlan, key_types};
 use crate::aggregate::Accumulators;
 use crate::key::{KeyId, KeyTable, decode_keys};
-use crate::stream::{Batch, Micros, NO_WATERMARK, Progress, filter_column, record_batch};
+use crate::stream::{Batch, Micros, Progress, filter_column, record_batch};
 
 /// The rows that a stage has ready.
 pub(super) struct Results {
@@ -101,5 +101,5 @@ fn times(time: Micros, n_rows: usize) -> ArrayRef {
 
 /// The place of a row that a timer gives out: the last moment before the timer is due.
 pub(super) fn before(due: Micros) -> Micros {
-    due.saturating_sub(1).max(NO_WATERMARK)
+    due.saturating_sub(1)
 }

@@ -72,12 +72,15 @@ impl Pane {
     }
 }
 
+/// Keys with their states.
+type SavedRows = Vec<(Vec<u8>, Vec<u8>)>;
+
 #[derive(Serialize, Deserialize)]
 struct Saved {
     slid_to: Micros,
     revised_at: Option<Micros>,
     /// Start; keys with their states.
-    panes: Vec<(Micros, Vec<(Vec<u8>, Vec<u8>)>)>,
+    panes: Vec<(Micros, SavedRows)>,
     revised: Vec<(Micros, Vec<u8>)>,
     revisions: Vec<(Micros, Vec<u8>, i64)>,
 }
