@@ -19,7 +19,7 @@ slowest)
         /^ +(Running|Doc-tests) / { suite = $NF; sub(/.*\//, "", suite); sub(/-[0-9a-f]+\)$/, "", suite) }
         match($0, /<[0-9.]+s>$/) && /^test / {
             printf "%8.2f s  %s %s\n", substr($0, RSTART + 1, RLENGTH - 3), suite, $2
-        }' | sort -rn | head -10
+        }' | sort -rn | awk 'NR <= 10' # not head: it would end early, and sort die of it
     ;;
 failed)
     clean | awk '
