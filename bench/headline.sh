@@ -3,4 +3,4 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/env.sh"
 
-cargo bench --locked --quiet --package tocsin-worker-core --bench headline
+cargo bench --locked --quiet --workspace --bench headline

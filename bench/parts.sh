@@ -8,5 +8,5 @@ CRITERION_HOME=$(mktemp -d)
 export CRITERION_HOME
 trap 'rm -rf "$CRITERION_HOME"' EXIT
 
-cargo bench --locked --package tocsin-worker-core --bench decode >&2
+cargo bench --locked --workspace --bench decode >&2
 cargo xtask criterion "$CRITERION_HOME"

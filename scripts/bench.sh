@@ -6,7 +6,8 @@ set -euo pipefail
 scripts/need.sh rust cc git
 
 step "building (release)"
-cargo build --locked --release --package tocsin
+# The whole workspace, as benchmarks do: with other features the dependencies would be built twice.
+cargo build --locked --release --workspace
 cargo build --quiet --locked --package xtask
 export TOCSIN_BIN=$CARGO_TARGET_DIR/release/tocsin
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use tocsin_contract::document::{self, Parsed, Places};
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
-use tocsin_worker_core::plan::{Plan, References, compile};
+use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
 use crate::args::Named;
 use crate::failure::Failure;
@@ -39,10 +39,6 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
         file: file.clone(),
         problems,
     };
-    let Parsed {
-        value: pipeline,
-        places,
-    } = document::read::<IncidentPipeline>(&text).map_err(wrong)?;
     let mut references = References::default();
     for named in rules {
         let text = read(&named.path)?;
@@ -52,11 +48,15 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
         })?;
         references.rule_sets.insert(named.name.clone(), rule_set.spec);
     }
-    let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
-    let mut plan = compile(&name, &pipeline.spec, &references).map_err(|mut problems| {
-        places.annotate(&mut problems);
-        wrong(problems)
-    })?;
+    let compiled = document::read_and(&text, |pipeline: &IncidentPipeline, faults| {
+        let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
+        compile_beside(faults, &name, &pipeline.spec, &references)
+    });
+    let (parsed, mut plan) = compiled.map_err(wrong)?;
+    let Parsed {
+        value: pipeline,
+        places,
+    } = parsed;
     places.annotate(&mut plan.warnings);
     places.annotate(&mut plan.missing);
     let known: Vec<&str> = pipeline

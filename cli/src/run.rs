@@ -50,14 +50,21 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     )?;
     refuse_overwriting(&kinds, &args.output)?;
     let sinks = open_sinks(args, &pipeline, &plan)?;
-    let takes_events = pipeline.spec.sources.iter().any(|source| source.http.is_some());
-    let page = if args.no_page && !takes_events {
+    let listeners = intake.take_listeners();
+    for listener in &listeners {
+        eprintln!("events: POST {}", listener.url());
+    }
+    let pushed = intake.names();
+    let page = if args.no_page && pushed.is_empty() {
         None
     } else {
         Some(Page::serve(&plan, args.port, intake.into_router())?)
     };
     if let Some(page) = &page {
         eprintln!("live page: {}", page.address());
+        for source in pushed {
+            eprintln!("events: POST {}v1/sources/{source}", page.address());
+        }
     }
     let settings = Settings {
         speed: args.speed,
@@ -69,6 +76,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let summary = tocsin_worker::run::run(plan, inputs, sinks, &settings, &mut progress);
     progress.finish();
     let summary = summary?;
+    drop(listeners);
     tell(&summary, args);
     if let Some(page) = page {
         page.finish(&summary);
@@ -96,7 +104,8 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
             Some(path) => format!("in {}", path.display()),
             None => "give --dead-letters PATH to keep them".to_owned(),
         };
-        eprintln!("{} bad records ({}): {place}", grouped(dead), causes.join(", "));
+        let records = if dead == 1 { "record" } else { "records" };
+        eprintln!("{} bad {records} ({}): {place}", grouped(dead), causes.join(", "));
     }
     for source in &summary.sources {
         for (column, n) in &source.mismatches {

@@ -59,7 +59,17 @@ fn all_problems_of_a_pipeline_come_at_once() {
         &["check", "p.yaml"],
         Some(&wrong),
         3,
-        &["cuont", "count", "openFor", "soon"],
+        &["cuont", "count", "openFor", "soon", "did you mean `critical`?"],
+    );
+    // A mistake in one part, and one in another that only the compiler sees.
+    let wrong = PIPELINE
+        .replace("severity = 'CRITICAL'", "severity + 1")
+        .replace("openFor: 30m", "openFor: soon");
+    check_wrong(
+        &["check", "p.yaml"],
+        Some(&wrong),
+        3,
+        &["openFor", "soon", "spec.stages[critical].filter"],
     );
     let wrong = PIPELINE
         .replace("from: critical, escalate", "from: crticial, escalate")

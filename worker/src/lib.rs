@@ -6,5 +6,6 @@ pub mod dead_letter;
 pub mod live;
 pub mod page;
 pub mod run;
+mod server;
 pub mod sink;
 pub mod source;

@@ -112,6 +112,19 @@ pub fn read<K: Kind>(text: &str) -> Result<Parsed<K>, Vec<Problem>> {
     of_tree(&node)
 }
 
+/// The same, and what `further` makes of the document. `further` sees a document with faults too, as far as it could be
+/// read, and the faults: so what it finds wrong is reported together with them.
+///
+/// # Errors
+/// All problems of the text, and those that `further` found.
+pub fn read_and<K: Kind, T>(
+    text: &str,
+    further: impl FnOnce(&K, &[Problem]) -> Result<T, Vec<Problem>>,
+) -> Result<(Parsed<K>, T), Vec<Problem>> {
+    let node = one_document(text).map_err(|problem| vec![*problem])?;
+    of_tree_and(&node, further)
+}
+
 /// The bytes of a file as text.
 ///
 /// # Errors
@@ -154,19 +167,36 @@ fn one_document(text: &str) -> Result<Node, Box<Problem>> {
 }
 
 fn of_tree<K: Kind>(node: &Node) -> Result<Parsed<K>, Vec<Problem>> {
+    of_tree_and(node, |_, _| Ok(())).map(|(parsed, ())| parsed)
+}
+
+fn of_tree_and<K: Kind, T>(
+    node: &Node,
+    further: impl FnOnce(&K, &[Problem]) -> Result<T, Vec<Problem>>,
+) -> Result<(Parsed<K>, T), Vec<Problem>> {
     let mut checked = check::document(node, K::KIND);
-    let value = serde_json::from_value::<K>(checked.value);
-    match value {
+    // Without the name of a part, everything that refers to it would look wrong.
+    let all_named = !checked
+        .problems
+        .iter()
+        .any(|fault| fault.path.ends_with(']') || fault.path.ends_with(".name"));
+    match serde_json::from_value::<K>(checked.value) {
         Ok(value) => {
             let mut broken = value.rule_problems();
             broken.retain(|rule| !checked.problems.iter().any(|fault| follows(rule, fault)));
             checked.places.annotate(&mut broken);
             checked.problems.extend(broken);
-            if checked.problems.is_empty() {
-                return Ok(Parsed {
-                    value,
-                    places: checked.places,
-                });
+            match all_named.then(|| further(&value, &checked.problems)) {
+                Some(Ok(made)) if checked.problems.is_empty() => {
+                    let places = checked.places;
+                    return Ok((Parsed { value, places }, made));
+                }
+                Some(Err(mut found)) => {
+                    found.retain(|found| !checked.problems.iter().any(|fault| follows(found, fault)));
+                    checked.places.annotate(&mut found);
+                    checked.problems.extend(found);
+                }
+                Some(Ok(_)) | None => {}
             }
         }
         // The schema and the types say the same, as a test shows; if they ever do not, the types win.

@@ -284,7 +284,8 @@ pub enum OnNoData {
     Alert,
 }
 
-/// More than `sigmas` standard deviations away from the average of the last `over`.
+/// More than `sigmas` standard deviations above the key's own average of the last `over`. Far below: watch `-value`.
+/// Samples while the alarm is open do not count into the average.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {

@@ -91,6 +91,10 @@ pub(super) const EFFECT: &[&str] = &[
     "spec.stages[].alarm.keepFiringFor",
     "spec.stages[].alarm.maxGap",
     "spec.stages[].alarm.onNoData",
+    "spec.stages[].alarm.baseline.value",
+    "spec.stages[].alarm.baseline.over",
+    "spec.stages[].alarm.baseline.sigmas",
+    "spec.stages[].alarm.baseline.minSamples",
     "spec.stages[].alarm.severity",
     "spec.stages[].alarm.summary",
     "spec.stages[].alarm.rulesRef.name",
@@ -146,7 +150,6 @@ pub(super) const REFUSED: &[Refused] = &[
         "spec.stages[].match",
         "remove the stage, or count events with `escalate`",
     ),
-    given("spec.stages[].alarm.baseline", "compare with a fixed value in `when`"),
     given(
         "spec.stages[].aggregate.kpisRef",
         "write the result columns into `select`",
@@ -186,11 +189,15 @@ pub(super) const REFUSED: &[Refused] = &[
         "give the records as Json; rsyslog and syslog-ng do with a template",
     ),
     word("spec.stages[].alarm.onNoData", "Alert", "use Keep or Ok"),
+    word(
+        "spec.stages[].onError",
+        "DeadLetter",
+        "remove `onError`: an operation that fails gives NULL and is counted",
+    ),
 ];
 
 /// What of rule sets is not built yet.
 pub(super) const REFUSED_RULES: &[Refused] = &[
-    given("spec.rules[].baseline", "compare with a fixed value in `when`"),
     given("spec.kpis", "write the result columns into the `select` of the stage"),
     word("spec.rules[].onNoData", "Alert", "use Keep or Ok"),
     other_than("spec.rollout", "Active", "remove `rollout`: rules take effect at once"),

@@ -126,8 +126,6 @@ fn the_sample_says_what_of_it_is_not_built_yet() {
             remove the stage, or watch the columns with an `alarm`
         spec.stages[breach].match: is not built yet
             remove the stage, or count events with `escalate`
-        spec.stages[slow].alarm.baseline: is not built yet
-            compare with a fixed value in `when`
         spec.sinks[pager].webhook: is not built yet
             use `kafka`, `file` or `stdout`, and `--output` on this machine
         spec.sources[metrics].format.type: `InfluxLine` is not built yet
@@ -192,6 +190,10 @@ fn other_values_are_refused_or_named() {
             "stages: [{name: s, from: a, alarm: {by: [], when: a, onNoData: Alert}}]",
             "spec.stages[s].alarm.onNoData",
         ),
+        (
+            "stages: [{name: s, from: a, onError: DeadLetter, filter: a}]",
+            "spec.stages[s].onError",
+        ),
         ("tables: [{name: t, file: {path: t}, key: [k]}]", "spec.tables"),
     ] {
         let paths: Vec<String> = refused_problems(&with(more))
@@ -201,7 +203,7 @@ fn other_values_are_refused_or_named() {
         assert_eq!(paths, [path], "{more}");
         assert_eq!(
             reach(path) == Some(Reach::Refused),
-            !path.ends_with("onNoData"),
+            !path.ends_with("onNoData") && !path.ends_with("onError"),
             "{path}"
         );
     }
@@ -230,8 +232,5 @@ fn rule_sets_are_refused_likewise() {
         .into_iter()
         .map(|problem| problem.path)
         .collect();
-    assert_eq!(
-        paths,
-        ["spec.rules[a].baseline", "spec.rules[b].onNoData", "spec.rollout"]
-    );
+    assert_eq!(paths, ["spec.rules[b].onNoData", "spec.rollout"]);
 }

@@ -1,9 +1,11 @@
 //! The headline job and its relatives, as whole processes are measured: input in memory, one thread, wall and CPU time.
 //!
 //! Prints result lines (see `bench/README.md`); `bench/headline.sh` runs it. Not a Criterion target: each case keeps
-//! state that grows with its input, so a run is one pass.
+//! state that grows with its input, so a run is one pass. Memory is measured in a process of its own a case, by what the
+//! system says that the process holds.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::Write;
 use std::time::Instant;
 
 use tocsin_contract::pipeline::IncidentPipelineSpec;
@@ -44,11 +46,14 @@ struct Input {
 }
 
 fn engine(strict: bool, stages: &[&str]) -> Engine {
+    let critical = "{name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}";
+    engine_of(strict, &[&[critical], stages].concat().join(", "))
+}
+
+fn engine_of(strict: bool, stages: &str) -> Engine {
     let spec = format!(
         "{{sources: [{{name: alerts, generator: {{}}, format: {{strict: {strict}}}, eventTime: {{field: ts, \
-         unit: Milliseconds, maxOutOfOrderness: 5s}}}}], stages: [{{name: critical, from: alerts, filter: \"severity = \
-         'CRITICAL'\"}}, {}], sinks: []}}",
-        stages.join(", ")
+         unit: Milliseconds, maxOutOfOrderness: 5s}}}}], stages: [{stages}], sinks: []}}"
     );
     let spec: IncidentPipelineSpec = serde_yaml_ng::from_str(&spec).unwrap();
     let plan = compile("headline", &spec, &References::default()).unwrap();
@@ -56,12 +61,111 @@ fn engine(strict: bool, stages: &[&str]) -> Engine {
     Engine::new(plan, vec![decoder])
 }
 
+/// What a key holds in memory: every key has one event in each round, and the rounds are a minute apart.
+struct MemoryCase {
+    name: &'static str,
+    stage: &'static str,
+    n_keys: u64,
+    n_rounds: u64,
+    note: &'static str,
+}
+
+const MEMORY: [MemoryCase; 3] = [
+    MemoryCase {
+        name: "bytes per key: tumbling count, one open window",
+        stage: "{name: s, from: alerts, aggregate: {by: [service], window: {tumbling: 1d}, select: {n: count(*)}}}",
+        n_keys: 1_000_000,
+        n_rounds: 1,
+        note: "at most 120 asked for; keys of 16 bytes",
+    },
+    MemoryCase {
+        name: "bytes per key: sliding count of 1h every 1m, 60 open panes",
+        stage: "{name: s, from: alerts, aggregate: {by: [service], window: {sliding: {size: 1h, every: 1m}}, select: {n: \
+                count(*)}}}",
+        n_keys: 100_000,
+        n_rounds: 60,
+        note: "keys of 16 bytes",
+    },
+    MemoryCase {
+        name: "bytes per key: alarm with a baseline, 96 panes",
+        stage: "{name: s, from: alerts, alarm: {by: [service], baseline: {value: latency_ms, over: 96m, sigmas: 3}}}",
+        n_keys: 100_000,
+        n_rounds: 97,
+        note: "keys of 16 bytes",
+    },
+];
+
+/// Names the case to a process that measures memory.
+const MEMORY_CASE: &str = "TOCSIN_BENCH_MEMORY";
+
+/// Bytes that a key of the case holds, in this process.
+fn memory(case: &MemoryCase, n_keys: u64) -> f64 {
+    let mut engine = engine_of(true, case.stage);
+    let mut outputs = Outputs::default();
+    let (mut bytes, mut spans): (Vec<u8>, Vec<Span>) = (Vec::new(), Vec::new());
+    let mut before = 0;
+    for round in 0..case.n_rounds {
+        for first in (0..n_keys).step_by(PART) {
+            bytes.clear();
+            spans.clear();
+            for key in first..(first + PART as u64).min(n_keys) {
+                let start = bytes.len();
+                let latency = (key + round * 7) % 50;
+                write!(
+                    bytes,
+                    r#"{{"ts":{},"service":"service-{key:08}","severity":"MAJOR","latency_ms":{latency}}}"#,
+                    round * 60_000
+                )
+                .unwrap();
+                let (end, offset) = (bytes.len(), round * n_keys + key);
+                spans.push(Span { start, end, offset });
+            }
+            engine.push(
+                0,
+                Records {
+                    bytes: &bytes,
+                    spans: &spans,
+                },
+                &mut outputs,
+            );
+            assert!(outputs.dead.is_empty());
+            if before == 0 {
+                before = resident();
+            }
+        }
+    }
+    (resident() - before) as f64 / n_keys as f64
+}
+
+/// Bytes that this process holds in memory.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    // The second number of proc(5), in pages of 4 KiB.
+    statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+/// Runs each memory case in a process of its own.
+fn report_memory(rounds: usize, scale: u64) {
+    for (i, case) in MEMORY.iter().enumerate() {
+        let measured = (0..rounds).map(|_| {
+            let program = std::env::current_exe().unwrap();
+            let value = format!("{i} {}", case.n_keys / scale);
+            let output = std::process::Command::new(program)
+                .env(MEMORY_CASE, value)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+        });
+        report(case.name, "bytes", measured.collect(), case.note);
+    }
+}
+
 struct Measured {
     /// Events per second of wall time, and of CPU time.
     wall: f64,
     cpu: f64,
     rows_out: u64,
-    bytes_per_key: f64,
 }
 
 fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
@@ -73,7 +177,7 @@ fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
     let mut generator = Generator::new(&spec);
     let mut engine = engine(strict, stages);
     let mut outputs = Outputs::default();
-    let (mut wall, mut cpu, mut bytes_per_key) = (0.0, 0.0, 0.0f64);
+    let (mut wall, mut cpu) = (0.0, 0.0);
     let (mut bytes, mut spans): (Vec<u8>, Vec<Span>) = (Vec::new(), Vec::new());
     loop {
         bytes.clear();
@@ -85,9 +189,6 @@ fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
         }
         assert!(outputs.dead.is_empty());
         if spans.is_empty() {
-            for (keys, bytes) in engine.state_size().into_iter().filter(|(keys, _)| *keys > 0) {
-                bytes_per_key = bytes_per_key.max(bytes as f64 / keys as f64);
-            }
             engine.end(0, &mut outputs);
         }
         wall += started.elapsed().as_secs_f64();
@@ -102,7 +203,6 @@ fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
         wall: n / wall,
         cpu: n / cpu,
         rows_out,
-        bytes_per_key,
     }
 }
 
@@ -128,9 +228,18 @@ fn report(name: &str, unit: &str, values: Vec<f64>, note: &str) -> f64 {
 }
 
 fn main() {
+    if let Ok(case) = std::env::var(MEMORY_CASE) {
+        let (case, n_keys) = case.split_once(' ').unwrap();
+        println!(
+            "{}",
+            memory(&MEMORY[case.parse::<usize>().unwrap()], n_keys.parse().unwrap())
+        );
+        return;
+    }
     // `cargo test` runs benches too, to see that they work; it measures nothing.
     let quick = !std::env::args().any(|argument| argument == "--bench");
     let (rounds, scale) = if quick { (1, 100) } else { (ROUNDS, 1) };
+    report_memory(rounds.min(3), scale);
     let small = Input {
         n_records: 8_000_000 / scale,
         services: 1_000,
@@ -196,12 +305,5 @@ fn main() {
         "x CPU",
         vec![few / many],
         "at most 3 asked for",
-    );
-    let tumbling = run(large, true, &WIDE[..1]).bytes_per_key;
-    report(
-        "bytes per key: tumbling count, one open window",
-        "bytes",
-        vec![tumbling],
-        "at most 120 asked for",
     );
 }

@@ -13,7 +13,6 @@ pub mod generator;
 pub mod id;
 pub mod json;
 pub mod key;
-pub mod lines;
 pub mod merge;
 pub mod plan;
 pub mod stage;

@@ -4,7 +4,7 @@
 mod support;
 
 use expect_test::{Expect, expect};
-use support::{Cuts, plan, run};
+use support::{Cuts, Decoding, plan, run};
 
 /// Runs stages over `alerts`, with one sink `out` that takes `from` out.
 fn check(stages: &str, from: &str, records: &[&str], expected: Expect) {
@@ -19,6 +19,16 @@ fn check(stages: &str, from: &str, records: &[&str], expected: Expect) {
         .collect();
     let results = run(&plan, &[("alerts", &records)], &Cuts::default());
     assert_eq!(results.dead, vec![]);
+    let decoding = Decoding::Reference;
+    let by_reference = run(
+        &plan,
+        &[("alerts", &records)],
+        &Cuts {
+            decoding,
+            ..Cuts::default()
+        },
+    );
+    assert_eq!(by_reference, results);
     expected.assert_eq(
         &results
             .sinks
@@ -118,6 +128,37 @@ fn an_alarm_fires_after_its_time_and_clears_with_hysteresis() {
         expect![[r#"
             {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"firing","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:02:00Z","summary":"h1 at 91%","values":{"cpu":91.0}}
             {"host":"h1","alarm":"alm-e1e441d9cfc22e5d","rule":"hot","status":"resolved","severity":"MAJOR","since":"1970-01-01T00:00:00Z","event_time":"1970-01-01T00:04:00Z","summary":"h1 at 69%","values":{"cpu":69.0}}"#]],
+    );
+}
+
+#[test]
+fn an_alarm_fires_far_above_what_is_usual_for_its_key() {
+    // Panes of a second; 2 on average with a sigma of 1.15 for `a`, and far more for `b`, for which 50 is nothing.
+    check(
+        "{name: odd, from: alerts, alarm: {by: [service], baseline: {value: ms, over: 96s, sigmas: 3, minSamples: 4}}}",
+        "odd",
+        &[
+            "'ts':0,'service':'a','ms':1",
+            "'ts':1,'service':'a','ms':3",
+            "'ts':2,'service':'a','ms':1",
+            "'ts':2,'service':'b','ms':30",
+            "'ts':3,'service':'a','ms':3",
+            "'ts':3,'service':'b','ms':40",
+            "'ts':4,'service':'b','ms':50",
+            "'ts':5,'service':'b','ms':60",
+            "'ts':6,'service':'a','ms':90",
+            "'ts':7,'service':'a','ms':3",
+            "'ts':20,'service':'b','ms':50",
+            "'ts':20,'service':'a','ms':50",
+            "'ts':21,'service':'a','ms':50",
+            "'ts':22,'service':'a','ms':2",
+            "'ts':40,'service':'a','ms':2",
+        ],
+        expect![[r#"
+            {"service":"a","alarm":"alm-5ce431dee9f0164f","rule":"odd","status":"firing","severity":"WARNING","since":"1970-01-01T00:00:06Z","event_time":"1970-01-01T00:00:06Z","summary":"ms more than 3 sigma above its average of 1m36s","values":{"ms":90.0,"baseline_average":2.0,"baseline_sigma":1.1547005383792515}}
+            {"service":"a","alarm":"alm-5ce431dee9f0164f","rule":"odd","status":"resolved","severity":"WARNING","since":"1970-01-01T00:00:06Z","event_time":"1970-01-01T00:00:07Z","summary":"ms more than 3 sigma above its average of 1m36s","values":{"ms":3.0,"baseline_average":2.0,"baseline_sigma":1.1547005383792515}}
+            {"service":"a","alarm":"alm-1255ad31c46c79c9","rule":"odd","status":"firing","severity":"WARNING","since":"1970-01-01T00:00:20Z","event_time":"1970-01-01T00:00:20Z","summary":"ms more than 3 sigma above its average of 1m36s","values":{"ms":50.0,"baseline_average":2.2,"baseline_sigma":1.0954451150103321}}
+            {"service":"a","alarm":"alm-1255ad31c46c79c9","rule":"odd","status":"resolved","severity":"WARNING","since":"1970-01-01T00:00:20Z","event_time":"1970-01-01T00:00:22Z","summary":"ms more than 3 sigma above its average of 1m36s","values":{"ms":2.0,"baseline_average":2.2,"baseline_sigma":1.0954451150103321}}"#]],
     );
 }
 

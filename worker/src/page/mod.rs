@@ -11,16 +11,11 @@ mod routes;
 use std::future::IntoFuture;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use axum::Router;
-use tokio::sync::watch;
 
 use crate::live::SharedLive;
-
-/// How long open connections may take to end when the page stops.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
+use crate::server::{STOP_WITHIN, Server, Stopped};
 
 /// Settings of the page.
 #[derive(Debug, Default)]
@@ -51,10 +46,8 @@ pub enum PageError {
 /// The page while it is served. Stops when dropped.
 #[derive(Debug)]
 pub struct Page {
-    address: SocketAddr,
+    server: Server,
     taken_port: Option<u16>,
-    stop: Option<watch::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Page {
@@ -67,39 +60,22 @@ impl Page {
             port: options.port,
             source,
         })?;
-        let address = listener.local_addr().map_err(|source| PageError::Listen {
-            port: options.port,
-            source,
-        })?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(PageError::Thread)?;
-        let listener = {
-            let _context = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(PageError::Thread)?
-        };
-        let (stop, stopped) = watch::channel(());
-        let thread = std::thread::Builder::new()
-            .name("live-page".to_owned())
-            .spawn(move || runtime.block_on(serve(listener, live, options.extra, stopped)))
-            .map_err(PageError::Thread)?;
-        Ok(Self {
-            address,
-            taken_port,
-            stop: Some(stop),
-            thread: Some(thread),
+        let PageOptions { extra, .. } = options;
+        let server = Server::start("live-page", listener, move |listener, stopped| {
+            serve(listener, live, extra, stopped)
         })
+        .map_err(PageError::Thread)?;
+        Ok(Self { server, taken_port })
     }
 
     /// Where the page listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// What to open in a browser.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}/", self.address())
     }
 
     /// The port that was asked for, if it was taken and the page listens on another.
@@ -108,23 +84,8 @@ impl Page {
     }
 
     /// Sends the last changes to all clients and ends, within about a second.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the live page's thread ended by a panic");
-        }
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        self.end();
+    pub fn stop(self) {
+        drop(self);
     }
 }
 
@@ -136,23 +97,17 @@ fn listen(port: u16) -> io::Result<(TcpListener, Option<u16>)> {
         }
         other => (other?, None),
     };
-    listener.set_nonblocking(true)?;
     Ok((listener, taken))
 }
 
-/// Serves until the sender of `stopped` is gone.
-async fn serve(
-    listener: tokio::net::TcpListener,
-    live: SharedLive,
-    extra: Option<Router>,
-    stopped: watch::Receiver<()>,
-) {
+/// Serves until it is stopped.
+async fn serve(listener: tokio::net::TcpListener, live: SharedLive, extra: Option<Router>, stopped: Stopped) {
     let (publisher, feed) = events::channel(live.clone());
     let app = routes::router(live, feed, extra);
-    let server = axum::serve(listener, app).with_graceful_shutdown(ended(stopped.clone()));
-    let all = async { tokio::join!(server.into_future(), publisher.publish(ended(stopped.clone()))) };
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped.clone().wait());
+    let all = async { tokio::join!(server.into_future(), publisher.publish(stopped.clone().wait())) };
     let late = async {
-        ended(stopped.clone()).await;
+        stopped.clone().wait().await;
         tokio::time::sleep(STOP_WITHIN).await;
     };
     tokio::select! {
@@ -161,9 +116,4 @@ async fn serve(
         },
         () = late => tracing::debug!("connections to the live page were still open and are cut"),
     }
-}
-
-/// Resolves when the sender is gone.
-async fn ended(mut stopped: watch::Receiver<()>) {
-    while stopped.changed().await.is_ok() {}
 }

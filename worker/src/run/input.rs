@@ -85,8 +85,11 @@ pub fn open_inputs(
                     let bound = spec.event_time.max_out_of_orderness.as_micros();
                     let generator = Generator::new(generator).with_bound(bound);
                     Box::new(GeneratorSource::new(generator, speed, interrupt.clone()))
-                } else if spec.http.is_some() {
-                    Box::new(intake.source(&spec.name, interrupt.clone()))
+                } else if let Some(http) = &spec.http {
+                    Box::new(match &http.listen {
+                        Some(address) => intake.source_at(&spec.name, address, interrupt.clone())?,
+                        None => intake.source(&spec.name, interrupt.clone()),
+                    })
                 } else {
                     return Err(RunError::NoInput {
                         name: spec.name.clone(),

@@ -94,6 +94,17 @@ pub enum SourceError {
         #[source]
         error: io::Error,
     },
+    /// An address cannot be listened on.
+    #[error("source `{input}`: cannot listen on {address}: {error}; name another in `http.listen`")]
+    Listen {
+        /// Name of the source.
+        input: String,
+        /// The address.
+        address: String,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
 }
 
 /// How a stream is compressed.

@@ -26,7 +26,7 @@ pub use self::feed::InputOptions;
 pub use self::file::FileSource;
 pub use self::framing::Framing;
 pub use self::generator::GeneratorSource;
-pub use self::http::{HttpIntake, HttpLimits, HttpSource};
+pub use self::http::{HttpIntake, HttpLimits, HttpListener, HttpSource};
 pub use self::pace::{Clock, InvalidSpeed, Pacer, Speed, SystemClock};
 pub use self::stdin::StdinSource;
 

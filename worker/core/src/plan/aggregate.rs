@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, ScalarValue};
-use datafusion_expr::{Expr, ExprSchemable};
+use datafusion_expr::Expr;
 use tocsin_contract::pipeline::stage::{Emit, Stage};
 use tocsin_contract::problem::Problem;
 
 use super::Step;
+use super::calls::{Calls, column};
 use super::context::{Context, Lowered, Stream};
 use super::parsed::Text;
 use super::signature::revision_columns;
 use super::sql::ParsedSql;
-use crate::aggregate::{Call, Order, resolve};
 use crate::encode::{RECORD, is_json, json_field};
 use crate::expr::Expression;
-use crate::expr::compile::{bind, finish, finish_condition, own_type, timestamp_type};
+use crate::expr::compile::{bind, finish, finish_condition, timestamp_type};
 use crate::expr::parse::ExpressionError;
-use crate::stage::aggregate::{AggregatePlan, CallPlan, EmitOn, Window};
+use crate::stage::aggregate::{AggregatePlan, EmitOn, Window};
 
 const SECOND: i64 = 1_000_000;
 
@@ -198,12 +196,7 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
         .collect();
     let with_bounds = Schema::new(with_bounds);
 
-    let mut calls = Calls {
-        input: &input,
-        calls: Vec::new(),
-        types: Vec::new(),
-        seen: Vec::new(),
-    };
+    let mut calls = Calls::over(&input);
     let mut bind_over = |text: &Text, problems: &mut Vec<Problem>| {
         let bound = bind(text.tree.clone(), &with_bounds).and_then(|bound| calls.take_out(bound, &by));
         bound.map_err(|error| problems.push(text.problem(&error))).ok()
@@ -218,11 +211,7 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
         None => None,
     };
     let key_fields = by.iter().map(|(name, key)| output_field(name, key, &input));
-    let call_fields = calls
-        .types
-        .iter()
-        .enumerate()
-        .map(|(i, data_type)| Field::new(call_name(i), data_type.clone(), true));
+    let call_fields = calls.fields();
     let results: SchemaRef = Arc::new(Schema::new(
         key_fields.chain(bound_fields).chain(call_fields).collect::<Vec<_>>(),
     ));
@@ -268,6 +257,7 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
         window,
         emit,
         lateness: context.input.lateness,
+        states: calls.states,
         calls: calls.calls,
         select,
         having,
@@ -305,124 +295,6 @@ fn emit(stage: &Stage, window: Option<Window>, context: &mut Context<'_>) -> Opt
         .problems
         .push(Problem::new(format!("{}.emit", context.path), wrong));
     None
-}
-
-/// The calls of aggregate functions, taken out of the expressions that they stand in.
-struct Calls<'a> {
-    input: &'a SchemaRef,
-    calls: Vec<CallPlan>,
-    types: Vec<DataType>,
-    seen: Vec<Expr>,
-}
-
-fn call_name(i: usize) -> String {
-    format!("_call{i}")
-}
-
-fn column(name: &str) -> Expr {
-    Expr::Column(Column::new_unqualified(name))
-}
-
-impl Calls<'_> {
-    /// The expression over keys and results of calls that `bound` is.
-    fn take_out(&mut self, bound: Expr, by: &[(String, Expression)]) -> Result<Expr, ExpressionError> {
-        let mut wrong = None;
-        let taken = bound.transform_down(|expr| {
-            if let Some((name, _)) = by.iter().find(|(_, key)| key.logical == expr) {
-                return Ok(Transformed::new(column(name), true, TreeNodeRecursion::Jump));
-            }
-            if !matches!(expr, Expr::AggregateFunction(_)) {
-                return Ok(Transformed::no(expr));
-            }
-            match self.add(&expr) {
-                Ok(i) => Ok(Transformed::new(column(&call_name(i)), true, TreeNodeRecursion::Jump)),
-                Err(error) => {
-                    wrong.get_or_insert(error);
-                    Ok(Transformed::new(expr, false, TreeNodeRecursion::Stop))
-                }
-            }
-        });
-        match (wrong, taken) {
-            (Some(error), _) => Err(error),
-            (None, Ok(taken)) => Ok(taken.data),
-            (None, Err(error)) => Err(ExpressionError::new(error.strip_backtrace())),
-        }
-    }
-
-    /// The number of a call; the same call has one number.
-    fn add(&mut self, expr: &Expr) -> Result<usize, ExpressionError> {
-        if let Some(i) = self.seen.iter().position(|seen| seen == expr) {
-            return Ok(i);
-        }
-        let Expr::AggregateFunction(aggregate) = expr else {
-            return Err(ExpressionError::new("no aggregate"));
-        };
-        let params = &aggregate.params;
-        let name = aggregate.func.name();
-        let schema = DFSchema::try_from(self.input.as_ref().clone())
-            .map_err(|error| ExpressionError::new(error.strip_backtrace()))?;
-        // WITHIN GROUP (ORDER BY x) names the argument behind the call.
-        let ordered = params
-            .order_by
-            .first()
-            .filter(|_| params.args.len() == 1)
-            .map(|sort| &sort.expr);
-        let all: Vec<&Expr> = ordered.into_iter().chain(&params.args).collect();
-        let mut arguments = Vec::new();
-        let mut arg_types = Vec::new();
-        let mut literals: Vec<Option<ScalarValue>> = Vec::new();
-        for argument in &all {
-            let data_type = argument
-                .get_type(&schema)
-                .map_err(|error| ExpressionError::new(error.strip_backtrace()))?;
-            let literal = match argument {
-                Expr::Literal(value, _) => Some(value.clone()),
-                _ => None,
-            };
-            arg_types.push(if literal.is_some() {
-                data_type.clone()
-            } else {
-                own_type(&data_type).unwrap_or(data_type)
-            });
-            literals.push(literal);
-            let text = argument.to_string();
-            arguments.push(((*argument).clone(), text));
-        }
-        let call = Call {
-            name,
-            distinct: params.distinct,
-            nulls: params.null_treatment,
-            order_by: params
-                .order_by
-                .first()
-                .map(|sort| if sort.asc { Order::Ascending } else { Order::Descending }),
-            arg_types: &arg_types,
-            literals: &literals,
-        };
-        let function = resolve(&call).map_err(|error| ExpressionError::new(error.to_string()))?;
-        let arguments = arguments
-            .into_iter()
-            .take(function.columns())
-            .map(|(argument, text)| finish(&text, argument, self.input))
-            .collect::<Result<Vec<_>, _>>()?;
-        let filter = match &params.filter {
-            Some(filter) => Some(finish_condition(
-                &filter.to_string(),
-                filter.as_ref().clone(),
-                self.input,
-            )?),
-            None => None,
-        };
-        let data_type = function.data_type().clone();
-        self.calls.push(CallPlan {
-            function,
-            arguments,
-            filter,
-        });
-        self.types.push(data_type);
-        self.seen.push(expr.clone());
-        Ok(self.seen.len() - 1)
-    }
 }
 
 /// A column that is neither a key nor inside a call has no one value for a result.

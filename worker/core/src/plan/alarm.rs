@@ -15,8 +15,9 @@ use super::signature::ALARM;
 use crate::encode::json_field;
 use crate::expr::compile::timestamp_type;
 use crate::expr::uses::Use;
+use crate::stage::alarm::baseline::BaselinePlan;
 use crate::stage::alarm::level::Timing;
-use crate::stage::alarm::{AlarmPlan, RulePlan};
+use crate::stage::alarm::{AlarmPlan, Condition, RulePlan};
 use crate::stage::incident::severity;
 
 /// Lowers an `alarm` stage with its rules.
@@ -35,13 +36,6 @@ pub fn lower(stage: &Stage, rules: &[ParsedRule], mut context: Context<'_>) -> O
     let n_problems = context.problems.len();
     let mut plans = Vec::new();
     for rule in rules {
-        if rule.baseline.is_some() {
-            context.missing.push(Problem::new(
-                format!("{}.baseline", rule.path),
-                "baselines are not built yet",
-            ));
-            continue;
-        }
         if rule.rule.on_no_data == Some(OnNoData::Alert) {
             context.missing.push(
                 Problem::new(format!("{}.onNoData", rule.path), "`Alert` is not built yet").hint("use Keep or Ok"),
@@ -53,11 +47,14 @@ pub fn lower(stage: &Stage, rules: &[ParsedRule], mut context: Context<'_>) -> O
         return None;
     }
     let sorted = plans.iter().any(|rule: &RulePlan| {
-        rule.timing.hold > 0 || rule.timing.keep_firing_for > 0 || rule.timing.on_no_data != OnNoData::Keep
+        let by_timer =
+            rule.timing.hold > 0 || rule.timing.keep_firing_for > 0 || rule.timing.on_no_data != OnNoData::Keep;
+        by_timer || matches!(rule.condition, Condition::Above(..))
     });
     let output = output_schema(&alarm.by, &context.input.schema);
     let plan = AlarmPlan {
         stage: format!("{}/{}", context.pipeline, context.name),
+        n_by: output.fields().len() - ALARM.len(),
         rules: plans,
         lateness: context.input.lateness,
         output: Arc::clone(&output),
@@ -80,8 +77,7 @@ pub fn lower(stage: &Stage, rules: &[ParsedRule], mut context: Context<'_>) -> O
 }
 
 fn lower_rule(rule: &ParsedRule, by: &[String], context: &mut Context<'_>) -> Option<RulePlan> {
-    let when_text = rule.when.as_ref()?;
-    let when = context.condition(when_text)?;
+    let condition = condition(rule, context)?;
     let clear = match &rule.clear {
         Some(text) => Some(context.condition(text)?),
         None => None,
@@ -97,8 +93,10 @@ fn lower_rule(rule: &ParsedRule, by: &[String], context: &mut Context<'_>) -> Op
     let key: Vec<String> = by.iter().chain(&rule.further_by).cloned().collect();
     // The columns of the conditions, and the further key: what a reader needs to see why.
     let mut shown: BTreeSet<String> = rule.further_by.iter().cloned().collect();
-    for text in rule.when.iter().chain(&rule.clear) {
-        let uses = text.uses(Use::Boolean).unwrap_or_default();
+    let conditions = rule.when.iter().chain(&rule.clear).map(|text| (text, Use::Boolean));
+    let values = rule.baseline.iter().map(|text| (text, Use::Number));
+    for (text, used_as) in conditions.chain(values) {
+        let uses = text.uses(used_as).unwrap_or_default();
         shown.extend(
             uses.columns
                 .into_iter()
@@ -110,7 +108,7 @@ fn lower_rule(rule: &ParsedRule, by: &[String], context: &mut Context<'_>) -> Op
     Some(RulePlan {
         id: rule.id.clone(),
         by: context.columns(&key),
-        when,
+        condition,
         clear,
         timing,
         severity: rule
@@ -121,6 +119,21 @@ fn lower_rule(rule: &ParsedRule, by: &[String], context: &mut Context<'_>) -> Op
         summary: rule.rule.summary.clone(),
         shown: context.columns(&shown),
     })
+}
+
+/// What makes a rule fire.
+fn condition(rule: &ParsedRule, context: &mut Context<'_>) -> Option<Condition> {
+    if let Some(when) = &rule.when {
+        return context.condition(when).map(Condition::When);
+    }
+    let (value, asked) = (rule.baseline.as_ref()?, rule.rule.baseline.as_ref()?);
+    let value = context.number(value)?;
+    let baseline = BaselinePlan {
+        over: asked.over.as_micros(),
+        sigmas: asked.sigmas,
+        min_samples: u64::from(asked.min_samples),
+    };
+    Some(Condition::Above(value, baseline))
 }
 
 fn output_schema(by: &[String], input: &SchemaRef) -> SchemaRef {

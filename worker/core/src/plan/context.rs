@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use datafusion_expr::cast;
 use tocsin_contract::problem::Problem;
 
 use super::Step;
@@ -77,6 +78,14 @@ impl Context<'_> {
     pub fn expression(&mut self, text: &Text) -> Option<Expression> {
         let schema = Arc::clone(&self.input.schema);
         let made = bind(text.tree.clone(), &schema).and_then(|bound| finish(&text.text, bound, &schema));
+        made.map_err(|error| self.problems.push(text.problem(&error))).ok()
+    }
+
+    /// An expression over the input, as a Float64.
+    pub fn number(&mut self, text: &Text) -> Option<Expression> {
+        let schema = Arc::clone(&self.input.schema);
+        let made = bind(text.tree.clone(), &schema)
+            .and_then(|bound| finish(&text.text, cast(bound, DataType::Float64), &schema));
         made.map_err(|error| self.problems.push(text.problem(&error))).ok()
     }
 

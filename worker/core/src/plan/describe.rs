@@ -47,8 +47,10 @@ pub fn brief(stage: &StagePlan) -> String {
         }),
         Step::Escalate(escalate) => Some(format!("{} within {}", escalate.count, length(escalate.within))),
         Step::Alarm(alarm, _) => match alarm.rules.as_slice() {
-            [rule] if rule.timing.hold > 0 => Some(format!("{} for {}", rule.when.text, length(rule.timing.hold))),
-            [rule] => Some(rule.when.text.clone()),
+            [rule] if rule.timing.hold > 0 => {
+                Some(format!("{} for {}", rule.condition.text(), length(rule.timing.hold)))
+            }
+            [rule] => Some(rule.condition.text()),
             rules => Some(format!("{} rules", rules.len())),
         },
         Step::Incident(incident) => Some(format!("open for {}", length(incident.open_for))),
@@ -171,7 +173,9 @@ fn describe_stage(stage: &StagePlan, plan: &Plan, out: &mut String) {
                     let _ = writeln!(
                         out,
                         "  {}: {} when {}{hold}; clears when {clear}",
-                        rule.id, rule.severity, rule.when.text
+                        rule.id,
+                        rule.severity,
+                        rule.condition.text()
                     );
                 }
             }

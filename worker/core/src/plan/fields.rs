@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_contract::problem::Problem;
 
+use super::broken::Broken;
 use super::field_types::columns;
 use super::graph::Graph;
 use super::parsed::{ParsedKind, ParsedStage, Text, at_use, no_such_column};
@@ -50,11 +51,19 @@ pub fn resolve(
     spec: &IncidentPipelineSpec,
     parsed: &[ParsedStage],
     graph: &Graph,
+    broken: &mut Broken,
     problems: &mut Vec<Problem>,
 ) -> Fields {
     let shapes = Shapes::find(spec, parsed, graph);
     let mut collected = Collected::default();
     for &stage in &graph.order {
+        // What it reads is collected all the same: other stages may read the same fields.
+        let ignored = &mut Vec::new();
+        let problems = if broken.stages.contains(&stage) {
+            ignored
+        } else {
+            &mut *problems
+        };
         let several = graph.inputs[stage].len() > 1;
         if shapes.inputs[stage].is_none() && several && !matches!(parsed[stage].kind, ParsedKind::Wrong) {
             problems.push(
@@ -67,14 +76,20 @@ pub fn resolve(
         }
         collect_stage(spec, stage, parsed, graph, &shapes, &mut collected, problems);
     }
-    let columns = spec
-        .sources
-        .iter()
-        .enumerate()
-        .map(|(i, source)| columns(i, source, &collected, problems))
-        .collect();
+    let mut all = Vec::new();
+    for (i, source) in spec.sources.iter().enumerate() {
+        let mut found = Vec::new();
+        all.push(columns(i, source, &collected, &mut found));
+        if broken.sources.contains(&i) {
+            continue;
+        }
+        if !found.is_empty() {
+            broken.sources.insert(i);
+        }
+        problems.append(&mut found);
+    }
     Fields {
-        columns,
+        columns: all,
         event_time: collected.event_time,
         shapes,
     }

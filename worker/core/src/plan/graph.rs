@@ -20,9 +20,8 @@ pub struct Graph {
     pub sinks: Vec<StreamId>,
 }
 
-/// Resolves all names. Nothing if one of them leads nowhere.
-pub fn resolve(spec: &IncidentPipelineSpec, parsed: &[ParsedStage], problems: &mut Vec<Problem>) -> Option<Graph> {
-    let n_problems = problems.len();
+/// Resolves all names. One that leads nowhere is left out, and so are stages in a circle from `order`.
+pub fn resolve(spec: &IncidentPipelineSpec, parsed: &[ParsedStage], problems: &mut Vec<Problem>) -> Graph {
     check_names(spec, problems);
     let streams = streams(spec);
     let find = |name: &str, path: String, problems: &mut Vec<Problem>| {
@@ -66,7 +65,7 @@ pub fn resolve(spec: &IncidentPipelineSpec, parsed: &[ParsedStage], problems: &m
     }
     let sinks = resolve_sinks(spec, parsed, &find, problems);
     let order = order(spec, &inputs, problems);
-    (problems.len() == n_problems).then_some(Graph { inputs, order, sinks })
+    Graph { inputs, order, sinks }
 }
 
 /// The streams by name.

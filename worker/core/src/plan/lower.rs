@@ -6,6 +6,7 @@ use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_contract::pipeline::stage::{OnError, Stage};
 use tocsin_contract::problem::Problem;
 
+use super::broken::Broken;
 use super::context::{Context, Lowered, Stream, add_event_time};
 use super::fields::Fields;
 use super::graph::Graph;
@@ -14,15 +15,17 @@ use super::sources::{lower_source, merge, source_stream, sources_with_record};
 use super::{InputPlan, Plan, SinkPlan, SourcePlan, StagePlan, Step, StreamId};
 use super::{aggregate, ahead, alarm, escalate, incident, pushdown, unused};
 
-/// Lowers a checked pipeline.
+/// Lowers a pipeline, as far as it is not broken; nothing is left of it if there are `problems`.
 pub fn lower(
     name: &str,
     spec: &IncidentPipelineSpec,
     parsed: &[ParsedStage],
     graph: &Graph,
     fields: &Fields,
+    broken: &Broken,
+    mut problems: Vec<Problem>,
 ) -> Result<Plan, Vec<Problem>> {
-    let (mut problems, mut warnings, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut warnings, mut missing) = (Vec::new(), Vec::new());
     let with_record = sources_with_record(graph, fields);
     let sources: Vec<SourcePlan> = spec
         .sources
@@ -40,7 +43,7 @@ pub fn lower(
         StreamId::Stage(i) => StreamId::Stage(position(i)),
         StreamId::Late(i) => StreamId::Late(position(i)),
     };
-    for &number in &graph.order {
+    for &number in graph.order.iter().filter(|number| !broken.stages.contains(number)) {
         let stage = &spec.stages[number];
         let path = parsed[number].path.as_str();
         let streams: Option<Vec<Stream>> = graph.inputs[number]

@@ -7,6 +7,8 @@
 mod aggregate;
 mod ahead;
 mod alarm;
+mod broken;
+mod calls;
 mod context;
 pub mod describe;
 mod escalate;
@@ -30,6 +32,8 @@ use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_contract::pipeline::source::FormatKind;
 use tocsin_contract::problem::Problem;
 use tocsin_contract::rule_set::IncidentRuleSetSpec;
+
+use broken::Broken;
 
 use crate::decode::RecordSchema;
 use crate::expr::Expression;
@@ -183,13 +187,26 @@ impl Plan {
 /// # Errors
 /// Everything that is wrong, each with its path in the file.
 pub fn compile(name: &str, spec: &IncidentPipelineSpec, references: &References) -> Result<Plan, Vec<Problem>> {
+    compile_beside(&[], name, spec, references)
+}
+
+/// Compiles a pipeline in whose file these faults were found; what only follows from them is not reported.
+///
+/// # Errors
+/// Everything else that is wrong, each with its path in the file.
+pub fn compile_beside(
+    faults: &[Problem],
+    name: &str,
+    spec: &IncidentPipelineSpec,
+    references: &References,
+) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     let parsed = parsed::parse_stages(spec, references, &mut problems);
     let graph = graph::resolve(spec, &parsed, &mut problems);
-    let Some(graph) = graph else { return Err(problems) };
-    let fields = fields::resolve(spec, &parsed, &graph, &mut problems);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    lower::lower(name, spec, &parsed, &graph, &fields)
+    let mut broken = Broken::default();
+    broken.by(faults, spec, &parsed, &graph);
+    broken.by(&problems, spec, &parsed, &graph);
+    let fields = fields::resolve(spec, &parsed, &graph, &mut broken, &mut problems);
+    broken.by(&problems, spec, &parsed, &graph);
+    lower::lower(name, spec, &parsed, &graph, &fields, &broken, problems)
 }

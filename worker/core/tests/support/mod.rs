@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{DeadLetter, Engine, Outputs};
+use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{Plan, References, compile};
 
 /// Compiles the spec of a pipeline, written as YAML.
@@ -21,10 +22,24 @@ pub fn plan(spec: &str) -> Plan {
     }
 }
 
+/// Which decoder reads the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Decoding {
+    /// The engine's own.
+    #[default]
+    Own,
+    /// That of `reference`.
+    Reference,
+}
+
 /// An engine for a plan whose sources are all JSON.
-pub fn engine(plan: &Plan) -> Engine {
+pub fn engine(plan: &Plan, decoding: Decoding) -> Engine {
     let decoder = |source: &tocsin_worker_core::plan::SourcePlan| -> Box<dyn Decoder> {
-        Box::new(reference::Reference::new(source.record.clone()))
+        let record = source.record.clone();
+        match decoding {
+            Decoding::Own => Box::new(JsonDecoder::new(record)),
+            Decoding::Reference => Box::new(reference::Reference::new(record)),
+        }
     };
     Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect())
 }
@@ -56,11 +71,13 @@ pub struct Cuts {
     pub sizes: Vec<usize>,
     /// The state is saved and loaded into a new engine in front of each part whose number is here.
     pub restored_at: Vec<usize>,
+    /// Who reads the records.
+    pub decoding: Decoding,
 }
 
 /// Runs a pipeline over the records of its sources, in the order of the sources.
 pub fn run(plan: &Plan, inputs: &[(&str, &[String])], cuts: &Cuts) -> Results {
-    let mut engine = engine(plan);
+    let mut engine = engine(plan, cuts.decoding);
     let mut results = Results::default();
     let mut done = vec![0; inputs.len()];
     let mut part = 0;
@@ -80,7 +97,7 @@ pub fn run(plan: &Plan, inputs: &[(&str, &[String])], cuts: &Cuts) -> Results {
             let size = size.min(records.len() - done[i]);
             if cuts.restored_at.contains(&part) {
                 let saved = engine.save();
-                engine = self::engine(plan);
+                engine = self::engine(plan, cuts.decoding);
                 engine.load(&saved).unwrap();
                 assert!(engine.save() == saved, "what was loaded saves as it was");
             }

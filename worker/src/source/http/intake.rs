@@ -13,8 +13,9 @@ use axum::routing::post;
 use serde_json::json;
 
 use super::body::{self, BadBody, Batch};
+use super::listener::HttpListener;
 use super::source::{HttpSource, Queue, Refused};
-use crate::source::{Interrupt, RECORD_LIMIT};
+use crate::source::{Interrupt, RECORD_LIMIT, SourceError};
 
 /// How much is taken of clients.
 #[derive(Clone, Debug)]
@@ -44,6 +45,7 @@ impl Default for HttpLimits {
 pub struct HttpIntake {
     limits: HttpLimits,
     queues: BTreeMap<String, Queue>,
+    listeners: Vec<HttpListener>,
 }
 
 impl HttpIntake {
@@ -52,6 +54,7 @@ impl HttpIntake {
         Self {
             limits,
             queues: BTreeMap::new(),
+            listeners: Vec::new(),
         }
     }
 
@@ -62,7 +65,28 @@ impl HttpIntake {
         source
     }
 
-    /// The routes of all sources.
+    /// Adds a source that takes events at an address of its own: `127.0.0.1:8080`, or `:8080` for all addresses.
+    ///
+    /// # Errors
+    /// If nothing can listen there.
+    pub fn source_at(&mut self, name: &str, address: &str, interrupt: Interrupt) -> Result<HttpSource, SourceError> {
+        let mut own = Self::new(self.limits.clone());
+        let source = own.source(name, interrupt);
+        self.listeners.push(HttpListener::start(name, address, own)?);
+        Ok(source)
+    }
+
+    /// The sources that are served by [`HttpIntake::into_router`].
+    pub fn names(&self) -> Vec<String> {
+        self.queues.keys().cloned().collect()
+    }
+
+    /// The addresses that sources listen on by themselves. They take events until they are dropped.
+    pub fn take_listeners(&mut self) -> Vec<HttpListener> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    /// The routes of all sources without an address of their own.
     pub fn into_router(self) -> Router {
         let limit = DefaultBodyLimit::max(self.limits.body_bytes);
         Router::new()

@@ -1,7 +1,5 @@
 //! Records broken at random: the decoder takes what serde_json takes, and nothing else.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::generate::{Random, Style, record};
@@ -133,10 +131,8 @@ proptest! {
 }
 
 #[test]
-fn mutations_of_a_second_find_no_difference_to_serde_json() {
-    let end = Instant::now() + Duration::from_secs(1);
-    let mut seed = 0;
-    while seed < 1_000 || (Instant::now() < end && seed < 1_000_000) {
+fn ten_thousand_mutations_find_no_difference_to_serde_json() {
+    for seed in 0..10_000 {
         let random = &mut Random::new(seed);
         let style = Style {
             odd: seed % 40,
@@ -144,7 +140,6 @@ fn mutations_of_a_second_find_no_difference_to_serde_json() {
         };
         let text = record(random, style).text.into_bytes();
         check(&mutate(random, text));
-        seed += 1;
     }
 }
 

@@ -32,7 +32,9 @@ pub struct AggregatePlan {
     pub emit: EmitOn,
     /// How long behind the watermark a row still changes a result.
     pub lateness: Micros,
-    /// The calls of aggregate functions.
+    /// The states that are kept for a key.
+    pub states: Vec<StatePlan>,
+    /// The calls of aggregate functions, which read them.
     pub calls: Vec<CallPlan>,
     /// The result columns: names and expressions over `results`.
     pub select: Vec<(String, Expression)>,
@@ -44,15 +46,24 @@ pub struct AggregatePlan {
     pub output: SchemaRef,
 }
 
-/// A call of an aggregate function.
+/// A state, and what it is fed.
 #[derive(Clone, Debug)]
-pub struct CallPlan {
-    /// Which function, for which types.
+pub struct StatePlan {
+    /// The function that keeps it, for which types.
     pub function: Function,
     /// Its arguments, over the input.
     pub arguments: Vec<Expression>,
     /// FILTER (WHERE ...).
     pub filter: Option<Expression>,
+}
+
+/// A call of an aggregate function.
+#[derive(Clone, Debug)]
+pub struct CallPlan {
+    /// Which function, for which types.
+    pub function: Function,
+    /// Number of the state that it reads.
+    pub state: usize,
 }
 
 /// Windows over event time, in microseconds.
@@ -95,20 +106,14 @@ pub enum EmitOn {
     Final,
 }
 
-impl CallPlan {
-    fn accumulators(&self) -> Box<dyn Accumulators> {
-        self.function.accumulators()
-    }
-}
-
-/// Rows of a batch with what the calls need of them.
+/// Rows of a batch with what the states need of them.
 struct Rows<'a> {
     input: &'a Batch,
     keys: &'a [ArrayRef],
     arguments: &'a [Arguments],
 }
 
-/// The arguments of a call for a batch.
+/// The arguments of a state for a batch.
 struct Arguments {
     columns: Vec<ArrayRef>,
     filter: Option<BooleanArray>,
@@ -209,15 +214,15 @@ impl Stage for Aggregate {
             let keys: Vec<ArrayRef> = self.plan.by.iter().map(|(_, key)| key.evaluate(&input.rows)).collect();
             let arguments: Vec<Arguments> = self
                 .plan
-                .calls
+                .states
                 .iter()
-                .map(|call| Arguments {
-                    columns: call
+                .map(|state| Arguments {
+                    columns: state
                         .arguments
                         .iter()
                         .map(|argument| argument.evaluate(&input.rows))
                         .collect(),
-                    filter: call
+                    filter: state
                         .filter
                         .as_ref()
                         .map(|filter| filter.evaluate_condition(&input.rows)),
@@ -262,9 +267,9 @@ impl Stage for Aggregate {
         let plan = &self.plan;
         let over_input = plan.by.iter().map(|(_, key)| key);
         let arguments = plan
-            .calls
+            .states
             .iter()
-            .flat_map(|call| call.arguments.iter().chain(&call.filter));
+            .flat_map(|state| state.arguments.iter().chain(&state.filter));
         let over_results = plan.select.iter().map(|(_, column)| column).chain(&plan.having);
         over_input
             .chain(arguments)
@@ -303,9 +308,9 @@ fn next_due(watermark: Micros, step: Micros, offset: Micros) -> Micros {
         .saturating_add(offset)
 }
 
-/// The states of the keys of a pane, one column a call.
+/// The states of the keys of a pane, a column each.
 fn new_accumulators(plan: &AggregatePlan) -> Vec<Box<dyn Accumulators>> {
-    plan.calls.iter().map(CallPlan::accumulators).collect()
+    plan.states.iter().map(|state| state.function.accumulators()).collect()
 }
 
 /// Appends the states of `id` to `out`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, TimestampMicrosecondArray};
 
-use super::{AggregatePlan, key_types};
+use super::{AggregatePlan, CallPlan, key_types};
 use crate::aggregate::Accumulators;
 use crate::key::{KeyId, KeyTable, decode_keys};
 use crate::stream::{Batch, Micros, Progress, filter_column, record_batch};
@@ -62,7 +62,8 @@ impl Results {
             columns.push(times(start, n_rows));
             columns.push(times(end, n_rows));
         }
-        columns.extend(accumulators.iter().map(|accumulator| accumulator.results(part.ids)));
+        let call = |call: &CallPlan| call.function.results(accumulators[call.state].as_ref(), part.ids);
+        columns.extend(plan.calls.iter().map(call));
         let all = record_batch(&plan.results, columns, n_rows);
         let mut selected: Vec<ArrayRef> = plan.select.iter().map(|(_, column)| column.evaluate(&all)).collect();
         selected.push(Arc::new(Int64Array::from(part.revisions)));

@@ -2,11 +2,13 @@
 //!
 //! A row is added to one pane, however many windows it is in. At each slide the pane that enters is added to the totals
 //! and the pane that leaves is taken away again, key by key, so that a key without a change costs nothing. Aggregates
-//! that cannot be taken away (min, max, first, last) are folded anew over the panes, for the keys that changed.
+//! that cannot be taken away (min, max, first, last) stand on two stacks.
 
 mod late;
+mod two_stacks;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use crate::aggregate::{Accumulators, CorruptState};
 use crate::key::{KeyId, KeyTable};
 use crate::state::{decode, encode};
 use crate::stream::{Micros, NO_WATERMARK};
+use two_stacks::TwoStacks;
 
 pub(super) struct Sliding {
     plan: Arc<AggregatePlan>,
@@ -28,6 +31,7 @@ pub(super) struct Sliding {
     panes: BTreeMap<Micros, Pane>,
     /// States over the panes of the window that was given out last.
     totals: Vec<Box<dyn Accumulators>>,
+    stacks: TwoStacks,
     /// In how many of those panes each key is.
     n_in_window: Vec<u32>,
     /// How many keys are in that window.
@@ -51,6 +55,11 @@ struct Pane {
 }
 
 impl Pane {
+    /// All ids here are below this.
+    fn n_ids(&self) -> usize {
+        self.present.len() * 64
+    }
+
     fn has(&self, id: KeyId) -> bool {
         self.present
             .get(id as usize / 64)
@@ -87,8 +96,10 @@ struct Saved {
 
 impl Sliding {
     pub fn new(plan: Arc<AggregatePlan>, size: Micros, every: Micros) -> Self {
+        let totals = new_accumulators(&plan);
         Self {
-            totals: new_accumulators(&plan),
+            stacks: TwoStacks::new(&plan, &totals),
+            totals,
             plan,
             size,
             every,
@@ -124,8 +135,8 @@ impl Sliding {
     }
 
     /// Moves the window on to `end`; answers the keys that changed.
-    fn slide(&mut self, end: Micros) -> BTreeSet<KeyId> {
-        let mut changed = BTreeSet::new();
+    fn slide(&mut self, end: Micros) -> Vec<KeyId> {
+        let mut changed = Vec::new();
         for accumulator in &mut self.totals {
             accumulator.grow(self.keys.capacity());
         }
@@ -146,7 +157,7 @@ impl Sliding {
                 if *n == 0 {
                     self.n_live -= 1;
                 }
-                changed.insert(id);
+                changed.push(id);
             }
         }
         if let Some(pane) = self.panes.get(&(end - self.every)) {
@@ -161,43 +172,30 @@ impl Sliding {
                         total.merge(id, states.as_ref());
                     }
                 }
-                changed.insert(id);
+                changed.push(id);
             }
         }
+        changed.sort_unstable();
+        changed.dedup();
         self.slid_to = end;
-        self.fold_anew(
-            end,
-            changed
-                .iter()
-                .copied()
-                .filter(|&id| self.n_in_window[id as usize] > 0)
-                .collect(),
-        );
+        if self.stacks.is_needed() {
+            let window = self.window();
+            self.stacks.slide(&self.plan, &self.panes, &window, end - self.every);
+            for &id in changed.iter().filter(|&&id| self.n_in_window[id as usize] > 0) {
+                self.stacks.total(id, &self.panes, &window, &mut self.totals);
+            }
+        }
         changed
     }
 
-    /// Folds the aggregates that cannot be taken away over the panes of the window that ends at `end`.
-    fn fold_anew(&mut self, end: Micros, ids: Vec<KeyId>) {
-        for (i, total) in self
-            .totals
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, total)| !total.invertible())
-        {
-            for &id in &ids {
-                total.clear(id);
-                for (_, pane) in self.panes.range(end.saturating_sub(self.size)..end) {
-                    if pane.has(id) {
-                        total.merge(id, pane.accumulators[i].as_ref());
-                    }
-                }
-            }
-        }
+    /// The window that was given out last.
+    fn window(&self) -> Range<Micros> {
+        self.slid_to.saturating_sub(self.size)..self.slid_to
     }
 
-    fn give_out(&mut self, end: Micros, changed: &BTreeSet<KeyId>, results: &mut Results) {
+    fn give_out(&mut self, end: Micros, changed: &[KeyId], results: &mut Results) {
         let mut ids: Vec<KeyId> = match self.plan.emit {
-            EmitOn::Change => changed.iter().copied().collect(),
+            EmitOn::Change => changed.to_vec(),
             EmitOn::Close | EmitOn::Final => (0..self.n_in_window.len())
                 .filter(|&id| self.n_in_window[id] > 0)
                 .map(|id| id as KeyId)
@@ -368,7 +366,9 @@ impl Windows for Sliding {
         for total in &mut self.totals {
             total.grow(self.keys.capacity());
         }
-        for (_, pane) in self.panes.range(self.slid_to.saturating_sub(self.size)..self.slid_to) {
+        let window = self.window();
+        self.stacks.turn(&self.plan, &self.panes, &window);
+        for (_, pane) in self.panes.range(window) {
             for &id in &pane.order {
                 if self.n_in_window[id as usize] == 0 {
                     self.n_live += 1;
@@ -403,6 +403,10 @@ impl Windows for Sliding {
             .values()
             .map(|pane| states(&pane.accumulators) + pane.order.capacity() * 4 + pane.present.capacity() * 8)
             .sum();
-        panes + states(&self.totals) + self.keys.memory() + (self.n_panes.capacity() + self.n_in_window.capacity()) * 4
+        panes
+            + self.stacks.memory()
+            + states(&self.totals)
+            + self.keys.memory()
+            + (self.n_panes.capacity() + self.n_in_window.capacity()) * 4
     }
 }

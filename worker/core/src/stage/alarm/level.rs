@@ -180,6 +180,11 @@ impl Level {
         }
     }
 
+    /// Whether the alarm is firing.
+    pub fn is_firing(&self) -> bool {
+        matches!(self, Self::Firing { .. })
+    }
+
     /// Whether this is the state of a key that was never seen.
     pub fn at_rest(&self) -> bool {
         *self == Self::Normal

@@ -1,31 +1,37 @@
 //! `alarm`: fires when a condition holds, for a time if so asked; clears when it no longer does.
 //!
-//! This file reads rows and writes transitions; what a sample or a timer does to the state of a key is in `level`.
+//! This file reads rows; what a sample or a timer does to the state of a key is in `level`, what is usual for a key in
+//! `baseline`, the keys with their states and timers in `keys`, and the rows that are given out in `rows`.
 //! A stage has one rule, or the rules of a rule set, each with a state per key.
 
+pub mod baseline;
+mod keys;
 pub mod level;
+mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
-use arrow_select::concat::concat;
+use std::sync::Arc;
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
-use crate::encode::{json_object, readable};
 use crate::expr::Expression;
-use crate::key::{decode_keys, encode_key};
+use crate::key::encode_key;
 use crate::state::{decode, encode};
-use crate::stream::{Batch, Micros, record_batch};
-use level::{Level, Timing, Transition};
+use crate::stream::{Batch, Micros};
+use baseline::{BaselinePlan, Usual};
+use keys::{Held, Keys};
+use level::Timing;
 
 /// What an alarm stage is asked for.
 #[derive(Clone, Debug)]
 pub struct AlarmPlan {
     /// Name of the pipeline and of the stage: part of an alarm's id.
     pub stage: String,
+    /// How many columns the key has in the output.
+    pub n_by: usize,
     /// The rules.
     pub rules: Vec<RulePlan>,
     /// How long behind the watermark a sample still counts.
@@ -41,9 +47,9 @@ pub struct RulePlan {
     pub id: String,
     /// Columns of the input that make the key: those of the stage, then further ones of the rule.
     pub by: Vec<usize>,
-    /// The condition.
-    pub when: Expression,
-    /// The condition that clears; without one, that `when` is false.
+    /// What makes it fire.
+    pub condition: Condition,
+    /// The condition that clears; without one, that the other is false.
     pub clear: Option<Expression>,
     /// The times of the rule.
     pub timing: Timing,
@@ -55,209 +61,198 @@ pub struct RulePlan {
     pub shown: Vec<usize>,
 }
 
+/// What makes a rule fire.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// That something is true.
+    When(Expression),
+    /// That a value, of type Float64, is far above what is usual for the key.
+    Above(Expression, BaselinePlan),
+}
+
+impl Condition {
+    /// The condition as a text.
+    pub fn text(&self) -> String {
+        match self {
+            Self::When(when) => when.text.clone(),
+            Self::Above(value, plan) => format!(
+                "{} more than {} sigma above its average of {}",
+                value.text,
+                plan.sigmas,
+                tocsin_contract::duration::Duration::from_micros(plan.over)
+            ),
+        }
+    }
+
+    /// The expression that is looked at.
+    pub fn expression(&self) -> &Expression {
+        match self {
+            Self::When(expression) | Self::Above(expression, _) => expression,
+        }
+    }
+
+    fn baseline(&self) -> Option<&BaselinePlan> {
+        match self {
+            Self::When(_) => None,
+            Self::Above(_, plan) => Some(plan),
+        }
+    }
+}
+
 /// A running alarm stage.
 #[derive(Debug)]
 pub struct Alarm {
     plan: AlarmPlan,
-    /// Per rule and key.
-    states: BTreeMap<(usize, Vec<u8>), Held>,
-    /// (due, rule, key)
-    timers: BTreeSet<(Micros, usize, Vec<u8>)>,
+    keys: Keys,
+    ready: Vec<rows::Row>,
     /// Per rule, the types of its key.
     key_types: Vec<Vec<DataType>>,
-    ready: Vec<Row>,
+    scratch: Vec<u8>,
 }
 
-/// The state of a key under a rule, and the values of its last sample.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-struct Held {
-    level: Level,
-    /// A JSON object with the shown columns.
-    values: String,
-    summary: Option<String>,
+/// What a rule reads of a batch.
+struct Reading {
+    by: Vec<ArrayRef>,
+    condition: Values,
+    clear: Option<BooleanArray>,
 }
 
-/// A transition that is to be given out.
-#[derive(Debug)]
-struct Row {
-    key: Vec<u8>,
-    rule: usize,
-    transition: Transition,
-    values: String,
-    summary: Option<String>,
-    watermark: Micros,
+enum Values {
+    Holds(BooleanArray),
+    Value(Float64Array),
+}
+
+/// What one row says to a rule.
+#[derive(Clone, Copy)]
+enum Said {
+    Holds(bool),
+    Value(f64),
+    /// Only whether to clear.
+    Nothing,
+}
+
+impl Reading {
+    fn of(rule: &RulePlan, rows: &RecordBatch) -> Self {
+        Self {
+            by: rule.by.iter().map(|&i| Arc::clone(rows.column(i))).collect(),
+            condition: match &rule.condition {
+                Condition::When(when) => Values::Holds(when.evaluate_condition(rows)),
+                Condition::Above(value, _) => Values::Value(value.evaluate(rows).as_primitive::<Float64Type>().clone()),
+            },
+            clear: rule.clear.as_ref().map(|clear| clear.evaluate_condition(rows)),
+        }
+    }
+
+    /// What a row says; nothing if it has none of the values.
+    fn at(&self, row: usize) -> Option<(Said, Option<bool>)> {
+        let clears = self
+            .clear
+            .as_ref()
+            .filter(|clear| clear.is_valid(row))
+            .map(|clear| clear.value(row));
+        let said = match &self.condition {
+            Values::Holds(holds) if holds.is_valid(row) => Said::Holds(holds.value(row)),
+            Values::Value(values) if values.is_valid(row) && values.value(row).is_finite() => {
+                Said::Value(values.value(row))
+            }
+            _ if clears.is_some() => Said::Nothing,
+            _ => return None,
+        };
+        Some((said, clears))
+    }
 }
 
 impl Alarm {
     /// An alarm stage without state, over inputs with this schema.
     pub fn new(plan: AlarmPlan, input: &SchemaRef) -> Self {
         let types = |rule: &RulePlan| rule.by.iter().map(|&i| input.field(i).data_type().clone()).collect();
-        let key_types = plan.rules.iter().map(types).collect();
         Self {
+            keys: Keys::new(plan.rules.len()),
+            key_types: plan.rules.iter().map(types).collect(),
             plan,
-            states: BTreeMap::new(),
-            timers: BTreeSet::new(),
-            key_types,
             ready: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 
     /// Fires the timers that are due by `watermark`.
     fn advance(&mut self, watermark: Micros) {
-        while self.timers.first().is_some_and(|(due, _, _)| *due <= watermark) {
-            let Some((due, rule, key)) = self.timers.pop_first() else {
-                break;
-            };
-            let timing = self.plan.rules[rule].timing;
-            let at = (rule, key);
-            let Some(held) = self.states.get_mut(&at) else { continue };
-            let transition = held.level.timer(due, &timing);
-            self.settle(at, transition, due.saturating_sub(1));
+        while let Some((due, rule, key)) = self.keys.next_due(watermark) {
+            let timing = &self.plan.rules[rule].timing;
+            let Some(id) = self.keys.find(rule, &key) else { continue };
+            let transition = self.keys.held_mut(rule, id).level.timer(due, timing);
+            if let Some(transition) = transition {
+                let held = self.keys.held(rule, id);
+                self.ready
+                    .push(rows::Row::new(&key, rule, transition, held, due.saturating_sub(1)));
+            }
+            self.keys.settle(rule, id, None, timing);
         }
     }
 
-    /// Gives out a transition, sets the next timer, forgets a key that is at rest.
-    fn settle(&mut self, at: (usize, Vec<u8>), transition: Option<Transition>, watermark: Micros) {
-        let Some(held) = self.states.get(&at) else { return };
-        let timing = &self.plan.rules[at.0].timing;
-        if let Some(transition) = transition {
-            self.ready.push(Row {
-                key: at.1.clone(),
-                rule: at.0,
-                transition,
-                values: held.values.clone(),
-                summary: held.summary.clone(),
-                watermark,
-            });
-        }
-        if let Some(due) = held.level.due(timing) {
-            self.timers.insert((due, at.0, at.1));
-        } else if held.level.at_rest() {
-            self.states.remove(&at);
-        }
-    }
-
-    /// Takes one sample of a rule.
-    fn sample(&mut self, rule: usize, sample: &Sample<'_>) {
-        let mut key = Vec::new();
-        encode_key(sample.key, sample.row, &mut key);
+    /// Takes what row `row` says to a rule.
+    fn sample(&mut self, rule: usize, reading: &Reading, input: &Batch, row: usize) {
+        let Some((said, clears)) = reading.at(row) else { return };
+        let (time, watermark) = (input.times[row], input.watermarks[row]);
         let plan = &self.plan.rules[rule];
-        let timing = plan.timing;
-        let at = (rule, key);
-        let held = self.states.entry(at.clone()).or_default();
-        if let Some(due) = held.level.due(&timing) {
-            self.timers.remove(&(due, at.0, at.1.clone()));
+        let timing = &plan.timing;
+        self.scratch.clear();
+        encode_key(&reading.by, row, &mut self.scratch);
+        let id = match (self.keys.find(rule, &self.scratch), said) {
+            (Some(id), _) => id,
+            // Nothing is kept of a key that is at rest.
+            (None, Said::Nothing | Said::Holds(false)) => return,
+            (None, Said::Holds(true) | Said::Value(_)) => self.keys.intern(rule, &self.scratch),
+        };
+        let held = self.keys.held_mut(rule, id);
+        let due_before = held.level.due(timing);
+        let mut usual: Option<Usual> = None;
+        let (holds, clears) = match (said, plan.condition.baseline()) {
+            (Said::Value(value), Some(baseline)) => {
+                usual = held.baseline.compare(time, value, baseline);
+                let above = usual.is_some_and(|usual| usual.is_above);
+                // Where nothing is known of what is usual, nothing can stay unusual.
+                (
+                    above,
+                    usual.is_none() || clears.unwrap_or(plan.clear.is_none() && !above),
+                )
+            }
+            (Said::Holds(holds), _) => (holds, clears.unwrap_or(plan.clear.is_none() && !holds)),
+            _ => (false, clears.unwrap_or(false)),
+        };
+        let transition = held.level.sample(time, holds, clears, timing);
+        if let (Said::Value(value), Some(baseline)) = (said, plan.condition.baseline())
+            && !held.level.is_firing()
+        {
+            held.baseline.learn(time, value, baseline);
+            held.baseline
+                .forget(watermark.saturating_sub(self.plan.lateness), baseline);
         }
-        let transition = held.level.sample(sample.time, sample.holds, sample.clears, &timing);
-        if sample.holds || transition.is_some() {
-            held.values = json_object(sample.rows, &plan.shown, sample.row);
+        // A timer gives out what the last sample said.
+        if transition.is_some() || held.level.due(timing).is_some() {
+            held.values = rows::values(&input.rows, &plan.shown, row, usual);
             held.summary = plan
                 .summary
                 .as_deref()
-                .map(|text| fill_in(text, sample.rows, sample.row));
+                .map(|text| rows::fill_in(text, &input.rows, row));
         }
-        self.settle(at, transition, sample.watermark);
-    }
-
-    fn rows(&mut self) -> (RecordBatch, Vec<Micros>, Vec<Micros>) {
-        let ready = std::mem::take(&mut self.ready);
-        let rule = |row: &Row| &self.plan.rules[row.rule];
-        // Rules can have keys of their own behind the stage's columns, so each row is decoded by its rule.
-        let keys: Vec<Vec<ArrayRef>> = ready
-            .iter()
-            .map(|row| decode_keys(std::iter::once(row.key.as_slice()), &self.key_types[row.rule]))
-            .collect();
-        let n_by = self.plan.output.fields().len() - 8;
-        let mut columns: Vec<ArrayRef> = (0..n_by)
-            .map(|i| {
-                let parts: Vec<&dyn Array> = keys.iter().filter_map(|key| key.get(i).map(AsRef::as_ref)).collect();
-                concat(&parts).unwrap_or_else(|_| new_null_array(self.plan.output.field(i).data_type(), ready.len()))
-            })
-            .collect();
-        let texts = |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef {
-            Arc::new(ready.iter().map(of).collect::<StringArray>())
-        };
-        let times = |of: &dyn Fn(&Row) -> Micros| -> ArrayRef {
-            Arc::new(TimestampMicrosecondArray::from_iter_values(ready.iter().map(of)).with_timezone("UTC"))
-        };
-        columns.push(texts(&|row| {
-            let since = row.transition.since.to_le_bytes();
-            Some(crate::id::id(
-                "alm",
-                &[self.plan.stage.as_bytes(), rule(row).id.as_bytes(), &row.key, &since],
-            ))
-        }));
-        columns.push(texts(&|row| Some(rule(row).id.clone())));
-        columns.push(texts(&|row| {
-            Some(if row.transition.firing { "firing" } else { "resolved" }.to_owned())
-        }));
-        columns.push(texts(&|row| Some(rule(row).severity.clone())));
-        columns.push(times(&|row| row.transition.since));
-        columns.push(times(&|row| row.transition.at));
-        columns.push(texts(&|row| {
-            row.summary.clone().or_else(|| Some(rule(row).when.text.clone()))
-        }));
-        columns.push(texts(&|row| Some(row.values.clone())));
-        let times = ready.iter().map(|row| row.transition.at).collect();
-        let watermarks = ready.iter().map(|row| row.watermark).collect();
-        (record_batch(&self.plan.output, columns, ready.len()), times, watermarks)
-    }
-}
-
-/// A row as a rule sees it.
-struct Sample<'a> {
-    rows: &'a RecordBatch,
-    key: &'a [ArrayRef],
-    row: usize,
-    time: Micros,
-    watermark: Micros,
-    holds: bool,
-    clears: bool,
-}
-
-/// `{column}` replaced by its value; what names no column stays as it is.
-fn fill_in(text: &str, rows: &RecordBatch, row: usize) -> String {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('{') {
-        filled.push_str(before);
-        let value = behind.split_once('}').and_then(|(name, behind)| {
-            let column = rows.column_by_name(name)?;
-            Some((readable(column, row), behind))
-        });
-        match value {
-            Some((value, behind)) => {
-                filled.push_str(&value);
-                rest = behind;
-            }
-            None => {
-                filled.push('{');
-                rest = behind;
-            }
+        if let Some(transition) = transition {
+            self.ready
+                .push(rows::Row::new(&self.scratch, rule, transition, held, watermark));
         }
+        self.keys.settle(rule, id, due_before, timing);
     }
-    filled.push_str(rest);
-    filled
-}
-
-fn is_true(condition: &BooleanArray, row: usize) -> bool {
-    condition.is_valid(row) && condition.value(row)
 }
 
 impl Stage for Alarm {
     fn process(&mut self, input: Batch) -> Output {
         // At the end only the time that passed counts, not that no more will come.
         let elapsed = |watermark: Micros| input.ended.map_or(watermark, |reached| watermark.min(reached));
-        let conditions: Vec<(BooleanArray, Option<BooleanArray>, Vec<ArrayRef>)> = self
+        let readings: Vec<Reading> = self
             .plan
             .rules
             .iter()
-            .map(|rule| {
-                let when = rule.when.evaluate_condition(&input.rows);
-                let clear = rule.clear.as_ref().map(|clear| clear.evaluate_condition(&input.rows));
-                let key = rule.by.iter().map(|&i| Arc::clone(input.rows.column(i))).collect();
-                (when, clear, key)
-            })
+            .map(|rule| Reading::of(rule, &input.rows))
             .collect();
         let mut late = Vec::new();
         for row in 0..input.n_rows() {
@@ -267,73 +262,64 @@ impl Stage for Alarm {
                 late.push(row as u32);
                 continue;
             }
-            for (rule, (when, clear, key)) in conditions.iter().enumerate() {
-                // A sample without a value says nothing.
-                if when.is_null(row) && clear.as_ref().is_none_or(|clear| clear.is_null(row)) {
-                    continue;
-                }
-                let holds = is_true(when, row);
-                let clears = clear
-                    .as_ref()
-                    .map_or(!holds && when.is_valid(row), |clear| is_true(clear, row));
-                self.sample(
-                    rule,
-                    &Sample {
-                        rows: &input.rows,
-                        key,
-                        row,
-                        time,
-                        watermark,
-                        holds,
-                        clears,
-                    },
-                );
+            for (rule, reading) in readings.iter().enumerate() {
+                self.sample(rule, reading, &input, row);
             }
         }
         self.advance(input.elapsed());
-        let late = late_part(&input, &late);
-        let (rows, times, watermarks) = self.rows();
-        Output {
-            main: Batch {
-                rows,
-                times,
-                watermarks,
-                watermark: input.watermark,
-                ended: input.ended,
-            },
-            late,
+        let horizon = input.elapsed().saturating_sub(self.plan.lateness);
+        for (rule, plan) in self.plan.rules.iter().enumerate() {
+            if let Some(baseline) = plan.condition.baseline() {
+                self.keys.sweep(rule, horizon, baseline);
+            }
         }
+        let late = late_part(&input, &late);
+        let ready = std::mem::take(&mut self.ready);
+        let main = Batch {
+            rows: rows::rows(&ready, &self.plan, &self.key_types),
+            times: ready.iter().map(|row| row.transition.at).collect(),
+            watermarks: ready.iter().map(|row| row.watermark).collect(),
+            watermark: input.watermark,
+            ended: input.ended,
+        };
+        Output { main, late }
     }
 
     fn save(&self) -> Vec<u8> {
-        let states: Vec<(&str, &[u8], &Held)> = self
-            .states
-            .iter()
-            .map(|((rule, key), held)| (self.plan.rules[*rule].id.as_str(), key.as_slice(), held))
-            .collect();
+        let mut states: Vec<(&str, &[u8], &Held)> = Vec::new();
+        for (rule, plan) in self.plan.rules.iter().enumerate() {
+            states.extend(
+                self.keys
+                    .all(rule)
+                    .into_iter()
+                    .map(|(key, held)| (plan.id.as_str(), key, held)),
+            );
+        }
         encode(&states)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
         let states: Vec<(String, Vec<u8>, Held)> = decode(bytes, "an alarm")?;
-        self.states.clear();
-        self.timers.clear();
+        self.keys = Keys::new(self.plan.rules.len());
         for (id, key, held) in states {
             let Some(rule) = self.plan.rules.iter().position(|rule| rule.id == id) else {
                 return Err(CorruptState {
                     what: "an alarm's rules",
                 });
             };
-            if let Some(due) = held.level.due(&self.plan.rules[rule].timing) {
-                self.timers.insert((due, rule, key.clone()));
-            }
-            self.states.insert((rule, key), held);
+            let id = self.keys.intern(rule, &key);
+            *self.keys.held_mut(rule, id) = held;
+            self.keys.settle(rule, id, None, &self.plan.rules[rule].timing);
         }
         Ok(())
     }
 
     fn n_keys(&self) -> usize {
-        self.states.len()
+        self.keys.n_keys()
+    }
+
+    fn memory(&self) -> usize {
+        self.keys.memory()
     }
 
     fn n_failures(&self) -> u64 {
@@ -341,7 +327,7 @@ impl Stage for Alarm {
             .plan
             .rules
             .iter()
-            .flat_map(|rule| std::iter::once(&rule.when).chain(&rule.clear));
+            .flat_map(|rule| std::iter::once(rule.condition.expression()).chain(&rule.clear));
         expressions.map(Expression::n_failures).sum()
     }
 }

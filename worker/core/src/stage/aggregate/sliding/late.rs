@@ -66,6 +66,8 @@ impl Sliding {
             let mut totals = std::mem::take(&mut self.totals);
             rows.update(&mut totals, row, &ids, n_keys);
             self.totals = totals;
+            let window = self.window();
+            self.stacks.change(&self.plan, &self.panes, &window, id, start);
         }
         let mut end = start.saturating_add(self.every);
         while end <= start.saturating_add(self.size) {

@@ -1,0 +1,153 @@
+//! The keys of an alarm stage: what is held of each under each rule, and when it is due to change by itself.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::baseline::{Baseline, BaselinePlan};
+use super::level::{Level, Timing};
+use crate::key::{KeyId, KeyTable};
+use crate::stream::Micros;
+
+/// Keys at which idle ones are first looked for.
+const FIRST_SWEEP: usize = 4096;
+
+/// The state of a key under a rule, and the values of its last sample.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Held {
+    pub level: Level,
+    /// A JSON object with the shown columns.
+    pub values: String,
+    pub summary: Option<String>,
+    pub baseline: Baseline,
+}
+
+impl Held {
+    fn is_at_rest(&self) -> bool {
+        self.level.at_rest() && self.baseline.is_empty()
+    }
+}
+
+/// The keys of all rules. A key that is at rest is not kept.
+#[derive(Debug)]
+pub(super) struct Keys {
+    rules: Vec<OfRule>,
+    /// (due, rule, key)
+    timers: BTreeSet<(Micros, usize, Vec<u8>)>,
+}
+
+#[derive(Debug)]
+struct OfRule {
+    table: KeyTable,
+    held: Vec<Held>,
+    /// Number of keys at which idle ones are looked for.
+    sweep_at: usize,
+}
+
+impl Keys {
+    pub fn new(n_rules: usize) -> Self {
+        let rule = || OfRule {
+            table: KeyTable::default(),
+            held: Vec::new(),
+            sweep_at: FIRST_SWEEP,
+        };
+        Self {
+            rules: std::iter::repeat_with(rule).take(n_rules).collect(),
+            timers: BTreeSet::new(),
+        }
+    }
+
+    pub fn find(&self, rule: usize, key: &[u8]) -> Option<KeyId> {
+        self.rules[rule].table.find(key)
+    }
+
+    pub fn intern(&mut self, rule: usize, key: &[u8]) -> KeyId {
+        let rule = &mut self.rules[rule];
+        let (id, _) = rule.table.intern(key);
+        if rule.held.len() <= id as usize {
+            rule.held.resize_with(id as usize + 1, Held::default);
+        }
+        id
+    }
+
+    pub fn held(&self, rule: usize, id: KeyId) -> &Held {
+        &self.rules[rule].held[id as usize]
+    }
+
+    pub fn held_mut(&mut self, rule: usize, id: KeyId) -> &mut Held {
+        &mut self.rules[rule].held[id as usize]
+    }
+
+    /// Takes out the first timer that is due by `watermark`.
+    pub fn next_due(&mut self, watermark: Micros) -> Option<(Micros, usize, Vec<u8>)> {
+        if self.timers.first()?.0 > watermark {
+            return None;
+        }
+        self.timers.pop_first()
+    }
+
+    /// Sets the timer of a key anew, where it was due at `before`; forgets the key if it is at rest.
+    pub fn settle(&mut self, rule: usize, id: KeyId, before: Option<Micros>, timing: &Timing) {
+        let of_rule = &mut self.rules[rule];
+        let held = &mut of_rule.held[id as usize];
+        let due = held.level.due(timing);
+        if due != before {
+            let key = of_rule.table.key(id);
+            if let Some(before) = before {
+                self.timers.remove(&(before, rule, key.to_vec()));
+            }
+            if let Some(due) = due {
+                self.timers.insert((due, rule, key.to_vec()));
+            }
+        }
+        if held.is_at_rest() {
+            *held = Held::default();
+            of_rule.table.release(id);
+        }
+    }
+
+    /// Forgets keys of which nothing from `horizon` on can need anything; looked for each time that the keys have
+    /// doubled. Which keys are there never shows in the output, so it does not matter when this happens.
+    pub fn sweep(&mut self, rule: usize, horizon: Micros, plan: &BaselinePlan) {
+        let of_rule = &mut self.rules[rule];
+        if of_rule.table.len() < of_rule.sweep_at {
+            return;
+        }
+        for (id, held) in of_rule.held.iter_mut().enumerate() {
+            if held.baseline.is_empty() {
+                continue;
+            }
+            held.baseline.forget(horizon, plan);
+            if held.is_at_rest() {
+                *held = Held::default();
+                of_rule.table.release(id as KeyId);
+            }
+        }
+        of_rule.sweep_at = (of_rule.table.len() * 2).max(FIRST_SWEEP);
+    }
+
+    /// The keys of a rule with what is held of them, by key.
+    pub fn all(&self, rule: usize) -> Vec<(&[u8], &Held)> {
+        let of_rule = &self.rules[rule];
+        let live = of_rule.held.iter().enumerate().filter(|(_, held)| !held.is_at_rest());
+        let mut all: Vec<(&[u8], &Held)> = live.map(|(id, held)| (of_rule.table.key(id as KeyId), held)).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
+    }
+
+    pub fn n_keys(&self) -> usize {
+        self.rules.iter().map(|rule| rule.table.len()).sum()
+    }
+
+    pub fn memory(&self) -> usize {
+        let of_rule = |rule: &OfRule| {
+            let held: usize = rule
+                .held
+                .iter()
+                .map(|held| held.values.capacity() + held.baseline.memory())
+                .sum();
+            rule.table.memory() + rule.held.capacity() * size_of::<Held>() + held
+        };
+        self.rules.iter().map(of_rule).sum()
+    }
+}
