@@ -6,8 +6,8 @@ set -euo pipefail
 scripts/need.sh rust cc git
 
 step "building (release)"
-# The whole workspace, as benchmarks do: with other features the dependencies would be built twice.
-cargo build --locked --release --workspace
+# Programs and benchmarks together: alone, each would build the dependencies with other features.
+cargo build --locked --release --workspace --bins --benches
 cargo build --quiet --locked --package xtask
 export TOCSIN_BIN=$CARGO_TARGET_DIR/release/tocsin
 

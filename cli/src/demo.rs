@@ -162,7 +162,8 @@ fn against_labels(incidents: &Incidents, windows: &Windows) -> String {
     }
     format!(
         "{n_found} of the {n_windows} windows that people labelled as anomalous have an incident; \
-         {n_inside} of {} incidents are inside one.",
+         {n_inside} of {} incidents are inside one.\nThe thresholds were set by hand on these very series, so this shows that \
+         the rules work, not how well they predict.",
         incidents.n()
     )
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use tocsin_contract::document::{self, Parsed, Places};
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
+use tocsin_contract::rule_set::IncidentRuleSet;
 use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
 use crate::args::Named;
@@ -42,10 +43,19 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
     let mut references = References::default();
     for named in rules {
         let text = read(&named.path)?;
-        let rule_set = document::parse_rule_set(&text).map_err(|problems| Failure::Pipeline {
+        let wrong = |problems| Failure::Pipeline {
             file: named.path.display().to_string(),
             problems,
-        })?;
+        };
+        let Parsed {
+            value: rule_set,
+            places,
+        } = document::read::<IncidentRuleSet>(&text).map_err(wrong)?;
+        let mut refused = tocsin_contract::reach::refused_rule_problems(&rule_set.spec);
+        if !refused.is_empty() {
+            places.annotate(&mut refused);
+            return Err(wrong(refused));
+        }
         references.rule_sets.insert(named.name.clone(), rule_set.spec);
     }
     let compiled = document::read_and(&text, |pipeline: &IncidentPipeline, faults| {
@@ -63,7 +73,13 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
         .spec
         .stages
         .iter()
-        .filter_map(|stage| stage.alarm.as_ref()?.rules_ref.as_ref())
+        .filter_map(|stage| {
+            let rules = stage.alarm.as_ref().and_then(|alarm| alarm.rules_ref.as_ref());
+            rules.or(stage
+                .aggregate
+                .as_ref()
+                .and_then(|aggregate| aggregate.kpis_ref.as_ref()))
+        })
         .map(|reference| reference.name.as_str())
         .collect();
     known_names(rules, &known, "--rules", "rule set that the pipeline refers to")?;

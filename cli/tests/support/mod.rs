@@ -1,6 +1,7 @@
 //! A folder to run the program in.
 #![allow(dead_code)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -70,6 +71,19 @@ pub fn alerts() -> Vec<String> {
 /// Bytes as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Rows by sink: sinks share standard output, and which comes first is left open.
+pub fn by_sink(out: &str) -> BTreeMap<String, Vec<serde_json::Value>> {
+    let mut rows: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    for line in out.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        rows.entry(row["_sink"].as_str().unwrap().to_owned())
+            .or_default()
+            .push(row);
+    }
+    assert!(!rows.is_empty());
+    rows
 }
 
 /// How most runs begin.

@@ -75,6 +75,7 @@ pub(super) const EFFECT: &[&str] = &[
     "spec.stages[].filter",
     "spec.stages[].aggregate.by",
     "spec.stages[].aggregate.select",
+    "spec.stages[].aggregate.kpisRef.name",
     "spec.stages[].aggregate.window.tumbling",
     "spec.stages[].aggregate.window.sliding.size",
     "spec.stages[].aggregate.window.sliding.every",
@@ -151,10 +152,6 @@ pub(super) const REFUSED: &[Refused] = &[
         "remove the stage, or count events with `escalate`",
     ),
     given(
-        "spec.stages[].aggregate.kpisRef",
-        "write the result columns into `select`",
-    ),
-    given(
         "spec.sources[].format.registry",
         "remove the registry, and give the records as Json",
     ),
@@ -198,7 +195,6 @@ pub(super) const REFUSED: &[Refused] = &[
 
 /// What of rule sets is not built yet.
 pub(super) const REFUSED_RULES: &[Refused] = &[
-    given("spec.kpis", "write the result columns into the `select` of the stage"),
     word("spec.rules[].onNoData", "Alert", "use Keep or Ok"),
     other_than("spec.rollout", "Active", "remove `rollout`: rules take effect at once"),
 ];

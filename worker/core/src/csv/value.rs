@@ -7,8 +7,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tocsin_contract::pipeline::source::TimeUnit;
 
-use super::number::{NotExact, Number};
+use super::number::plain;
 use crate::decode::ColumnType;
+use crate::decode::number::{self, NumberError};
+use crate::decode::time;
 
 /// The value of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,14 +45,13 @@ pub(super) enum Fault {
     OutOfRange,
 }
 
-impl From<NotExact> for Fault {
-    fn from(reason: NotExact) -> Self {
-        match reason {
-            NotExact::NoNumber => Self::WrongType { found: "text" },
-            NotExact::TooManyDigits => Self::OutOfRange,
-        }
+impl From<NumberError> for Fault {
+    fn from(_: NumberError) -> Self {
+        Self::OutOfRange
     }
 }
+
+const NO_NUMBER: Fault = Fault::WrongType { found: "text" };
 
 /// Reads a cell as a value of this type. White space around numbers, booleans and times does not count.
 pub(super) fn read(cell: &str, ty: ColumnType) -> Result<Value<'_>, Fault> {
@@ -61,13 +62,10 @@ pub(super) fn read(cell: &str, ty: ColumnType) -> Result<Value<'_>, Fault> {
     match ty {
         ColumnType::Utf8 | ColumnType::Json => Ok(Value::Text(cell)),
         ColumnType::Boolean => boolean(bare).map(Value::Boolean),
-        ColumnType::Int64 => integer(bare).map(Value::Int64),
-        ColumnType::UInt64 => integer(bare).map(Value::UInt64),
-        ColumnType::Float64 => float(bare).map(Value::Float64),
-        ColumnType::Decimal => Number::parse(bare)?
-            .scaled(9)
-            .map(Value::Decimal)
-            .ok_or(Fault::OutOfRange),
+        ColumnType::Int64 => Ok(Value::Int64(number::int64(plain(bare).ok_or(NO_NUMBER)?)?)),
+        ColumnType::UInt64 => Ok(Value::UInt64(number::uint64(plain(bare).ok_or(NO_NUMBER)?)?)),
+        ColumnType::Float64 => Ok(Value::Float64(number::float64(plain(bare).ok_or(NO_NUMBER)?)?)),
+        ColumnType::Decimal => Ok(Value::Decimal(number::decimal(plain(bare).ok_or(NO_NUMBER)?)?)),
         ColumnType::Timestamp(unit) => timestamp(bare, unit).map(Value::Timestamp),
     }
 }
@@ -93,41 +91,15 @@ fn boolean(text: &str) -> Result<bool, Fault> {
         Ok(false)
     } else {
         Err(Fault::WrongType {
-            found: if Number::parse(text).is_ok() {
-                "a number"
-            } else {
-                "text"
-            },
+            found: if plain(text).is_some() { "a number" } else { "text" },
         })
-    }
-}
-
-fn integer<T: std::str::FromStr + TryFrom<i128>>(text: &str) -> Result<T, Fault> {
-    if let Ok(value) = text.parse() {
-        return Ok(value);
-    }
-    let whole = Number::parse(text)?.scaled(0).ok_or(Fault::OutOfRange)?;
-    T::try_from(whole).map_err(|_| Fault::OutOfRange)
-}
-
-fn float(text: &str) -> Result<f64, Fault> {
-    // The standard library also reads the words NaN and inf.
-    let is_number = text
-        .bytes()
-        .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-    match text.parse::<f64>() {
-        Ok(value) if is_number && value.is_finite() => Ok(value),
-        Ok(_) if is_number => Err(Fault::OutOfRange),
-        _ => Err(Fault::WrongType { found: "text" }),
     }
 }
 
 /// RFC 3339, a date with or without time taken as UTC, or a number in the unit; in microseconds since 1970.
 pub(super) fn timestamp(text: &str, unit: TimeUnit) -> Result<i64, Fault> {
-    match Number::parse(text) {
-        Ok(number) => return number.micros(unit).ok_or(Fault::OutOfRange),
-        Err(NotExact::TooManyDigits) => return Err(Fault::OutOfRange),
-        Err(NotExact::NoNumber) => {}
+    if let Some(digits) = plain(text) {
+        return time::from_number(digits, unit).map_err(|_| Fault::OutOfRange);
     }
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Ok(floor_micros(time));

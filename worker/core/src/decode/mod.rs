@@ -4,7 +4,9 @@
 //! filter. A record that does not decode becomes a [`DeadRecord`]; it never stops the stream and never harms its
 //! neighbours.
 
+pub(crate) mod number;
 pub mod predicate;
+pub(crate) mod time;
 
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};

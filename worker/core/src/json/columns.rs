@@ -11,11 +11,11 @@ use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
 
 use super::field::Field;
-use super::number::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use super::scan::Input;
 use super::slots::{Kind, Slot};
 use super::value::Value;
 use crate::decode::ColumnType;
+use crate::decode::number::{DECIMAL_PRECISION, DECIMAL_SCALE};
 
 /// Name of the column with whole records.
 const RECORD: &str = "_record";

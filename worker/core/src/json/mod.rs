@@ -17,7 +17,6 @@ mod skip;
 mod slots;
 #[cfg(test)]
 mod tests;
-mod timestamp;
 mod value;
 mod walk;
 
@@ -29,8 +28,8 @@ use self::scalar::{Halt, after_space, is_space};
 use self::scan::{Input, WIDTH};
 use self::skip::skip;
 use self::slots::{Kind, Node, Slot, Use, Wanted};
-use self::timestamp::TimeError;
 use self::walk::Walker;
+use crate::decode::time::TimeError;
 use crate::decode::{Cause, ColumnSpec, DeadRecord, Decoded, Decoder, Origin, RecordSchema, Records};
 
 /// Decodes records of one source.

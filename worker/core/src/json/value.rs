@@ -5,11 +5,12 @@
 use tocsin_contract::pipeline::source::TimeUnit;
 
 use super::escape::unescape;
-use super::number;
+use super::number::{short_float, short_integer};
 use super::scan::Input;
 use super::slots::{Kind, Slot};
-use super::timestamp::{self, TimeError};
 use crate::decode::ColumnType;
+use crate::decode::number;
+use crate::decode::time::{self, TimeError};
 
 /// A value of a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,9 +82,9 @@ pub(super) fn value<'a>(
 #[inline(always)]
 pub(super) fn time(slot: &Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -> Result<i64, TimeError> {
     if slot.kind == Kind::Integer
-        && let Some(number) = number::short_integer(input, slot.start, slot.end)
+        && let Some(number) = short_integer(input, slot.start, slot.end)
     {
-        return timestamp::from_short(number, unit);
+        return time::from_short(number, unit);
     }
     odd_time(slot, unit, input, room)
 }
@@ -91,9 +92,9 @@ pub(super) fn time(slot: &Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec
 #[inline(never)]
 fn odd_time(slot: &Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -> Result<i64, TimeError> {
     match slot.kind {
-        Kind::Integer | Kind::Number => timestamp::from_number(slot.content(input), unit),
-        Kind::Text => timestamp::from_rfc3339(slot.content(input)),
-        Kind::Escaped => timestamp::from_rfc3339(without_escapes(slot, input, room)),
+        Kind::Integer | Kind::Number => time::from_number(slot.content(input), unit),
+        Kind::Text => time::from_rfc3339(slot.content(input)),
+        Kind::Escaped => time::from_rfc3339(without_escapes(slot, input, room)),
         _ => Err(TimeError::NotRfc3339),
     }
 }
@@ -102,7 +103,7 @@ fn odd_time(slot: &Slot, unit: TimeUnit, input: Input<'_>, room: &mut Vec<u8>) -
 #[inline(always)]
 fn int64(slot: &Slot, input: Input<'_>) -> Result<i64, Mismatch> {
     if slot.kind == Kind::Integer
-        && let Some(number) = number::short_integer(input, slot.start, slot.end)
+        && let Some(number) = short_integer(input, slot.start, slot.end)
     {
         return Ok(number);
     }
@@ -112,7 +113,7 @@ fn int64(slot: &Slot, input: Input<'_>) -> Result<i64, Mismatch> {
 /// The number found as `f64`.
 #[inline(always)]
 fn float64(slot: &Slot, input: Input<'_>) -> Result<f64, Mismatch> {
-    match number::short_float(input, slot.start, slot.end) {
+    match short_float(input, slot.start, slot.end) {
         Some(number) => Ok(number),
         None => number::float64(slot.content(input)).map_err(|_| Mismatch::Range),
     }

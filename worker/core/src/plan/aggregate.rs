@@ -25,14 +25,14 @@ const SECOND: i64 = 1_000_000;
 pub fn lower_aggregate(stage: &Stage, columns: &[(String, Text)], mut context: Context<'_>) -> Option<Lowered> {
     let aggregate = stage.aggregate.as_ref()?;
     context.first_results_only();
-    if let Some(reference) = &aggregate.kpis_ref {
-        context.missing.push(Problem::new(
-            format!("{}.aggregate.kpisRef", context.path),
-            format!(
-                "KPIs from a rule set (`{}`) are not built yet; use `select`",
-                reference.name
-            ),
-        ));
+    if let (Some(reference), true) = (&aggregate.kpis_ref, columns.is_empty()) {
+        context.missing.push(
+            Problem::new(
+                format!("{}.aggregate.kpisRef", context.path),
+                format!("nothing stands for the KPIs of `{}`", reference.name),
+            )
+            .hint(format!("give a file with `kpis`: --rules {}=FILE", reference.name)),
+        );
     }
     let window = aggregate.window.as_ref().and_then(|window| {
         let tumbling = window.tumbling.map(|size| Window::Tumbling { size: size.as_micros() });

@@ -139,9 +139,16 @@ fn parse_stage(stage: &Stage, references: &References, problems: &mut Vec<Proble
         text("filter", condition).map(|text| ParsedKind::Filter(Box::new(text)))
     } else if let Some(aggregate) = &stage.aggregate {
         let columns = aggregate.select.iter();
-        let columns: Vec<Option<(String, Text)>> = columns
+        let mut columns: Vec<Option<(String, Text)>> = columns
             .map(|(name, column)| Some((name.clone(), text(&format!("aggregate.select.{name}"), column)?)))
             .collect();
+        if let Some(reference) = &aggregate.kpis_ref {
+            let rule_set = references.rule_sets.get(&reference.name);
+            columns.extend(rule_set.iter().flat_map(|set| &set.kpis).map(|kpi| {
+                let path = format!("IncidentRuleSet {}: spec.kpis[{}].select", reference.name, kpi.name);
+                Some((kpi.name.clone(), Text::parse(path, &kpi.select, problems)?))
+            }));
+        }
         columns.into_iter().collect::<Option<_>>().map(ParsedKind::Aggregate)
     } else if stage.escalate.is_some() {
         Some(ParsedKind::Escalate)

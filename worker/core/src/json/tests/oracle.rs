@@ -5,8 +5,9 @@ use tocsin_contract::pipeline::source::TimeUnit;
 
 use super::generate::{Json, Random, Style, Value, record};
 use super::{DECLARED, NULL, REQUIRED, column, decode, rows, schema};
+use crate::decode::number::tests::whole;
+use crate::decode::time;
 use crate::decode::{Cause, ColumnSpec, ColumnType, Origin, RecordSchema};
-use crate::json::timestamp;
 
 /// Columns of all types and origins, some of the same place, some nested.
 pub(super) fn columns(declared: bool) -> Vec<ColumnSpec> {
@@ -45,27 +46,6 @@ fn find<'a>(json: &'a Json, path: &[String], last: bool) -> Option<&'a Json> {
     find(&member?.1, rest, last)
 }
 
-/// More digits than an exponent of three digits and a shift move the point.
-const ZEROS: usize = 1100;
-
-/// The whole number that a number is, times ten to the power of `shift`, found by moving the point in its text.
-pub(in crate::json) fn whole(text: &str, shift: i64) -> Option<String> {
-    let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let zeros = "0".repeat(ZEROS);
-    let digits = format!("{zeros}{before}{behind}{zeros}");
-    let point = ZEROS as i64 + before.len() as i64 + exponent.parse::<i64>().unwrap() + shift;
-    let (before, behind) = digits.split_at(point as usize);
-    let before = before.trim_start_matches('0');
-    let before = if before.is_empty() {
-        "0".to_owned()
-    } else {
-        format!("{sign}{before}")
-    };
-    behind.bytes().all(|digit| digit == b'0').then_some(before)
-}
-
 /// What a column shows of a value; nothing if the value is not of its type.
 fn shown(ty: ColumnType, origin: Origin, json: Option<&Json>) -> Option<String> {
     let null = || Some(NULL.to_owned());
@@ -83,7 +63,7 @@ fn shown(ty: ColumnType, origin: Origin, json: Option<&Json>) -> Option<String> 
             .parse::<f64>()
             .ok()
             .filter(|number| number.is_finite())
-            .map(|number| format!("{number:?}")),
+            .map(|number| format!("{:?}", number + 0.0)),
         (Value::Number, ColumnType::Decimal) => {
             let units = whole(&json.text, 9)?.parse::<i128>().ok()?;
             (units.unsigned_abs() < 10_u128.pow(38)).then(|| units.to_string())
@@ -102,7 +82,7 @@ fn time(json: &Json) -> Option<i64> {
                 .contains(&micros)
                 .then_some(micros as i64)
         }
-        Value::Text(text) => timestamp::from_rfc3339(text.as_bytes()).ok(),
+        Value::Text(text) => time::from_rfc3339(text.as_bytes()).ok(),
         _ => None,
     }
 }

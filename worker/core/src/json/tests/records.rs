@@ -233,8 +233,8 @@ fn filters_let_through_what_they_are_true_for() {
     check(compare(0, GtEq, Literal::Utf8("CRITICAL".to_owned())), &[0, 2, 3]);
     check(compare(1, Gt, Literal::Int64(1)), &[2, 3]);
     check(compare(1, LtEq, Literal::Int64(1)), &[0, 1]);
-    check(compare(2, Eq, Literal::Float64(0.0)), &[2]);
-    check(compare(2, Lt, Literal::Float64(0.0)), &[1]);
+    check(compare(2, Eq, Literal::Float64(0.0)), &[1, 2]);
+    check(compare(2, Lt, Literal::Float64(1.5)), &[1, 2]);
     check(compare(3, Eq, Literal::Boolean(true)), &[0, 2]);
     check(
         Predicate::IsNull {

@@ -35,7 +35,7 @@ pub(crate) fn from_number(text: &[u8], unit: TimeUnit) -> Result<i64, TimeError>
 
 /// Reads a whole number of at most 18 digits in a unit.
 #[inline(always)]
-pub(super) fn from_short(number: i64, unit: TimeUnit) -> Result<i64, TimeError> {
+pub(crate) fn from_short(number: i64, unit: TimeUnit) -> Result<i64, TimeError> {
     let micros = match unit {
         TimeUnit::Seconds => number.saturating_mul(1_000_000),
         TimeUnit::Milliseconds => number.saturating_mul(1_000),
