@@ -24,7 +24,7 @@ YAML
 }
 job="
   - {name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}
-  - {name: counts, from: critical, aggregate: {by: [service], window: {tumbling: 1m}, select: {n: count(*)}}}
+  - {name: counts, from: critical, aggregate: {by: [service], window: {tumbling: 1m}, select: {total: count(*)}}}
   - {name: escalated, from: critical, escalate: {by: [service], count: 3, within: 1m}}"
 outputs="
   - {name: counts, from: counts, file: {path: $folder/counts.jsonl}}

@@ -11,7 +11,7 @@ use super::words::{listed, nearest, shown};
 use crate::crds::{self, API_VERSION};
 use crate::duration::Duration;
 use crate::names::MAX_PIPELINE_NAME;
-use crate::schema::text::{Label, Name, ObjectName};
+use crate::schema::text::{Label, ObjectName, StreamName};
 
 /// The kind whose name becomes part of topic names and so has no dots.
 const PIPELINE: &str = "IncidentPipeline";
@@ -151,7 +151,7 @@ pub(super) fn value(checker: &mut Checker, node: &Node, at: &At<'_>) -> Option<O
 
 /// `from`: the name of a stream, or a list of them.
 fn inputs(checker: &mut Checker, node: &Node, at: &At<'_>) -> Option<Value> {
-    let name = schema_of::<Name>();
+    let name = schema_of::<StreamName>();
     let list = json!({ "type": "array", "minItems": 1, "maxItems": MAX_INPUTS, "items": name });
     let schema = match node.kind {
         NodeKind::List(_) => &list,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rules;
 use crate::rule::validations;
 use crate::schema::list::Map;
-use crate::schema::text::{Name, ObjectKey, ObjectName, Path, Report, TopicName};
+use crate::schema::text::{Name, ObjectKey, ObjectName, Path, Report, StreamName, TopicName};
 
 /// Takes a stream out; exactly one target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ pub struct Sink {
     pub name: String,
     /// Stream to take out. A sink that a `sql` stage writes to by INSERT INTO has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Name")]
+    #[schemars(with = "StreamName")]
     pub from: Option<String>,
     /// Writes to a Kafka topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]

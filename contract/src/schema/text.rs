@@ -49,6 +49,11 @@ shapes! {
         max: 63, pattern: "^[A-Za-z][A-Za-z0-9_-]*$",
         meaning: "a name: a letter, then letters, digits, `_` or `-`"
     }
+    /// Name of a stream: of a source or a stage, or of a stage's late rows.
+    StreamName {
+        max: 68, pattern: "^[A-Za-z][A-Za-z0-9_-]*(\\.late)?$",
+        meaning: "the name of a source or a stage, or of a stage's late rows: `<stage>.late`"
+    }
     /// Name of an object of the cluster (a DNS subdomain, RFC 1123).
     ObjectName {
         max: 253, pattern: "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",

@@ -1,9 +1,10 @@
 //! Event time of a source: its watermark, record by record, and jumps that nobody confirms.
 //!
 //! The watermark is the running maximum of the event times minus the bound. A record that jumps ahead by more than
-//! `max_ahead` could be a clock gone wrong, and would make every record behind it late. So a jump is held until the next
-//! record confirms it: one whose event time is not more than `max_ahead` below. A jump that is not confirmed is a dead
-//! record (`TimestampAhead`) and never moved the watermark.
+//! `max_ahead` could be a clock gone wrong, and would make every record behind it late. So a jump is held until another
+//! record confirms it: one whose event time is not more than `max_ahead` below. Records that are not new say nothing of
+//! it, as they may just be late. When [`AGAINST`] records went on without the jump, or another jump did, it is a dead
+//! record (`TimestampAhead`) and never moved the watermark; unless the stream has jumped as far before, as sparse ones do.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,9 @@ use crate::stream::{Micros, NO_WATERMARK};
 
 /// A last record is believed when it jumps less than this, or less than the stream jumped before.
 const BELIEVED_AT_END: Micros = 24 * 3_600_000_000;
+
+/// So many records that go on from where the stream was speak against a jump.
+const AGAINST: u8 = 3;
 
 /// The clock of one source (or one partition of it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,14 +27,16 @@ pub struct EventClock {
     largest_jump: Micros,
     /// Event time of the record that is held.
     held: Option<Micros>,
+    /// How many records speak against it.
+    against: u8,
 }
 
-/// What the clock says of a record, given the one behind it.
+/// What the clock says of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It counts; this was the watermark just before it.
     Counts(Micros),
-    /// It jumps ahead. The verdict comes with the next record, or at the end.
+    /// It jumps ahead. The verdict comes with a later record, or at the end.
     Held,
 }
 
@@ -52,6 +58,7 @@ impl EventClock {
             newest: None,
             largest_jump: 0,
             held: None,
+            against: 0,
         }
     }
 
@@ -90,25 +97,46 @@ impl EventClock {
         taken
     }
 
-    /// Takes the next record: first what becomes of the held one, then of this.
+    /// Takes the next record: first what becomes of the held one, if that is known now, then of this.
     pub fn step(&mut self, time: Micros) -> (Option<Released>, Verdict) {
-        let released = self.held.take().map(|held| {
-            if time < held.saturating_sub(self.max_ahead) {
-                Released::Ahead
-            } else {
-                self.believe(held)
-            }
-        });
-        let usual = self
-            .newest
-            .is_some_and(|newest| time <= newest.saturating_add(self.max_ahead));
+        let released = self.held.and_then(|held| self.weigh(held, time));
+        // In front of a jump that is still held a record has nothing to prove.
+        let usual = self.held.is_some()
+            || self
+                .newest
+                .is_some_and(|newest| time <= newest.saturating_add(self.max_ahead));
         if !usual {
-            self.held = Some(time);
+            (self.held, self.against) = (Some(time), 0);
             return (released, Verdict::Held);
         }
         let before = self.watermark();
         self.newest = self.newest.max(Some(time));
         (released, Verdict::Counts(before))
+    }
+
+    /// What a record with this event time says of the held one.
+    fn weigh(&mut self, held: Micros, time: Micros) -> Option<Released> {
+        if time >= held.saturating_sub(self.max_ahead) {
+            self.held = None;
+            return Some(self.believe(held));
+        }
+        match self.newest {
+            Some(newest) if time <= newest => return None,
+            Some(newest) if time > newest.saturating_add(self.max_ahead) => {}
+            _ => {
+                self.against += 1;
+                if self.against < AGAINST {
+                    return None;
+                }
+            }
+        }
+        self.held = None;
+        let jump = self.newest.map_or(Micros::MAX, |newest| held.saturating_sub(newest));
+        Some(if jump <= self.largest_jump {
+            self.believe(held)
+        } else {
+            Released::Ahead
+        })
     }
 
     /// Takes a record whose arrival is known: it counts unless it is more than `max_ahead` in front of it. Answers the
@@ -177,18 +205,40 @@ mod tests {
 
     #[test]
     fn a_lone_jump_is_dead_and_does_not_move_the_watermark() {
-        check(&[1.0, 1.001, 650_000.0, 1.002], "++-+", 1.002);
+        check(&[1.0, 1.001, 650_000.0, 1.002], "+++-", 1.002);
         check(&[1.0, 1.001, 650_000.0], "++-", 1.001);
     }
 
     #[test]
     fn a_first_record_in_the_future_is_dead() {
-        check(&[650_000.0, 1.0, 1.001], "-++", 1.001);
+        check(&[650_000.0, 1.0, 1.001], "++-", 1.001);
+        check(&[650_000.0, 1.0, 1.001, 1.002, 1.003], "++-++", 1.003);
     }
 
     #[test]
     fn a_first_record_of_1970_counts_and_does_no_harm() {
         check(&[0.0, 490_000.0, 490_000.1], "+++", 490_000.1);
+    }
+
+    #[test]
+    fn a_record_of_1970_does_no_harm_wherever_it_stands() {
+        for at in 0..5 {
+            let mut hours = vec![490_000.0, 490_000.001, 490_000.002, 490_000.003];
+            hours.insert(at, 0.0);
+            check(&hours, "+++++", 490_000.003);
+        }
+    }
+
+    #[test]
+    fn a_late_record_says_nothing_of_a_jump() {
+        check(&[1.0, 2.0, 3.0, 2.2, 4.0, 5.0], "++++++", 5.0);
+        check(&[1.0, 1.001, 5.0, 0.9, 0.8, 0.7, 0.6, 5.001], "++++++++", 5.001);
+    }
+
+    #[test]
+    fn a_jump_is_dead_when_the_stream_goes_on_without_it() {
+        check(&[1.0, 1.001, 90.0, 1.002, 1.003, 1.004, 90.0, 1.005], "++++-++-", 1.005);
+        check(&[1.0, 2.0, 650_000.0, 3.0, 4.0], "++-++", 4.0);
     }
 
     #[test]

@@ -19,33 +19,33 @@ const PIPELINES: &[(&str, &[&str])] = &[
     (
         "{name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}, \
          {name: kpis, from: critical, aggregate: {by: [service], window: {tumbling: 30s}, \
-          select: {n: count(*), total: sum(ms), mean: avg(ms), spread: var(ms), p: 'p95(ms)', \
+          select: {'n': count(*), total: sum(ms), mean: avg(ms), spread: var(ms), p: 'p95(ms)', \
                    low: 'min(ms + 0)', high: 'max(ms + 0)', one: first(host), end: last(host), hosts: 'count(DISTINCT host)'}}}",
         &["critical", "kpis", "kpis.late"],
     ),
     (
         "{name: kpis, from: alerts, emit: Final, aggregate: {by: [service, host], window: {tumbling: 10s}, \
-          select: {n: count(*), slow: 'count(*) FILTER (WHERE ms > 50)'}}}",
+          select: {'n': count(*), slow: 'count(*) FILTER (WHERE ms > 50)'}}}",
         &["kpis", "kpis.late"],
     ),
     (
         "{name: slide, from: alerts, aggregate: {by: [service], window: {sliding: {size: 40s, every: 10s}}, \
-          select: {n: count(*), total: sum(ms), high: 'max(ms + 0)', end: last(host)}}}",
+          select: {'n': count(*), total: sum(ms), high: 'max(ms + 0)', end: last(host)}}}",
         &["slide", "slide.late"],
     ),
     (
         "{name: slide, from: alerts, emit: OnChange, aggregate: {by: [service], window: {sliding: {size: 30s, every: 5s}}, \
-          select: {n: count(*), low: 'min(ms + 0)'}}}",
+          select: {'n': count(*), low: 'min(ms + 0)'}}}",
         &["slide"],
     ),
     (
         "{name: visits, from: alerts, aggregate: {by: [host], window: {session: {gap: 15s}}, \
-          select: {n: count(*), total: sum(ms)}}}",
+          select: {'n': count(*), total: sum(ms)}}}",
         &["visits", "visits.late"],
     ),
     (
         "{name: totals, from: alerts, ttl: 1m, emit: {every: 7s}, aggregate: {by: [service], \
-          select: {n: count(*), mean: avg(ms)}}}",
+          select: {'n': count(*), mean: avg(ms)}}}",
         &["totals", "totals.late"],
     ),
     (
@@ -65,7 +65,7 @@ const PIPELINES: &[(&str, &[&str])] = &[
     (
         "{name: hot, from: metrics, alarm: {by: [service], when: 'cpu > 50', for: 15s, maxGap: 40s, severity: MAJOR}}, \
          {name: escalated, from: alerts, escalate: {by: [service], count: 2, within: 30s}}, \
-         {name: kpis, from: alerts, aggregate: {by: [service], window: {tumbling: 20s}, select: {n: count(*)}}}, \
+         {name: kpis, from: alerts, aggregate: {by: [service], window: {tumbling: 20s}, select: {'n': count(*)}}}, \
          {name: busy, from: kpis, alarm: {by: [service], when: 'n > 2', severity: MINOR}}, \
          {name: incidents, from: [hot, escalated, busy], incident: {by: [service], openFor: 40s}}",
         &["incidents", "incidents.late"],

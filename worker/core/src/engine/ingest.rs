@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::BooleanArray;
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
@@ -133,18 +132,11 @@ impl Ingest {
             Some(arrived) => self.keep_clock_by_arrival(&decoded.event_times, arrived),
             None => self.keep_clock(&decoded.event_times),
         };
-        let mut parts = Vec::new();
-        if let Some(released) = fates.before {
-            parts.extend(self.release(released, source, dead));
-        }
-        dead.extend(
-            fates
-                .ahead
-                .iter()
-                .map(|&i| letter(decoded.spans[i], Cause::TimestampAhead)),
-        );
-        let held = fates.held;
-        if let Some(i) = held {
+        let ahead = fates.ahead.iter().map(|&i| letter(decoded.spans[i], Cause::TimestampAhead));
+        let mut dead_here: Vec<DeadLetter> = ahead.collect();
+        let before = fates.before.map(|(released, at)| (self.release(released, source, dead), at));
+        dead.append(&mut dead_here);
+        if let Some(i) = fates.held {
             let span = records.spans[decoded.spans[i] as usize];
             let row = decoded
                 .row_records
@@ -158,7 +150,7 @@ impl Ingest {
                 bytes: records.bytes[span.start..span.end].to_vec(),
             });
         }
-        parts.push(self.part(decoded, &fates));
+        let parts = self.part(decoded, &fates, before);
         Batch::concat(
             &self.columns,
             parts,
@@ -169,8 +161,9 @@ impl Ingest {
         )
     }
 
-    /// The rows that count, with their times and watermarks.
-    fn part(&self, decoded: Decoded, fates: &Fates) -> Batch {
+    /// The rows that count, with their times and watermarks, in the order in which they came to count. `before` is what
+    /// became of the record held from the part before, and in front of which record of this part.
+    fn part(&self, decoded: Decoded, fates: &Fates, before: Option<(Option<Batch>, usize)>) -> Vec<Batch> {
         let Decoded {
             event_times,
             rows,
@@ -191,12 +184,29 @@ impl Ingest {
             watermark: self.watermark(),
             ended: None,
         };
-        if fates.ahead.is_empty() && fates.held.is_none() {
-            return part;
+        if fates.is_usual() {
+            return vec![part];
         }
-        let counts = |i: usize| fates.held != Some(i) && !fates.ahead.contains(&i);
-        let keep: BooleanArray = row_records.iter().map(|&i| Some(counts(i as usize))).collect();
-        part.filter(&keep)
+        let row_of = |record: usize| row_records.binary_search(&(record as u32)).ok().map(|row| row as u32);
+        let mut order: Vec<u32> = Vec::with_capacity(row_records.len());
+        let (mut moved, mut front) = (fates.moved.iter().peekable(), Vec::new());
+        let mut before = before;
+        for record in 0..event_times.len() {
+            while let Some((from, _)) = moved.next_if(|(_, to)| *to <= record) {
+                order.extend(row_of(*from));
+            }
+            if let Some((batch, _)) = before.take_if(|(_, at)| *at <= record) {
+                front.push(part.take(&order));
+                front.extend(batch);
+                order.clear();
+            }
+            let is_moved = fates.moved.binary_search_by_key(&record, |(from, _)| *from).is_ok();
+            if !is_moved && fates.held != Some(record) && fates.ahead.binary_search(&record).is_err() {
+                order.extend(row_of(record));
+            }
+        }
+        front.push(part.take(&order));
+        front
     }
 
     fn keep_clock_by_arrival(&mut self, times: &[Micros], arrived: Micros) -> Fates {
@@ -223,10 +233,17 @@ impl Ingest {
             let at = fates.watermarks.len();
             let Some(&time) = times.get(at) else { break };
             let (released, verdict) = self.clock.step(time);
-            match (released, held_here.take()) {
-                (Some(Released::Counts(watermark)), Some(i)) => fates.watermarks[i] = watermark,
-                (Some(Released::Ahead), Some(i)) => fates.ahead.push(i),
-                (Some(released), None) => fates.before = Some(released),
+            match (released, held_here) {
+                (Some(Released::Counts(watermark)), Some(i)) => {
+                    fates.watermarks[i] = watermark;
+                    fates.moved.push((i, at));
+                    held_here = None;
+                }
+                (Some(Released::Ahead), Some(i)) => {
+                    fates.ahead.push(i);
+                    held_here = None;
+                }
+                (Some(released), None) => fates.before = Some((released, at)),
                 (None, _) => {}
             }
             match verdict {
@@ -339,15 +356,25 @@ impl Ingest {
     }
 }
 
-/// What the clock says of the records of a part.
+/// What the clock says of the records of a part. All lists ascend.
 #[derive(Default)]
 struct Fates {
-    /// The watermark before each record; of those in `ahead` and `held` it means nothing.
+    /// The watermark before each record as it came to count; of those in `ahead` and `held` it means nothing.
     watermarks: Vec<Micros>,
     /// Records that nobody confirmed.
     ahead: Vec<usize>,
-    /// The last record, if it waits for the next.
+    /// Records that were held, and in front of which record they came to count.
+    moved: Vec<(usize, usize)>,
+    /// The record that is held in the end.
     held: Option<usize>,
-    /// What becomes of the record held from the part before.
-    before: Option<Released>,
+    /// What became of the record held from the part before, and in front of which record.
+    before: Option<(Released, usize)>,
+}
+
+impl Fates {
+    /// Whether each record counts, in its place.
+    fn is_usual(&self) -> bool {
+        let in_place = self.moved.iter().all(|(from, to)| *to == from + 1);
+        in_place && self.ahead.is_empty() && self.held.is_none() && self.before.is_none()
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! One walk over a record checks it and notes where the wanted values stand (`walk`); then the event time is read and
 //! the filter asked (`filter`), and only the values of records that pass are converted, into columns (`columns`).
-//! Finds no records in a stream: see [`crate::lines`].
+//! Finds no records in a stream: whoever reads the stream says where they stand.
 
 mod columns;
 mod escape;

@@ -4,16 +4,20 @@ pub mod reference;
 
 use std::collections::BTreeMap;
 
-use tocsin_contract::pipeline::IncidentPipelineSpec;
+use tocsin_contract::document;
+use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{DeadLetter, Engine, Outputs};
 use tocsin_worker_core::json::JsonDecoder;
-use tocsin_worker_core::plan::{Plan, References, compile};
+use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
-/// Compiles the spec of a pipeline, written as YAML.
+/// Compiles the spec of a pipeline, written as YAML, as a user's file is.
 pub fn plan(spec: &str) -> Plan {
-    let spec: IncidentPipelineSpec = serde_yaml_ng::from_str(spec).unwrap();
-    match compile("test", &spec, &References::default()) {
+    let head = "apiVersion: tocsin.dev/v1alpha1\nkind: IncidentPipeline\nmetadata: {name: test}\nspec: ";
+    let compiled = document::read_and(&format!("{head}{spec}\n"), |pipeline: &IncidentPipeline, faults| {
+        compile_beside(faults, "test", &pipeline.spec, &References::default())
+    });
+    match compiled.map(|(_, plan)| plan) {
         Ok(plan) => plan,
         Err(problems) => panic!(
             "{}",

@@ -161,8 +161,9 @@ impl Rows<'_> {
 
 /// A kind of window.
 trait Windows: Send {
-    /// Lets event time come to `watermark`: gives out and forgets what is due.
-    fn advance(&mut self, watermark: Micros, results: &mut Results);
+    /// Lets event time come to `watermark`: gives out and forgets what is due. What needs time to pass, and not only that
+    /// nothing will follow, goes by `elapsed`: at the end of the input that is how far event time came.
+    fn advance(&mut self, watermark: Micros, elapsed: Micros, results: &mut Results);
 
     /// Takes rows from number `from` on, as many as can be taken before [`Windows::advance`] must be called with the
     /// watermark of the next; at least one. Answers how many. Numbers of rows that are too late go to `late`.
@@ -235,11 +236,13 @@ impl Stage for Aggregate {
             };
             let mut row = 0;
             while row < n_rows {
-                self.windows.advance(input.watermarks[row], &mut self.results);
+                let watermark = input.watermarks[row];
+                let elapsed = input.ended.map_or(watermark, |reached| watermark.min(reached));
+                self.windows.advance(watermark, elapsed, &mut self.results);
                 row += self.windows.take(&rows, row, &mut late);
             }
         }
-        self.windows.advance(input.watermark, &mut self.results);
+        self.windows.advance(input.watermark, input.elapsed(), &mut self.results);
         let late = late_part(&input, &late);
         Output {
             main: self.results.take(&input.progress()),

@@ -10,7 +10,7 @@ use super::{AggregatePlan, Rows, Windows, load_states, new_accumulators, next_du
 use crate::aggregate::{Accumulators, CorruptState};
 use crate::key::{KeyId, KeyTable};
 use crate::state::{decode, encode};
-use crate::stream::{END, Micros};
+use crate::stream::{Micros, NO_WATERMARK};
 
 pub(super) struct Running {
     plan: Arc<AggregatePlan>,
@@ -110,11 +110,11 @@ impl Running {
 }
 
 impl Windows for Running {
-    fn advance(&mut self, watermark: Micros, results: &mut Results) {
+    fn advance(&mut self, watermark: Micros, elapsed: Micros, results: &mut Results) {
         loop {
             let expires = self.expiry.first_key_value().map(|(due, _)| *due);
-            // At the end, a time to live is over only if event time came that far; the stage does not know, so keys stay.
-            let expires = expires.filter(|due| *due <= watermark && watermark != END);
+            // At the end, a time to live is over only if event time came that far.
+            let expires = expires.filter(|due| *due <= elapsed);
             let ticks = self.tick.filter(|due| *due <= watermark);
             match (ticks, expires) {
                 (Some(tick), Some(expiry)) if expiry < tick => self.expire(expiry, results),
@@ -157,7 +157,9 @@ impl Windows for Running {
             self.changed.push(id);
         }
         if self.tick.is_none() {
-            self.tick = Some(next_due(watermark, self.every, 0));
+            // Before the first event there is no watermark to count from.
+            let from = if watermark == NO_WATERMARK { time } else { watermark };
+            self.tick = Some(next_due(from, self.every, 0));
         }
         rows.update(&mut self.accumulators, from, &[id], self.keys.capacity());
         self.scratch = key;

@@ -272,7 +272,7 @@ impl Sliding {
 }
 
 impl Windows for Sliding {
-    fn advance(&mut self, watermark: Micros, results: &mut Results) {
+    fn advance(&mut self, watermark: Micros, _: Micros, results: &mut Results) {
         if self.revised_at.is_some_and(|revised| revised < watermark) {
             self.revise(results);
         }

@@ -164,7 +164,7 @@ impl Tumbling {
 }
 
 impl Windows for Tumbling {
-    fn advance(&mut self, watermark: Micros, results: &mut Results) {
+    fn advance(&mut self, watermark: Micros, _: Micros, results: &mut Results) {
         if self.revised_at.is_some_and(|revised| revised < watermark) {
             self.revise(results);
         }
