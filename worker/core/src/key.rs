@@ -240,6 +240,51 @@ impl KeyTable {
     }
 }
 
+/// Keys in the order in which they came, each once.
+#[derive(Debug, Default)]
+pub struct KeySet {
+    order: Vec<KeyId>,
+    /// A bit a key: whether it is in `order`.
+    present: Vec<u64>,
+}
+
+impl KeySet {
+    /// Adds a key; answers whether it is new.
+    pub fn insert(&mut self, id: KeyId) -> bool {
+        let (word, bit) = (id as usize / 64, 1u64 << (id % 64));
+        if self.present.len() <= word {
+            self.present.resize(word + 1, 0);
+        }
+        let new = self.present[word] & bit == 0;
+        if new {
+            self.present[word] |= bit;
+            self.order.push(id);
+        }
+        new
+    }
+
+    /// Whether a key is there.
+    pub fn contains(&self, id: KeyId) -> bool {
+        let word = self.present.get(id as usize / 64);
+        word.is_some_and(|word| word & (1 << (id % 64)) != 0)
+    }
+
+    /// The keys, in the order in which they came.
+    pub fn as_slice(&self) -> &[KeyId] {
+        &self.order
+    }
+
+    /// All keys here are below this.
+    pub fn bound(&self) -> usize {
+        self.present.len() * 64
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.order.capacity() * size_of::<KeyId>() + self.present.capacity() * size_of::<u64>()
+    }
+}
+
 fn key_at<'a>(starts: &[u64], bytes: &'a [u8], id: KeyId) -> &'a [u8] {
     let Some(start) = starts.get(id as usize).filter(|start| **start != NOT_LIVE) else {
         return &[];

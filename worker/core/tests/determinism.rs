@@ -169,7 +169,7 @@ proptest! {
         alerts in records("ms"),
         metrics in records("cpu"),
         sizes in prop::collection::vec(1usize..40, 1..6),
-        restored_at in prop::collection::vec(0usize..60, 0..4),
+        restored_at in prop::collection::vec(0usize..240, 0..4),
     ) {
         let (stages, streams) = PIPELINES[which];
         let spec = spec(stages, streams);

@@ -4,7 +4,7 @@
 mod support;
 
 use expect_test::{Expect, expect};
-use support::{Cuts, Decoding, plan, run};
+use support::{Cuts, Decoding, plan, problems, run};
 
 /// Runs stages over `alerts`, with one sink `out` that takes `from` out.
 fn check(stages: &str, from: &str, records: &[&str], expected: Expect) {
@@ -214,7 +214,9 @@ fn sql_has_windows_expressions_and_having() {
             "'ts':1,'service':'a','ms':2",
             "'ts':2,'service':'b','ms':3",
         ],
-        expect![[r#"{"name":"A","window_start":"1970-01-01T00:00:00Z","mean":1.5,"_rev":0,"_final":false}"#]],
+        expect![[
+            r#"{"name":"A","window_start":"1970-01-01T00:00:00Z","mean":1.5,"service":"a","_rev":0,"_final":false}"#
+        ]],
     );
 }
 
@@ -267,8 +269,86 @@ fn sessions_end_with_a_gap() {
             "'ts':30,'service':'a','ms':4",
         ],
         expect![[r#"
-            {"service":"b","window_start":"1970-01-01T00:00:04Z","window_end":"1970-01-01T00:00:14Z","n":1,"total":2.0,"_rev":0,"_final":false}
-            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:00:18Z","n":2,"total":3.0,"_rev":0,"_final":false}
-            {"service":"a","window_start":"1970-01-01T00:00:30Z","window_end":"1970-01-01T00:00:40Z","n":1,"total":4.0,"_rev":0,"_final":false}"#]],
+            {"service":"b","window_start":"1970-01-01T00:00:04Z","window_end":"1970-01-01T00:00:14Z","n":1,"total":2.0,"_rev":0,"_final":true}
+            {"service":"a","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:00:18Z","n":2,"total":3.0,"_rev":0,"_final":true}
+            {"service":"a","window_start":"1970-01-01T00:00:30Z","window_end":"1970-01-01T00:00:40Z","n":1,"total":4.0,"_rev":0,"_final":true}"#]],
+    );
+}
+
+#[test]
+fn updates_of_running_totals_are_samples_of_an_alarm() {
+    check(
+        "{name: totals, from: alerts, ttl: 1h, aggregate: {by: [service], select: {total: sum(ms)}}}, \
+         {name: much, from: totals, alarm: {by: [service], when: total > 5}}",
+        "much",
+        &[
+            "'ts':0,'service':'a','ms':2",
+            "'ts':10,'service':'a','ms':2",
+            "'ts':20,'service':'a','ms':2",
+        ],
+        expect![[
+            r#"{"service":"a","alarm":"alm-59c8a77c23d0e1f9","rule":"much","status":"firing","severity":"WARNING","since":"1970-01-01T00:00:05.999999Z","event_time":"1970-01-01T00:00:05.999999Z","summary":"total > 5","values":{"total":6.0}}"#
+        ]],
+    );
+}
+
+#[test]
+fn an_object_is_no_key() {
+    check(
+        "{name: q, from: alerts, aggregate: {by: [host], window: {tumbling: 1m}, select: {total: count(*)}}}",
+        "q",
+        &[
+            "'ts':0,'host':{'name':'h1'}",
+            "'ts':1,'host':7",
+            "'ts':2,'host':true",
+            "'ts':3,'host':['h1']",
+        ],
+        expect![[r#"
+            {"host":null,"window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:01:00Z","total":2,"_rev":0,"_final":false}
+            {"host":"7","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:01:00Z","total":1,"_rev":0,"_final":false}
+            {"host":"true","window_start":"1970-01-01T00:00:00Z","window_end":"1970-01-01T00:01:00Z","total":1,"_rev":0,"_final":false}"#]],
+    );
+}
+
+#[test]
+fn quantiles_can_be_written_as_the_standard_has_them() {
+    check(
+        "{name: q, sql: \"SELECT service, approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS mid \
+         FROM alerts GROUP BY service, TUMBLE(INTERVAL '1' MINUTE)\"}",
+        "q",
+        &[
+            "'ts':0,'service':'a','ms':10",
+            "'ts':1,'service':'a','ms':20",
+            "'ts':2,'service':'a','ms':90",
+        ],
+        expect![[r#"{"service":"a","mid":20.0,"window_start":"1970-01-01T00:00:00Z","_rev":0,"_final":false}"#]],
+    );
+}
+
+/// Stages that do not compile, and what is said.
+fn check_refused(stages: &str, expected: &[&str]) {
+    let spec = format!(
+        "{{sources: [{{name: alerts, kafka: {{topic: alerts}}, eventTime: {{field: ts, unit: Seconds}}}}], \
+         stages: [{stages}], sinks: []}}"
+    );
+    let said = problems(&spec);
+    for part in expected {
+        assert!(said.contains(part), "expected `{part}` in:\n{said}");
+    }
+}
+
+#[test]
+fn a_column_is_there_once() {
+    let windowed = |select: &str| {
+        format!(
+            "{{name: q, from: alerts, aggregate: {{by: [service], window: {{tumbling: 1m}}, select: {{{select}}}}}}}"
+        )
+    };
+    check_refused(&windowed("service: count(*)"), &["stages[q]", "two columns `service`"]);
+    check_refused(&windowed("window_start: count(*)"), &["two columns `window_start`"]);
+    check_refused(&windowed("_rev: count(*)"), &["two columns `_rev`"]);
+    check_refused(
+        "{name: q, sql: \"SELECT service, cpu + 1 AS service FROM alerts\"}",
+        &["stages[q].sql", "two columns `service`"],
     );
 }

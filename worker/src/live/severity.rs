@@ -2,19 +2,18 @@
 //!
 //! The word itself is always shown; the level only decides place and colour.
 
+use tocsin_worker_core::stage::incident::severity::known_rank;
+
 /// How severe a word is: 5 escalated, 4 critical, 3 major, 2 minor, 1 informational, 0 not known.
 pub fn level(severity: &str) -> u8 {
-    const LEVELS: [(u8, &[&str]); 5] = [
-        (5, &["ESCALATED"]),
-        (4, &["CRITICAL", "FATAL", "EMERGENCY", "EMERG", "PANIC", "ALERT"]),
-        (3, &["MAJOR", "ERROR", "HIGH", "SEVERE"]),
-        (2, &["MINOR", "WARNING", "WARN", "MEDIUM"]),
-        (1, &["INFO", "NOTICE", "LOW", "DEBUG", "NORMAL", "OK"]),
-    ];
-    LEVELS
-        .iter()
-        .find(|(_, words)| words.iter().any(|word| severity.eq_ignore_ascii_case(word)))
-        .map_or(0, |(level, _)| *level)
+    match known_rank(severity) {
+        Some(8..) => 5,
+        Some(6..) => 4,
+        Some(5) => 3,
+        Some(3..) => 2,
+        Some(_) => 1,
+        None => 0,
+    }
 }
 
 #[cfg(test)]

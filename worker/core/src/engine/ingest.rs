@@ -132,9 +132,14 @@ impl Ingest {
             Some(arrived) => self.keep_clock_by_arrival(&decoded.event_times, arrived),
             None => self.keep_clock(&decoded.event_times),
         };
-        let ahead = fates.ahead.iter().map(|&i| letter(decoded.spans[i], Cause::TimestampAhead));
+        let ahead = fates
+            .ahead
+            .iter()
+            .map(|&i| letter(decoded.spans[i], Cause::TimestampAhead));
         let mut dead_here: Vec<DeadLetter> = ahead.collect();
-        let before = fates.before.map(|(released, at)| (self.release(released, source, dead), at));
+        let before = fates
+            .before
+            .map(|(released, at)| (self.release(released, source, dead), at));
         dead.append(&mut dead_here);
         if let Some(i) = fates.held {
             let span = records.spans[decoded.spans[i] as usize];

@@ -4,8 +4,8 @@
 //! look at the syntax alone, before any type is known.
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    UnaryOperator, Value,
+    BinaryOperator, CaseWhen, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, Ident, OrderByExpr, UnaryOperator, Value,
 };
 
 use super::functions::{ArgumentUse, argument_use, result_use};
@@ -250,8 +250,26 @@ impl Uses {
             };
             self.walk(argument, used_as, depth)?;
         }
+        for order in orders(function) {
+            let is_quantile = name.starts_with("percentile") || name.starts_with("approx_percentile");
+            let used_as = if is_quantile { Use::Number } else { Use::Any };
+            self.walk(&order.expr, used_as, depth)?;
+        }
         Ok(())
     }
+}
+
+/// What a call sorts by: `f(x ORDER BY y)`, `f(0.5) WITHIN GROUP (ORDER BY x)`.
+fn orders(function: &Function) -> impl Iterator<Item = &OrderByExpr> {
+    let clauses = match &function.args {
+        FunctionArguments::List(list) => list.clauses.as_slice(),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
+    };
+    let inner = clauses.iter().flat_map(|clause| match clause {
+        FunctionArgumentClause::OrderBy(orders) => orders.as_slice(),
+        _ => &[],
+    });
+    inner.chain(&function.within_group)
 }
 
 /// The plain arguments of a function call; `count(*)` has none.

@@ -67,7 +67,8 @@ impl Field {
         input: Input<'a>,
         room: &'a mut Vec<u8>,
     ) -> Result<Value<'a>, Mismatch> {
-        if self.takes_all() && !matches!(slot.kind, Kind::Text | Kind::Escaped) && !slot.is_null() {
+        let is_plain = matches!(slot.kind, Kind::True | Kind::False | Kind::Integer | Kind::Number);
+        if self.takes_all() && is_plain {
             return Ok(Value::Text(slot.content(input)));
         }
         value(self.ty, slot, input, room)

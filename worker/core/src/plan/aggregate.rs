@@ -51,8 +51,10 @@ pub fn lower_aggregate(stage: &Stage, columns: &[(String, Text)], mut context: C
         .iter()
         .map(|name| (name.clone(), Key::Column(name.clone())))
         .collect();
+    let start = window.map(|_| "window_start".to_owned());
     let parts = Parts {
         keys,
+        key_columns: aggregate.by.iter().cloned().chain(start).collect(),
         select: columns,
         show_key: true,
         having: None,
@@ -79,8 +81,11 @@ pub fn lower_sql(stage: &Stage, sql: &ParsedSql, mut context: Context<'_>) -> Op
         check_window(sql.window, &format!("{}.sql", context.path), context.problems);
         let key = |text: &Text| (text.tree.to_string(), Key::Text(Box::new(text.clone())));
         let keys = sql.group_by.iter().map(key).collect();
+        let start = Text::ident(context.path, "window_start");
+        let shown = sql.group_by.iter().chain(sql.window.map(|_| &start));
         let parts = Parts {
             keys,
+            key_columns: shown.filter_map(|key| sql.column_of(key)).map(str::to_owned).collect(),
             select,
             show_key: false,
             having: sql.having.as_ref(),
@@ -120,6 +125,8 @@ pub fn lower_sql(stage: &Stage, sql: &ParsedSql, mut context: Context<'_>) -> Op
 /// An aggregate, however it was written.
 struct Parts<'a> {
     keys: Vec<(String, Key)>,
+    /// The columns of the output that say which group and window a row is of.
+    key_columns: Vec<String>,
     select: &'a [(String, Text)],
     /// Whether key and window stand in front of the selected columns.
     show_key: bool,
@@ -146,6 +153,15 @@ fn check_window(window: Option<Window>, path: &str, problems: &mut Vec<Problem>)
 
 fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Option<Lowered> {
     let emit = emit(stage, parts.window, &mut context)?;
+    if matches!(parts.window, Some(Window::Session { .. })) && emit == EmitOn::Close && context.input.lateness > 0 {
+        context.warnings.push(
+            Problem::new(
+                context.path,
+                "sessions are given out once, when `allowedLateness` is over",
+            )
+            .hint("a late event can join two sessions, so that one that was given out would be gone again"),
+        );
+    }
     let window = match parts.window {
         Some(window) => window,
         None => {
@@ -224,13 +240,13 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
         }
     }
     for ((name, text), bound) in parts.select.iter().zip(selected) {
-        match finish(&text.text, bound?, &results) {
+        match finish(&text.shown(), bound?, &results) {
             Ok(expression) => select.push((name.clone(), expression)),
             Err(error) => context.problems.push(text.problem(&only_keys(error, &by))),
         }
     }
     let having = match having {
-        Some((text, bound)) => match finish_condition(&text.text, bound, &results) {
+        Some((text, bound)) => match finish_condition(&text.shown(), bound, &results) {
             Ok(condition) => Some(condition),
             Err(error) => {
                 context.problems.push(text.problem(&only_keys(error, &by)));
@@ -246,12 +262,15 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
     let [revision, last] = revision_columns(windowed);
     fields.push(Field::new(revision, DataType::Int64, true));
     fields.push(Field::new(last, DataType::Boolean, true));
+    for (i, field) in fields.iter().enumerate() {
+        if fields[..i].iter().any(|other| other.name() == field.name()) {
+            let problem = Problem::new(context.path, format!("there are two columns `{}`", field.name()));
+            context.problems.push(problem.hint(
+                "the key, the window's start and end, _rev and _final are columns of every result; rename yours",
+            ));
+        }
+    }
     let output: SchemaRef = Arc::new(Schema::new(fields));
-    let key = by
-        .iter()
-        .map(|(name, _)| name.clone())
-        .chain(windowed.then(|| "window_start".to_owned()))
-        .collect();
     let plan = AggregatePlan {
         by,
         window,
@@ -269,7 +288,7 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
         schema: output,
         changed: Vec::new(),
         lateness: context.input.lateness,
-        key,
+        key: parts.key_columns,
         alarms: false,
     };
     Some(Lowered {

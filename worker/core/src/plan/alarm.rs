@@ -23,7 +23,7 @@ use crate::stage::incident::severity;
 /// Lowers an `alarm` stage with its rules.
 pub fn lower(stage: &Stage, rules: &[ParsedRule], mut context: Context<'_>) -> Option<Lowered> {
     let alarm = stage.alarm.as_ref()?;
-    context.first_results_only();
+    context.samples_only();
     if let (Some(reference), true) = (&alarm.rules_ref, rules.is_empty()) {
         context.missing.push(
             Problem::new(

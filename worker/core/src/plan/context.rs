@@ -70,14 +70,14 @@ impl Context<'_> {
     /// A condition over the input.
     pub fn condition(&mut self, text: &Text) -> Option<Expression> {
         let schema = Arc::clone(&self.input.schema);
-        let made = bind(text.tree.clone(), &schema).and_then(|bound| finish_condition(&text.text, bound, &schema));
+        let made = bind(text.tree.clone(), &schema).and_then(|bound| finish_condition(&text.shown(), bound, &schema));
         made.map_err(|error| self.problems.push(text.problem(&error))).ok()
     }
 
     /// An expression over the input.
     pub fn expression(&mut self, text: &Text) -> Option<Expression> {
         let schema = Arc::clone(&self.input.schema);
-        let made = bind(text.tree.clone(), &schema).and_then(|bound| finish(&text.text, bound, &schema));
+        let made = bind(text.tree.clone(), &schema).and_then(|bound| finish(&text.shown(), bound, &schema));
         made.map_err(|error| self.problems.push(text.problem(&error))).ok()
     }
 
@@ -85,7 +85,7 @@ impl Context<'_> {
     pub fn number(&mut self, text: &Text) -> Option<Expression> {
         let schema = Arc::clone(&self.input.schema);
         let made = bind(text.tree.clone(), &schema)
-            .and_then(|bound| finish(&text.text, cast(bound, DataType::Float64), &schema));
+            .and_then(|bound| finish(&text.shown(), cast(bound, DataType::Float64), &schema));
         made.map_err(|error| self.problems.push(text.problem(&error))).ok()
     }
 
@@ -94,18 +94,43 @@ impl Context<'_> {
         if self.input.schema.column_with_name("_rev").is_none() {
             return;
         }
-        let text = Text::parse(self.path.to_owned(), "_rev = 0", self.problems);
+        self.keep("_rev = 0");
+        let warning = if self.is_updated() {
+            Problem::new(
+                self.path,
+                "takes only the first row of each key of running totals, and none of their updates",
+            )
+            .hint("give the aggregate a window, so that each of its results is a row of its own")
+        } else if self.input.lateness > 0 {
+            Problem::new(
+                self.path,
+                "takes the first result of each window; revisions by late events are passed over",
+            )
+            .hint("say `emit: Final` on the stage before to wait for late events")
+        } else {
+            return;
+        };
+        self.warnings.push(warning);
+    }
+
+    /// For a stage to which each row is a sample: the updates of running totals are samples as well.
+    pub fn samples_only(&mut self) {
+        if self.is_updated() {
+            self.keep("NOT _deleted");
+        } else {
+            self.first_results_only();
+        }
+    }
+
+    /// Whether the input is a table, of which a row replaces the one before with the same key.
+    fn is_updated(&self) -> bool {
+        self.input.schema.column_with_name("_deleted").is_some()
+    }
+
+    fn keep(&mut self, condition: &str) {
+        let text = Text::parse(self.path.to_owned(), condition, self.problems);
         if let Some(condition) = text.and_then(|text| self.condition(&text)) {
             self.steps.push(Step::Filter(condition));
-        }
-        if self.input.lateness > 0 {
-            self.warnings.push(
-                Problem::new(
-                    self.path,
-                    "takes the first result of each window; revisions by late events are passed over",
-                )
-                .hint("say `emit: Final` on the stage before to wait for late events"),
-            );
         }
     }
 }

@@ -213,7 +213,9 @@ fn describe_aggregate(aggregate: &AggregatePlan, out: &mut String) {
     let _ = writeln!(out, "  {key}, {window}");
     let windowed = !matches!(aggregate.window, Window::Running { .. });
     if windowed {
+        let session = matches!(aggregate.window, Window::Session { .. });
         let emit = match aggregate.emit {
+            _ if session => "given out once, when no event can become part of it any more".to_owned(),
             EmitOn::Close if aggregate.lateness == 0 => "given out once, when the window closes".to_owned(),
             EmitOn::Close => format!(
                 "given out when the window closes, and again where events up to {} late change it",

@@ -71,7 +71,10 @@ pub fn merge(
         let index = |column: &str| stream.schema.index_of(column).ok();
         let text = |column: &str| index(column).filter(|&i| stream.schema.field(i).data_type() == &DataType::Utf8);
         let first_only = index("_rev");
-        if first_only.is_some() && stream.lateness > 0 {
+        if index("_deleted").is_some() {
+            let text = format!("takes only the first row of each key of the running totals `{name}`, and no update");
+            warnings.push(Problem::new(format!("{path}.from"), text).hint("put an alarm between them"));
+        } else if first_only.is_some() && stream.lateness > 0 {
             warnings.push(Problem::new(
                 format!("{path}.from"),
                 format!("takes the first result of each window of `{name}`; revisions by late events are passed over"),

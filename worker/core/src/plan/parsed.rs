@@ -45,6 +45,24 @@ impl Text {
         }
     }
 
+    /// The name of a column, as a text at `path`.
+    pub fn ident(path: &str, name: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            text: name.to_owned(),
+            tree: ast::Expr::Identifier(name.into()),
+        }
+    }
+
+    /// The expression as people are shown it; `text` is the whole statement where it is a part of one.
+    pub fn shown(&self) -> String {
+        if self.path.ends_with(".sql") {
+            self.tree.to_string()
+        } else {
+            self.text.clone()
+        }
+    }
+
     /// A problem with this text.
     pub fn problem(&self, error: &ExpressionError) -> Problem {
         problem(self.path.clone(), &self.text, error)

@@ -32,6 +32,14 @@ pub struct ParsedSql {
 }
 
 impl ParsedSql {
+    /// The name of the selected column that is this key; of a `SELECT *` there is none.
+    pub fn column_of(&self, key: &Text) -> Option<&str> {
+        let mut selected = self.select.iter().flatten();
+        selected
+            .find(|(_, text)| text.tree == key.tree)
+            .map(|(name, _)| name.as_str())
+    }
+
     /// Whether it aggregates.
     pub fn aggregates(&self) -> bool {
         let calls = |text: &Text| {
@@ -141,6 +149,26 @@ fn take_apart(path: &str, text: &str, statement: Statement) -> Result<ParsedSql,
     }
     if all && !columns.is_empty() {
         return Err(refused("`*` beside other columns").advice("name the columns"));
+    }
+    if !all {
+        // Every result says which group and window it is of, so that a reader can replace it by the next revision.
+        let start = window
+            .map(|_| clause(ast::Expr::Identifier("window_start".into())))
+            .transpose()?;
+        for key in group_by.iter().chain(&start) {
+            if !columns
+                .iter()
+                .any(|(_, selected): &(String, Text)| selected.tree == key.tree)
+            {
+                columns.push((column_name(&key.tree), key.clone()));
+            }
+        }
+    }
+    for (i, (name, column)) in columns.iter().enumerate() {
+        if columns[..i].iter().any(|(other, _)| other == name) {
+            let error = ExpressionError::at(format!("there are two columns `{name}`"), &column.tree);
+            return Err(error.advice("give one another name with AS; what GROUP BY names is always selected"));
+        }
     }
     Ok(ParsedSql {
         from,

@@ -1,4 +1,5 @@
 //! Runs a pipeline in memory: texts in, JSON lines out.
+#![allow(dead_code)]
 
 pub mod reference;
 
@@ -6,6 +7,7 @@ use std::collections::BTreeMap;
 
 use tocsin_contract::document;
 use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::problem::Problem;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{DeadLetter, Engine, Outputs};
 use tocsin_worker_core::json::JsonDecoder;
@@ -13,17 +15,21 @@ use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
 /// Compiles the spec of a pipeline, written as YAML, as a user's file is.
 pub fn plan(spec: &str) -> Plan {
+    compile(spec).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What is wrong with a pipeline.
+pub fn problems(spec: &str) -> String {
+    compile(spec).map(drop).expect_err("it compiles")
+}
+
+fn compile(spec: &str) -> Result<Plan, String> {
     let head = "apiVersion: tocsin.dev/v1alpha1\nkind: IncidentPipeline\nmetadata: {name: test}\nspec: ";
     let compiled = document::read_and(&format!("{head}{spec}\n"), |pipeline: &IncidentPipeline, faults| {
         compile_beside(faults, "test", &pipeline.spec, &References::default())
     });
-    match compiled.map(|(_, plan)| plan) {
-        Ok(plan) => plan,
-        Err(problems) => panic!(
-            "{}",
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        ),
-    }
+    let said = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    compiled.map(|(_, plan)| plan).map_err(said)
 }
 
 /// Which decoder reads the records.

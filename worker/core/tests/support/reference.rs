@@ -97,7 +97,7 @@ fn array(column: &ColumnSpec, rows: &[(Value, String)]) -> ArrayRef {
 fn text(value: &Value, origin: Origin) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Null => None,
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
         other => (origin == Origin::Key).then(|| other.to_string()),
     }
 }

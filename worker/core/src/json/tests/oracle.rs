@@ -53,7 +53,7 @@ fn shown(ty: ColumnType, origin: Origin, json: Option<&Json>) -> Option<String> 
     match (&json.value, ty) {
         (Value::Null, _) => null(),
         (Value::Text(text), ColumnType::Utf8) => Some(text.clone()),
-        (_, ColumnType::Utf8) if origin == Origin::Key => Some(json.text.clone()),
+        (Value::Number | Value::Boolean(_), ColumnType::Utf8) if origin == Origin::Key => Some(json.text.clone()),
         (_, ColumnType::Json) => Some(json.text.clone()),
         (Value::Boolean(boolean), ColumnType::Boolean) => Some(boolean.to_string()),
         (Value::Number, ColumnType::Int64) => Some(whole(&json.text, 0)?.parse::<i64>().ok()?.to_string()),

@@ -242,7 +242,8 @@ impl Stage for Aggregate {
                 row += self.windows.take(&rows, row, &mut late);
             }
         }
-        self.windows.advance(input.watermark, input.elapsed(), &mut self.results);
+        self.windows
+            .advance(input.watermark, input.elapsed(), &mut self.results);
         let late = late_part(&input, &late);
         Output {
             main: self.results.take(&input.progress()),

@@ -1,15 +1,14 @@
 //! Session windows: activity of a key, ended by a gap.
 //!
-//! A row belongs to the session whose rows are less than a gap away; a row between two sessions joins them. Each session
-//! has a slot in the columns of states.
+//! A row belongs to the session whose rows are less than a gap away; a row between two sessions joins them. So a late row
+//! could take away a session that was given out, not only change it: sessions are given out once, when the allowed
+//! lateness is over. Each session has a slot in the columns of states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::results::{Part, Results, before};
-use super::{AggregatePlan, EmitOn, Rows, Windows, load_states, new_accumulators, save_states};
+use super::{AggregatePlan, Rows, Windows, load_states, new_accumulators, save_states};
 use crate::aggregate::{Accumulators, CorruptState};
 use crate::key::{KeyId, KeyTable};
 use crate::state::{decode, encode};
@@ -24,27 +23,20 @@ pub(super) struct Sessions {
     accumulators: Vec<Box<dyn Accumulators>>,
     n_slots: u32,
     free_slots: Vec<u32>,
-    /// When sessions are due to be given out: (time, key, start).
+    /// When sessions are given out: (time, key, start).
     due: BTreeSet<(Micros, Vec<u8>, Micros)>,
-    /// When sessions that were given out are forgotten.
-    gone: BTreeSet<(Micros, Vec<u8>, Micros)>,
-    revised_at: Option<Micros>,
-    revised: BTreeSet<(Vec<u8>, Micros)>,
     scratch: Vec<u8>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct Session {
     /// Event time of the last row.
     last: Micros,
     slot: u32,
-    given_out: bool,
-    /// How often it was given out under its start, less one.
-    revision: i64,
 }
 
-/// Key; sessions with start and states.
-type SavedKey = (Vec<u8>, Vec<(Micros, Session, Vec<u8>)>);
+/// Key; sessions with start, last event time, and states.
+type SavedKey = (Vec<u8>, Vec<(Micros, Micros, Vec<u8>)>);
 
 impl Sessions {
     pub fn new(plan: Arc<AggregatePlan>, gap: Micros) -> Self {
@@ -57,23 +49,12 @@ impl Sessions {
             n_slots: 0,
             free_slots: Vec::new(),
             due: BTreeSet::new(),
-            gone: BTreeSet::new(),
-            revised_at: None,
-            revised: BTreeSet::new(),
             scratch: Vec::new(),
         }
     }
 
+    /// When a session is given out: no row that is not late can become part of it any more.
     fn due_at(&self, last: Micros) -> Micros {
-        let end = last.saturating_add(self.gap);
-        if self.plan.emit == EmitOn::Final {
-            end.saturating_add(self.plan.lateness)
-        } else {
-            end
-        }
-    }
-
-    fn gone_at(&self, last: Micros) -> Micros {
         last.saturating_add(self.gap).saturating_add(self.plan.lateness)
     }
 
@@ -108,59 +89,28 @@ impl Sessions {
         Ok(())
     }
 
-    /// Gives out a session under its present revision.
-    fn give_out(&self, key: &[u8], start: Micros, session: &Session, watermark: Micros, results: &mut Results) {
-        let end = session.last.saturating_add(self.gap);
-        let part = Part {
-            window: Some((start, end)),
-            watermark,
-            time: before(end),
-            ids: &[session.slot],
-            revisions: vec![session.revision],
-            last: self.plan.emit == EmitOn::Final || self.plan.lateness == 0,
-        };
-        results.push_named(std::iter::once(key), &self.accumulators, part);
-    }
-
-    fn session_mut(&mut self, key: &[u8], start: Micros) -> Option<&mut Session> {
-        let id = self.keys.find(key)?;
-        self.sessions.get_mut(&id)?.get_mut(&start)
-    }
-
-    fn revise(&mut self, results: &mut Results) {
-        let Some(watermark) = self.revised_at.take() else {
-            return;
-        };
-        for (key, start) in std::mem::take(&mut self.revised) {
-            let Some(session) = self.session_mut(&key, start) else {
-                continue;
-            };
-            session.revision += 1;
-            let session = session.clone();
-            self.give_out(&key, start, &session, watermark, results);
-        }
-    }
-
-    fn forget(&mut self, key: &[u8], start: Micros) {
+    /// Gives out a session and forgets it.
+    fn give_out(&mut self, due: Micros, key: &[u8], start: Micros, results: &mut Results) {
         let Some(id) = self.keys.find(key) else { return };
         let Some(sessions) = self.sessions.get_mut(&id) else {
             return;
         };
-        let removed = sessions.remove(&start);
+        let Some(session) = sessions.remove(&start) else { return };
         if sessions.is_empty() {
             self.sessions.remove(&id);
             self.keys.release(id);
         }
-        if let Some(session) = removed {
-            self.free_slot(session.slot);
-        }
-    }
-
-    /// Takes a session out of all timers.
-    fn unschedule(&mut self, key: &[u8], start: Micros, session: &Session) {
-        self.due.remove(&(self.due_at(session.last), key.to_vec(), start));
-        self.gone.remove(&(self.gone_at(session.last), key.to_vec(), start));
-        self.revised.remove(&(key.to_vec(), start));
+        let end = session.last.saturating_add(self.gap);
+        let part = Part {
+            window: Some((start, end)),
+            watermark: before(due),
+            time: before(end),
+            ids: &[session.slot],
+            revisions: vec![0],
+            last: true,
+        };
+        results.push_named(std::iter::once(key), &self.accumulators, part);
+        self.free_slot(session.slot);
     }
 
     /// Adds a row; answers false if it is too late.
@@ -175,23 +125,16 @@ impl Sessions {
             .into_iter()
             .flat_map(|sessions| sessions.range(..time.saturating_add(self.gap)))
             .filter(|(_, session)| session.last.saturating_add(self.gap) > time)
-            .map(|(start, session)| (*start, session.clone()))
+            .map(|(start, session)| (*start, *session))
             .collect();
-        if near.is_empty() && self.gone_at(time) <= watermark {
+        if near.is_empty() && self.due_at(time) <= watermark {
             self.scratch = key;
             return false;
         }
         let (id, _) = self.keys.intern(&key);
-        let mut start = time;
-        let mut joined = Session {
-            last: time,
-            slot: 0,
-            given_out: false,
-            revision: -1,
-        };
-        let mut slot = None;
+        let (mut start, mut last, mut slot) = (time, time, None);
         for (other_start, other) in &near {
-            self.unschedule(&key, *other_start, other);
+            self.due.remove(&(self.due_at(other.last), key.clone(), *other_start));
             if let Some(sessions) = self.sessions.get_mut(&id) {
                 sessions.remove(other_start);
             }
@@ -200,23 +143,16 @@ impl Sessions {
                 // The states were written by this very stage, so that they can be read back.
                 Some(into) => drop(self.join(into, other.slot)),
             }
-            if *other_start <= start {
-                joined.revision = other.revision;
-            }
             start = start.min(*other_start);
-            joined.last = joined.last.max(other.last);
+            last = last.max(other.last);
         }
-        joined.slot = slot.unwrap_or_else(|| self.new_slot());
-        rows.update(&mut self.accumulators, row, &[joined.slot], self.n_slots as usize);
-        joined.given_out = self.due_at(joined.last) <= watermark;
-        if joined.given_out {
-            self.revised.insert((key.clone(), start));
-            self.revised_at = Some(watermark);
-            self.gone.insert((self.gone_at(joined.last), key.clone(), start));
-        } else {
-            self.due.insert((self.due_at(joined.last), key.clone(), start));
-        }
-        self.sessions.entry(id).or_default().insert(start, joined);
+        let slot = slot.unwrap_or_else(|| self.new_slot());
+        rows.update(&mut self.accumulators, row, &[slot], self.n_slots as usize);
+        self.due.insert((self.due_at(last), key.clone(), start));
+        self.sessions
+            .entry(id)
+            .or_default()
+            .insert(start, Session { last, slot });
         self.scratch = key;
         true
     }
@@ -224,26 +160,11 @@ impl Sessions {
 
 impl Windows for Sessions {
     fn advance(&mut self, watermark: Micros, _: Micros, results: &mut Results) {
-        if self.revised_at.is_some_and(|revised| revised < watermark) {
-            self.revise(results);
-        }
         while self.due.first().is_some_and(|(due, _, _)| *due <= watermark) {
             let Some((due, key, start)) = self.due.pop_first() else {
                 break;
             };
-            let Some(session) = self.session_mut(&key, start) else {
-                continue;
-            };
-            session.given_out = true;
-            session.revision += 1;
-            let session = session.clone();
-            self.give_out(&key, start, &session, before(due), results);
-            self.gone.insert((self.gone_at(session.last), key, start));
-        }
-        while self.gone.first().is_some_and(|(gone, _, _)| *gone <= watermark) {
-            if let Some((_, key, start)) = self.gone.pop_first() {
-                self.forget(&key, start);
-            }
+            self.give_out(due, &key, start, results);
         }
     }
 
@@ -262,46 +183,27 @@ impl Windows for Sessions {
                 let rows = sessions.iter().map(|(start, session)| {
                     let mut states = Vec::new();
                     save_states(&self.accumulators, session.slot, &mut states);
-                    // The slot is given anew when the state is loaded.
-                    (
-                        *start,
-                        Session {
-                            slot: 0,
-                            ..session.clone()
-                        },
-                        states,
-                    )
+                    (*start, session.last, states)
                 });
                 (self.keys.key(*id).to_vec(), rows.collect())
             })
             .collect();
-        encode(&(self.revised_at, &self.revised, sessions))
+        encode(&sessions)
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        type Saved = (Option<Micros>, BTreeSet<(Vec<u8>, Micros)>, Vec<SavedKey>);
-        let (revised_at, revised, saved): Saved = decode(bytes, "session windows")?;
+        let saved: Vec<SavedKey> = decode(bytes, "session windows")?;
         *self = Self::new(Arc::clone(&self.plan), self.gap);
-        (self.revised_at, self.revised) = (revised_at, revised);
         for (key, rows) in saved {
             let (id, _) = self.keys.intern(&key);
-            for (start, mut session, states) in rows {
-                session.slot = self.new_slot();
-                load_states(&mut self.accumulators, session.slot, &mut states.as_slice())?;
-                let timers = if session.given_out {
-                    &mut self.gone
-                } else {
-                    &mut self.due
-                };
-                let end = session.last.saturating_add(self.gap);
-                let by_lateness = session.given_out || self.plan.emit == EmitOn::Final;
-                let time = if by_lateness {
-                    end.saturating_add(self.plan.lateness)
-                } else {
-                    end
-                };
-                timers.insert((time, key.clone(), start));
-                self.sessions.entry(id).or_default().insert(start, session);
+            for (start, last, states) in rows {
+                let slot = self.new_slot();
+                load_states(&mut self.accumulators, slot, &mut states.as_slice())?;
+                self.due.insert((self.due_at(last), key.clone(), start));
+                self.sessions
+                    .entry(id)
+                    .or_default()
+                    .insert(start, Session { last, slot });
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::results::{Part, Results, before};
 use super::{AggregatePlan, EmitOn, Rows, Windows};
 use super::{load_states, new_accumulators, next_due, save_states, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::key::{KeyId, KeyTable};
+use crate::key::{KeyId, KeySet, KeyTable};
 use crate::state::{decode, encode};
 use crate::stream::{Micros, NO_WATERMARK};
 use two_stacks::TwoStacks;
@@ -50,35 +50,7 @@ pub(super) struct Sliding {
 
 struct Pane {
     accumulators: Vec<Box<dyn Accumulators>>,
-    order: Vec<KeyId>,
-    present: Vec<u64>,
-}
-
-impl Pane {
-    /// All ids here are below this.
-    fn n_ids(&self) -> usize {
-        self.present.len() * 64
-    }
-
-    fn has(&self, id: KeyId) -> bool {
-        self.present
-            .get(id as usize / 64)
-            .is_some_and(|word| word & (1 << (id % 64)) != 0)
-    }
-
-    /// Notes that a key is here; answers whether it is new.
-    fn enter(&mut self, id: KeyId) -> bool {
-        let word = id as usize / 64;
-        if self.present.len() <= word {
-            self.present.resize(word + 1, 0);
-        }
-        let new = !self.has(id);
-        if new {
-            self.present[word] |= 1 << (id % 64);
-            self.order.push(id);
-        }
-        new
-    }
+    keys: KeySet,
 }
 
 /// Keys with their states.
@@ -144,7 +116,7 @@ impl Sliding {
         // Where windows were left out because they were empty, nothing leaves.
         let leaving = end.saturating_sub(self.size).saturating_sub(self.every);
         if let Some(pane) = self.panes.get(&leaving).filter(|_| self.slid_to == end - self.every) {
-            for &id in &pane.order {
+            for &id in pane.keys.as_slice() {
                 let n = &mut self.n_in_window[id as usize];
                 *n -= 1;
                 for (total, states) in self.totals.iter_mut().zip(&pane.accumulators) {
@@ -161,7 +133,7 @@ impl Sliding {
             }
         }
         if let Some(pane) = self.panes.get(&(end - self.every)) {
-            for &id in &pane.order {
+            for &id in pane.keys.as_slice() {
                 let n = &mut self.n_in_window[id as usize];
                 if *n == 0 {
                     self.n_live += 1;
@@ -225,7 +197,7 @@ impl Sliding {
                 break;
             }
             let Some(pane) = self.panes.remove(&start) else { break };
-            for id in pane.order {
+            for &id in pane.keys.as_slice() {
                 let n = &mut self.n_panes[id as usize];
                 *n -= 1;
                 if *n == 0 {
@@ -252,8 +224,7 @@ impl Sliding {
         let plan = &self.plan;
         self.panes.entry(start).or_insert_with(|| Pane {
             accumulators: new_accumulators(plan),
-            order: Vec::new(),
-            present: Vec::new(),
+            keys: KeySet::default(),
         })
     }
 
@@ -262,7 +233,7 @@ impl Sliding {
         let ids: Vec<KeyId> = (from..to).map(|row| self.intern(rows, row)).collect();
         let n_keys = self.keys.capacity();
         let pane = self.pane(start);
-        let entered: Vec<KeyId> = ids.iter().copied().filter(|id| pane.enter(*id)).collect();
+        let entered: Vec<KeyId> = ids.iter().copied().filter(|id| pane.keys.insert(*id)).collect();
         rows.update(&mut pane.accumulators, from, &ids, n_keys);
         for id in entered {
             self.n_panes[id as usize] += 1;
@@ -317,7 +288,7 @@ impl Windows for Sliding {
     fn save(&self) -> Vec<u8> {
         let key = |id: &KeyId| self.keys.key(*id).to_vec();
         let panes = self.panes.iter().map(|(start, pane)| {
-            let rows = pane.order.iter().map(|id| {
+            let rows = pane.keys.as_slice().iter().map(|id| {
                 let mut states = Vec::new();
                 save_states(&pane.accumulators, *id, &mut states);
                 (key(id), states)
@@ -356,7 +327,7 @@ impl Windows for Sliding {
                 }
                 self.n_panes[id as usize] += 1;
                 let pane = self.pane(*start);
-                pane.enter(id);
+                pane.keys.insert(id);
                 load_states(&mut pane.accumulators, id, &mut states.as_slice())?;
             }
         }
@@ -369,7 +340,7 @@ impl Windows for Sliding {
         let window = self.window();
         self.stacks.turn(&self.plan, &self.panes, &window);
         for (_, pane) in self.panes.range(window) {
-            for &id in &pane.order {
+            for &id in pane.keys.as_slice() {
                 if self.n_in_window[id as usize] == 0 {
                     self.n_live += 1;
                 }
@@ -401,7 +372,7 @@ impl Windows for Sliding {
         let panes: usize = self
             .panes
             .values()
-            .map(|pane| states(&pane.accumulators) + pane.order.capacity() * 4 + pane.present.capacity() * 8)
+            .map(|pane| states(&pane.accumulators) + pane.keys.memory())
             .sum();
         panes
             + self.stacks.memory()

@@ -9,7 +9,7 @@ use super::results::{Part, Results, before};
 use super::{AggregatePlan, EmitOn, Rows, Windows};
 use super::{load_states, new_accumulators, next_due, save_states, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::key::{KeyId, KeyTable};
+use crate::key::{KeyId, KeySet, KeyTable};
 use crate::state::{decode, encode};
 use crate::stream::Micros;
 
@@ -31,14 +31,12 @@ pub(super) struct Tumbling {
 struct Pane {
     accumulators: Vec<Box<dyn Accumulators>>,
     /// The keys, in the order of their first row: the order in which they are given out.
-    order: Vec<KeyId>,
-    /// A bit a key: whether it is in `order`.
-    present: Vec<u64>,
+    keys: KeySet,
     given_out: bool,
     /// Of a window that was given out: how often each key was. Empty if each was once.
     revisions: BTreeMap<KeyId, i64>,
     /// Of a window that was given out: keys that late rows changed since.
-    changed: Vec<KeyId>,
+    changed: KeySet,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +78,7 @@ impl Tumbling {
         for (&start, pane) in &mut self.panes {
             let changed = std::mem::take(&mut pane.changed);
             let revisions = changed
+                .as_slice()
                 .iter()
                 .map(|id| {
                     let revision = pane.revisions.entry(*id).and_modify(|n| *n += 1).or_insert(1);
@@ -91,7 +90,7 @@ impl Tumbling {
                 window: Some((start, end)),
                 watermark,
                 time: before(end),
-                ids: &changed,
+                ids: changed.as_slice(),
                 revisions,
                 last: false,
             };
@@ -105,12 +104,11 @@ impl Tumbling {
         let plan = &self.plan;
         self.panes.entry(start).or_insert_with(|| Pane {
             accumulators: new_accumulators(plan),
-            order: Vec::new(),
-            present: Vec::new(),
+            keys: KeySet::default(),
             // A window that a late row opens is given out like one that it changes.
             given_out: due <= watermark,
             revisions: BTreeMap::new(),
-            changed: Vec::new(),
+            changed: KeySet::default(),
         })
     }
 
@@ -135,22 +133,15 @@ impl Tumbling {
         let n_keys = self.keys.capacity();
         let watermark = rows.input.watermarks[from];
         let pane = self.pane(start, watermark);
-        pane.present.resize(n_keys.div_ceil(64), 0);
-        let mut entered = Vec::new();
+        let n_before = pane.keys.as_slice().len();
         for &id in &ids {
-            let (word, bit) = (id as usize / 64, 1u64 << (id % 64));
-            if pane.present[word] & bit == 0 {
-                pane.present[word] |= bit;
-                pane.order.push(id);
-                entered.push(id);
-            }
+            pane.keys.insert(id);
         }
+        let entered = pane.keys.as_slice()[n_before..].to_vec();
         rows.update(&mut pane.accumulators, from, &ids, n_keys);
         if pane.given_out {
             for &id in &ids {
-                if !pane.changed.contains(&id) {
-                    pane.changed.push(id);
-                }
+                pane.changed.insert(id);
             }
             // A key that is new in this window was never given out: its first revision is 0.
             pane.revisions.extend(entered.iter().map(|id| (*id, -1)));
@@ -181,8 +172,8 @@ impl Windows for Tumbling {
                 window: Some((start, end)),
                 watermark: before(due),
                 time: before(end),
-                ids: &pane.order,
-                revisions: vec![0; pane.order.len()],
+                ids: pane.keys.as_slice(),
+                revisions: vec![0; pane.keys.as_slice().len()],
                 last: only,
             };
             results.push(&self.keys, &pane.accumulators, part);
@@ -192,11 +183,11 @@ impl Windows for Tumbling {
             if !gone || !first.get().given_out {
                 break;
             }
-            for id in first.remove().order {
-                let n_panes = &mut self.n_panes[id as usize];
+            for id in first.remove().keys.as_slice() {
+                let n_panes = &mut self.n_panes[*id as usize];
                 *n_panes -= 1;
                 if *n_panes == 0 {
-                    self.keys.release(id);
+                    self.keys.release(*id);
                 }
             }
         }
@@ -249,8 +240,13 @@ impl Windows for Tumbling {
                 SavedPane {
                     start: *start,
                     given_out: pane.given_out,
-                    rows: pane.order.iter().map(row).collect(),
-                    changed: pane.changed.iter().map(|id| self.keys.key(*id).to_vec()).collect(),
+                    rows: pane.keys.as_slice().iter().map(row).collect(),
+                    changed: pane
+                        .changed
+                        .as_slice()
+                        .iter()
+                        .map(|id| self.keys.key(*id).to_vec())
+                        .collect(),
                 }
             })
             .collect();
@@ -270,11 +266,10 @@ impl Windows for Tumbling {
             }
             let mut pane = Pane {
                 accumulators: new_accumulators(&self.plan),
-                order: Vec::with_capacity(saved.rows.len()),
-                present: Vec::new(),
+                keys: KeySet::default(),
                 given_out: saved.given_out,
                 revisions: BTreeMap::new(),
-                changed: Vec::new(),
+                changed: KeySet::default(),
             };
             for (key, revision, states) in &saved.rows {
                 let (id, new) = self.keys.intern(key);
@@ -282,9 +277,7 @@ impl Windows for Tumbling {
                     self.n_panes.push(0);
                 }
                 self.n_panes[id as usize] += 1;
-                pane.order.push(id);
-                pane.present.resize(pane.present.len().max(id as usize / 64 + 1), 0);
-                pane.present[id as usize / 64] |= 1 << (id % 64);
+                pane.keys.insert(id);
                 if *revision != 0 {
                     pane.revisions.insert(id, *revision);
                 }
@@ -292,7 +285,7 @@ impl Windows for Tumbling {
                 load_states(&mut pane.accumulators, id, &mut states)?;
             }
             for key in &saved.changed {
-                pane.changed.push(self.keys.find(key).ok_or_else(corrupt)?);
+                pane.changed.insert(self.keys.find(key).ok_or_else(corrupt)?);
             }
             self.panes.insert(saved.start, pane);
         }
@@ -309,7 +302,7 @@ impl Windows for Tumbling {
             .values()
             .map(|pane| {
                 let states: usize = pane.accumulators.iter().map(|accumulator| accumulator.memory()).sum();
-                states + pane.order.capacity() * size_of::<KeyId>() + pane.present.capacity() * 8
+                states + pane.keys.memory() + pane.changed.memory()
             })
             .sum();
         panes + self.keys.memory() + self.n_panes.capacity() * 4

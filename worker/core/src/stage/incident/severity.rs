@@ -1,35 +1,31 @@
 //! The order of severities.
 
-/// The words, lowest first. A word that is not here ranks with WARNING.
-const RANKS: &[(&str, u8)] = &[
-    ("DEBUG", 0),
-    ("OK", 0),
-    ("CLEAR", 0),
-    ("INFO", 1),
-    ("INFORMATIONAL", 1),
-    ("NOTICE", 2),
-    ("WARN", 3),
-    ("WARNING", 3),
-    ("MINOR", 4),
-    ("ERROR", 5),
-    ("MAJOR", 5),
-    ("SEVERE", 6),
-    ("CRITICAL", 6),
-    ("ALERT", 7),
-    ("FATAL", 7),
-    ("EMERGENCY", 7),
-    ("ESCALATED", 8),
+/// The words, lowest first; those of syslog (RFC 5424) and of common alerting tools among them. A word that is not here
+/// ranks with WARNING.
+const RANKS: &[(u8, &[&str])] = &[
+    (0, &["OK", "CLEAR", "NORMAL", "TRACE", "DEBUG"]),
+    (1, &["INFO", "INFORMATIONAL", "LOW"]),
+    (2, &["NOTICE"]),
+    (3, &["WARN", "WARNING"]),
+    (4, &["MINOR", "MEDIUM"]),
+    (5, &["ERR", "ERROR", "MAJOR", "HIGH"]),
+    (6, &["SEVERE", "CRIT", "CRITICAL"]),
+    (7, &["ALERT", "FATAL", "EMERG", "EMERGENCY", "PANIC"]),
+    (8, &["ESCALATED"]),
 ];
 
 /// Severity of a report that says none.
 pub const DEFAULT: &str = "WARNING";
 
-/// The rank of a severity, in capitals or not; 3 for a word that is not known.
+/// The rank of a severity, in capitals or not; nothing for a word that is not known.
+pub fn known_rank(severity: &str) -> Option<u8> {
+    let is_there = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(severity));
+    RANKS.iter().find(|(_, words)| is_there(words)).map(|(rank, _)| *rank)
+}
+
+/// The same; that of WARNING for a word that is not known.
 pub fn rank(severity: &str) -> u8 {
-    RANKS
-        .iter()
-        .find(|(word, _)| word.eq_ignore_ascii_case(severity))
-        .map_or(3, |(_, rank)| *rank)
+    known_rank(severity).unwrap_or(3)
 }
 
 /// Whether `severity` is above `other`.
@@ -45,6 +41,7 @@ mod tests {
     fn the_order_is_that_of_the_words() {
         assert!(is_higher("ESCALATED", "CRITICAL"));
         assert!(is_higher("critical", "MAJOR"));
+        assert!(is_higher("PANIC", "HIGH") && is_higher("HIGH", "MINOR"));
         assert!(!is_higher("MINOR", "MAJOR"));
         assert!(!is_higher("whatever", "WARNING") && !is_higher("WARNING", "whatever"));
     }

@@ -22,7 +22,7 @@ impl Sliding {
             for (i, state) in states.iter_mut().enumerate() {
                 state.grow(self.keys.capacity());
                 for (_, pane) in self.panes.range(end.saturating_sub(self.size)..end) {
-                    for &id in ids.iter().filter(|id| pane.has(**id)) {
+                    for &id in ids.iter().filter(|id| pane.keys.contains(**id)) {
                         state.merge(id, pane.accumulators[i].as_ref());
                     }
                 }
@@ -49,10 +49,10 @@ impl Sliding {
 
     /// Adds a row whose pane is already in windows that were given out.
     pub(super) fn add_late(&mut self, rows: &Rows<'_>, start: Micros, row: usize, watermark: Micros) {
-        let known = self.panes.get(&start).map(|pane| pane.order.len());
+        let known = self.panes.get(&start).map(|pane| pane.keys.as_slice().len());
         let ids = self.add(rows, start, row, row + 1);
         let Some(&id) = ids.first() else { return };
-        let pane_entered = self.panes.get(&start).map(|pane| pane.order.len()) != known;
+        let pane_entered = self.panes.get(&start).map(|pane| pane.keys.as_slice().len()) != known;
         // The totals hold this pane, so they take the row as well.
         if start < self.slid_to && start.saturating_add(self.size) >= self.slid_to {
             self.n_in_window.resize(self.keys.capacity(), 0);
@@ -88,7 +88,7 @@ impl Sliding {
     fn n_in_other_panes(&self, end: Micros, id: KeyId, but: Micros) -> usize {
         self.panes
             .range(end.saturating_sub(self.size)..end)
-            .filter(|(start, pane)| **start != but && pane.has(id))
+            .filter(|(start, pane)| **start != but && pane.keys.contains(id))
             .count()
     }
 }

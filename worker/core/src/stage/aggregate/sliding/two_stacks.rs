@@ -58,8 +58,8 @@ impl TwoStacks {
         self.front = self.front.split_off(&window.start);
         let Some(pane) = panes.get(&entering) else { return };
         for (back, &i) in self.back.iter_mut().zip(&self.states) {
-            back.grow(pane.n_ids());
-            for &id in &pane.order {
+            back.grow(pane.keys.bound());
+            for &id in pane.keys.as_slice() {
                 back.merge(id, pane.accumulators[i].as_ref());
             }
         }
@@ -79,9 +79,9 @@ impl TwoStacks {
         let mut oldest: Vec<Option<Micros>> = Vec::new();
         for (start, pane) in newest_first {
             let mut totals = new_states(plan, &self.states);
-            totals.iter_mut().for_each(|total| total.grow(pane.n_ids()));
-            oldest.resize(oldest.len().max(pane.n_ids()), None);
-            for &id in &pane.order {
+            totals.iter_mut().for_each(|total| total.grow(pane.keys.bound()));
+            oldest.resize(oldest.len().max(pane.keys.bound()), None);
+            for &id in pane.keys.as_slice() {
                 let at = id as usize;
                 let behind = oldest[at].replace(start).and_then(|start| self.front.get(&start));
                 add(&mut totals, id, pane, &self.states, behind);
@@ -101,7 +101,7 @@ impl TwoStacks {
         let front = self
             .front
             .range(window.start..)
-            .find(|(start, _)| panes.get(start).is_some_and(|pane| pane.has(id)));
+            .find(|(start, _)| panes.get(start).is_some_and(|pane| pane.keys.contains(id)));
         for (n, &i) in self.states.iter().enumerate() {
             totals[i].clear(id);
             if let Some((_, states)) = front {
@@ -124,7 +124,10 @@ impl TwoStacks {
             for (back, &i) in self.back.iter_mut().zip(&self.states) {
                 back.grow(id as usize + 1);
                 back.clear(id);
-                for (_, pane) in panes.range(self.turned_at..window.end).filter(|(_, pane)| pane.has(id)) {
+                for (_, pane) in panes
+                    .range(self.turned_at..window.end)
+                    .filter(|(_, pane)| pane.keys.contains(id))
+                {
                     back.merge(id, pane.accumulators[i].as_ref());
                 }
             }
@@ -134,7 +137,7 @@ impl TwoStacks {
         for (&at, pane) in panes
             .range(window.start..self.turned_at)
             .rev()
-            .filter(|(_, pane)| pane.has(id))
+            .filter(|(_, pane)| pane.keys.contains(id))
         {
             let mut totals = self.front.remove(&at).unwrap_or_else(|| new_states(plan, &self.states));
             for total in &mut totals {
