@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use expect_test::expect_file;
+use tocsin_worker_core::aggregate::not_offered;
 use tocsin_worker_core::expr::compile::aggregate_functions;
-use tocsin_worker_core::expr::functions::scalar_functions;
+use tocsin_worker_core::expr::functions::{left_out, scalar_functions};
 
 fn list(out: &mut String, title: &str, names: &BTreeSet<String>) {
     write!(out, "\n## {title}\n\n").unwrap();
@@ -31,7 +32,19 @@ fn the_documentation_lists_all_functions() {
     list(
         &mut text,
         "In aggregates",
-        &aggregate_functions().keys().cloned().collect(),
+        &aggregate_functions()
+            .keys()
+            .filter(|name| not_offered().all(|(refused, _)| refused != name.as_str()))
+            .cloned()
+            .collect(),
+    );
+    text.push_str("\n## Not offered\n\n| function | why |\n|---|---|\n");
+    for (name, reason) in not_offered().chain(left_out().iter().copied()) {
+        writeln!(text, "| `{name}` | {reason} |").unwrap();
+    }
+    text.push_str(
+        "\n`DISTINCT` inside `string_agg` is refused as well: the order of its distinct values is that of a hash table. Clocks \
+         and random\nnumbers (`now`, `current_date`, `random`, `uuid`) are refused with a hint to `event_time`.\n",
     );
     expect_file!["../../../docs/functions.md"].assert_eq(&text);
 }

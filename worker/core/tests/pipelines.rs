@@ -352,3 +352,11 @@ fn a_column_is_there_once() {
         &["stages[q].sql", "two columns `service`"],
     );
 }
+
+#[test]
+fn what_does_not_fit_is_said_in_words_of_the_file() {
+    let filter = |condition: &str| format!("{{name: q, from: alerts, filter: \"{condition}\"}}");
+    check_refused(&filter("host.name = 'h1'"), &["path: host.name", "^"]);
+    check_refused(&filter("ts > 500"), &["Timestamp > Int64", "to_timestamp"]);
+    check_refused(&filter("(severity = 'MAJOR') + 1 > 0"), &["Boolean + Int64"]);
+}

@@ -52,6 +52,12 @@ pub(super) const REFUSED: [(&str, &str); 2] = [
     ),
 ];
 
+/// Functions whose names are known and whose results no column can hold.
+pub(super) const NO_COLUMN: [(&str, &str); 1] = [(
+    "array_agg",
+    "its result is a list, which no column holds; use string_agg(x, ', ')",
+)];
+
 /// DISTINCT forms that are not available.
 pub(super) const REFUSED_DISTINCT: [(&str, &str); 2] = [
     (

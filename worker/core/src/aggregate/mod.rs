@@ -88,6 +88,11 @@ pub trait Accumulators: Send {
     fn as_any(&self) -> &dyn std::any::Any;
 }
 
+/// Aggregates of DataFusion that are not offered, each with the reason.
+pub fn not_offered() -> impl Iterator<Item = (&'static str, &'static str)> {
+    allowed::REFUSED.into_iter().chain(allowed::NO_COLUMN)
+}
+
 /// Saved state that cannot be read back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("saved state is corrupt: {what}")]

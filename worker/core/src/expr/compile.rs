@@ -146,6 +146,29 @@ fn plain_message(error: &DataFusionError) -> String {
         let given = given.map(|(given, _)| format!(", such as {given}")).unwrap_or_default();
         return format!("`{function}` does not take arguments of these types{given}");
     }
+    let types = |text: &str| {
+        let named = [
+            ("Timestamp(µs, \"UTC\")", "Timestamp"),
+            ("Decimal128(38, 9)", "Decimal"),
+            ("Utf8", "String"),
+        ];
+        let text = text.trim_end_matches(" to valid types");
+        named
+            .iter()
+            .fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+    };
+    if let Some((_, of)) = text.split_once("for comparison operation ") {
+        let of = types(of);
+        let hint = if of.contains("Timestamp") {
+            "; a time is compared with a time: to_timestamp('2026-01-01T00:00:00Z')"
+        } else {
+            ""
+        };
+        return format!("values of these types cannot be compared: {of}{hint}");
+    }
+    if let Some((_, of)) = text.split_once("Cannot coerce arithmetic expression ") {
+        return format!("there is no such arithmetic with values of these types: {}", types(of));
+    }
     [
         "Error during planning: ",
         "Schema error: ",

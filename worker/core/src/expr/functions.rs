@@ -32,6 +32,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ),
     ("input_file_name", "records have no file"),
     ("file_row_index", "records have no file"),
+    ("make_time", "there are no columns of times of day"),
+    ("to_time", "there are no columns of times of day"),
+    ("decode", "its result is bytes, which no column holds"),
     ("repeat", "its result has no bound"),
     ("factorial", "it overflows at 21"),
 ];
@@ -58,6 +61,11 @@ pub fn scalar_functions() -> &'static HashMap<String, Arc<ScalarUDF>> {
         }
         by_name
     })
+}
+
+/// Functions that depend on their arguments alone and are left out, each with the reason.
+pub fn left_out() -> &'static [(&'static str, &'static str)] {
+    LEFT_OUT
 }
 
 /// Why a function that people know is not there.

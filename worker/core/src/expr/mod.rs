@@ -59,18 +59,4 @@ impl Expression {
     pub fn n_failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
-
-    /// The rows of `batch` on which an operation fails.
-    pub fn failing_rows(&self, batch: &RecordBatch) -> Vec<usize> {
-        let failed_before = self.n_failures();
-        let failing = (0..batch.num_rows())
-            .filter(|row| {
-                let before = self.n_failures();
-                self.evaluate(&batch.slice(*row, 1));
-                self.n_failures() > before
-            })
-            .collect();
-        self.failures.store(failed_before, Ordering::Relaxed);
-        failing
-    }
 }

@@ -67,10 +67,7 @@ impl Uses {
         let depth = depth + 1;
         match expr {
             Expr::Identifier(ident) => self.column(ident, wanted),
-            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [_, column] => self.column(column, wanted),
-                _ => return Err(nested_name(expr, parts)),
-            },
+            Expr::CompoundIdentifier(parts) => return Err(nested_name(expr, parts)),
             Expr::CompoundFieldAccess { root, .. } => {
                 let parts = if let Expr::Identifier(ident) = root.as_ref() {
                     vec![ident.clone()]
@@ -382,7 +379,7 @@ fn nested_name(expr: &Expr, parts: &[Ident]) -> ExpressionError {
         .join(".");
     let name = parts.last().map_or("name", |part| part.value.as_str());
     ExpressionError::at(
-        format!("`{expr}`: a field inside a field needs a name of its own"),
+        format!("`{expr}`: a field inside a field needs a name of its own; the name of a stream is left out"),
         expr,
     )
     .advice(format!(

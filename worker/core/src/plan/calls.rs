@@ -5,7 +5,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, ScalarValue};
 use datafusion_expr::{Expr, ExprSchemable};
 
-use crate::aggregate::{Aggregate, Call, Order, resolve};
+use crate::aggregate::{Aggregate, Call, Order, not_offered, resolve};
 use crate::expr::Expression;
 use crate::expr::compile::{finish, finish_condition, own_type};
 use crate::expr::parse::ExpressionError;
@@ -82,6 +82,9 @@ impl<'a> Calls<'a> {
         };
         let params = &aggregate.params;
         let name = aggregate.func.name();
+        if let Some((_, reason)) = not_offered().find(|(refused, _)| *refused == name) {
+            return Err(ExpressionError::new(format!("`{name}` is not offered: {reason}")));
+        }
         let schema = DFSchema::try_from(self.input.as_ref().clone())
             .map_err(|error| ExpressionError::new(error.strip_backtrace()))?;
         // WITHIN GROUP (ORDER BY x) names the argument behind the call.

@@ -161,8 +161,9 @@ fn keys_are_text_as_it_is_written() {
         ("18446744073709551616", "18446744073709551616"),
         ("true", "true"),
         ("false", "false"),
-        (r#"{"a": 1}"#, r#"{"a": 1}"#),
-        ("[1, 2]", "[1, 2]"),
+        // The same object can be written in many ways, so that its text is no key.
+        (r#"{"a": 1}"#, NULL),
+        ("[1, 2]", NULL),
         ("null", NULL),
     ] {
         check_row(
