@@ -3,7 +3,7 @@
 //! The watermark is the running maximum of the event times minus the bound. A record that jumps ahead by more than
 //! `max_ahead` could be a clock gone wrong, and would make every record behind it late. So a jump is held until another
 //! record confirms it: one whose event time is not more than `max_ahead` below. Records that are not new say nothing of
-//! it, as they may just be late. When [`AGAINST`] records went on without the jump, or another jump did, it is a dead
+//! it, as they may just be late. When three records (`AGAINST`) went on without the jump, or another jump did, it is a dead
 //! record (`TimestampAhead`) and never moved the watermark; unless the stream has jumped as far before, as sparse ones do.
 
 use serde::{Deserialize, Serialize};
