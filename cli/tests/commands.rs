@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use support::{Folder, PIPELINE, RUN, alerts, by_sink, text};
 
@@ -211,62 +211,6 @@ fn ctrl_c_processes_what_was_read_and_ends() {
     assert!(all.contains("\"_sink\":\"pager\""), "the incident is written: {all}");
     assert!(text(&output.stderr).contains("interrupted"));
     drop(stdin);
-}
-
-#[test]
-fn init_makes_a_pipeline_that_runs_on_the_records_it_was_made_from() {
-    let folder = Folder::new();
-    let records: Vec<String> = (0..300)
-        .map(|i| {
-            let level = if i % 3 == 0 { "ERROR" } else { "INFO" };
-            format!(
-                "{{\"time\":\"2026-03-01T10:{:02}:{:02}Z\",\"app\":\"app-{}\",\"level\":\"{level}\",\"took_ms\":{}}}",
-                i / 60,
-                i % 60,
-                i % 4,
-                i % 97
-            )
-        })
-        .collect();
-    folder.write("log.jsonl", records.join("\n"));
-    let made = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let checked = folder.output(&["check", "mine.yaml"]);
-    assert!(
-        checked.status.success(),
-        "{}{}\n{}",
-        text(&checked.stdout),
-        text(&checked.stderr),
-        folder.read("mine.yaml")
-    );
-    let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
-    assert!(
-        text(&ran.stdout).contains("\"status\":\"opened\""),
-        "{}\n{}",
-        text(&ran.stdout),
-        folder.read("mine.yaml")
-    );
-    let again = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
-    assert_eq!(again.status.code(), Some(2), "an existing file is not overwritten");
-}
-
-#[test]
-fn init_understands_csv() {
-    let folder = Folder::new();
-    let rows: Vec<String> = (0..50)
-        .map(|i| format!("2026-03-01 10:00:{i:02},host-{},{}.5", i % 3, i))
-        .collect();
-    folder.write("cpu.csv", format!("timestamp,host,cpu\n{}\n", rows.join("\n")));
-    let made = folder.output(&["init", "cpu.csv", "-o", "mine.yaml"]);
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
-    assert!(
-        ran.status.success(),
-        "{}\n{}",
-        text(&ran.stderr),
-        folder.read("mine.yaml")
-    );
 }
 
 fn samples() -> PathBuf {
