@@ -13,6 +13,7 @@ mod page;
 mod progress;
 mod run;
 mod table;
+mod targets;
 
 use std::process::ExitCode;
 

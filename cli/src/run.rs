@@ -17,6 +17,7 @@ use crate::files;
 use crate::page::Page;
 use crate::progress::Progress;
 use crate::table::TableSink;
+use crate::targets::{Used, refuse_overwriting};
 
 /// Runs a pipeline.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
@@ -39,6 +40,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt);
     let kinds = input_kinds(&pipeline, &args.input, &args.pipeline)?;
+    let paths = sink_paths(args, &pipeline, &plan)?;
+    check_targets(args, &plan, &kinds, &paths)?;
     let mut intake = HttpIntake::new(HttpLimits::default());
     let inputs = open_inputs(
         &pipeline.spec.sources,
@@ -48,8 +51,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         &interrupt,
         &mut intake,
     )?;
-    refuse_overwriting(&kinds, &args.output)?;
-    let sinks = open_sinks(args, &pipeline, &plan)?;
+    let sinks = open_sinks(args, &plan, &paths)?;
     let listeners = intake.take_listeners();
     for listener in &listeners {
         eprintln!("events: POST {}", listener.url());
@@ -182,28 +184,39 @@ fn input_kinds(pipeline: &IncidentPipeline, given: &[Named], file: &Path) -> Res
     Ok(kinds)
 }
 
-/// An output that is also an input would be emptied before it is read.
-fn refuse_overwriting(kinds: &[InputKind], outputs: &[Named]) -> Result<(), Failure> {
-    let real = |path: &Path| path.canonicalize().ok();
-    for output in outputs {
-        let target = real(&output.path);
-        let read = kinds
-            .iter()
-            .any(|kind| matches!(kind, InputKind::File(path) if target.is_some() && real(path) == target));
-        if read {
-            let path = output.path.display();
-            return Err(Failure::Usage(format!(
-                "--output {}={path}: this file is an input",
-                output.name
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Box<dyn Sink>>, Failure> {
+/// The files that stand for the sinks, in the plan's order; none, or `-`, is standard output.
+fn sink_paths(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Option<PathBuf>>, Failure> {
     let names: Vec<&str> = plan.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let given = files::by_name(&args.output, &names, "--output", "sink")?;
+    let sinks = plan.sinks.iter().zip(&pipeline.spec.sinks);
+    let paths = sinks.map(|(sink, declared)| match given.get(sink.name.as_str()) {
+        Some(path) => Some(path.to_path_buf()),
+        None => declared.file.as_ref().map(|file| PathBuf::from(&file.path)),
+    });
+    Ok(paths.collect())
+}
+
+fn check_targets(args: &RunArgs, plan: &Plan, kinds: &[InputKind], paths: &[Option<PathBuf>]) -> Result<(), Failure> {
+    let sources = plan.sources.iter().zip(kinds).filter_map(|(source, kind)| match kind {
+        InputKind::File(path) => Some(Used::new(format!("source `{}`", source.name), path)),
+        InputKind::Stdin | InputKind::AsDeclared => None,
+    });
+    let rules = args
+        .rules
+        .iter()
+        .map(|named| Used::new(format!("--rules {}", named.name), &named.path));
+    let pipeline = Used::new("this run as its pipeline", &args.pipeline);
+    let read: Vec<Used> = sources.chain(rules).chain([pipeline]).collect();
+    let sinks = plan.sinks.iter().zip(paths).filter_map(|(sink, path)| {
+        let path = path.as_ref().filter(|path| path.as_path() != Path::new("-"))?;
+        Some(Used::new(format!("sink `{}`", sink.name), path))
+    });
+    let dead = args.dead_letters.iter().map(|path| Used::new("--dead-letters", path));
+    let written: Vec<Used> = sinks.chain(dead).collect();
+    refuse_overwriting(&read, &written)
+}
+
+fn open_sinks(args: &RunArgs, plan: &Plan, paths: &[Option<PathBuf>]) -> Result<Vec<Box<dyn Sink>>, Failure> {
     let stdout = SharedStdout::new();
     let format = args.format.unwrap_or(if std::io::stdout().is_terminal() {
         Format::Table
@@ -212,13 +225,9 @@ fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Resul
     });
     let tables = TableSink::shared();
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for (sink, declared) in plan.sinks.iter().zip(&pipeline.spec.sinks) {
-        let path: Option<PathBuf> = match given.get(sink.name.as_str()) {
-            Some(path) => Some(path.to_path_buf()),
-            None => declared.file.as_ref().map(|file| PathBuf::from(&file.path)),
-        };
+    for (sink, path) in plan.sinks.iter().zip(paths) {
         let opened: Box<dyn Sink> = match path {
-            Some(path) if path != Path::new("-") => Box::new(FileSink::create(&path)?),
+            Some(path) if path != Path::new("-") => Box::new(FileSink::create(path)?),
             Some(_) => Box::new(stdout.sink()),
             None if format == Format::Table => Box::new(tables.sink()),
             None => Box::new(stdout.named_sink(&sink.name)),
