@@ -86,7 +86,14 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The same with a line end.
+/// Prints a line to standard error. It is for a person: that nobody is there to read it is no error.
+pub fn note(text: impl fmt::Display) {
+    use std::io::Write;
+    // In one piece, so that two threads' lines do not mix.
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// The same as [`print`] with a line end.
 pub fn say(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }

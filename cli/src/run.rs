@@ -12,7 +12,7 @@ use tocsin_worker::source::{HttpIntake, HttpLimits, Interrupt};
 use tocsin_worker_core::plan::{Plan, StreamId};
 
 use crate::args::{Format, Named, OnError, RunArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 use crate::files;
 use crate::page::Page;
 use crate::progress::Progress;
@@ -23,13 +23,13 @@ use crate::targets::{Used, refuse_overwriting};
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let loaded = files::pipeline(&args.pipeline, &args.rules)?;
     for warning in &loaded.plan.warnings {
-        eprintln!("{}: warning: {warning}", args.pipeline.display());
+        note(format!("{}: warning: {warning}", args.pipeline.display()));
     }
     loaded.runnable()?;
     let (pipeline, plan) = (loaded.pipeline, loaded.plan);
     let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
     if !ignored.is_empty() {
-        eprintln!("only a cluster reads: {}", ignored.join(", "));
+        note(format!("only a cluster reads: {}", ignored.join(", ")));
     }
     if let Some(folder) = args.secrets.as_ref().filter(|folder| !folder.is_dir()) {
         return Err(Failure::Usage(format!(
@@ -54,7 +54,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let sinks = open_sinks(args, &plan, &paths)?;
     let listeners = intake.take_listeners();
     for listener in &listeners {
-        eprintln!("events: POST {}", listener.url());
+        note(format!("events: POST {}", listener.url()));
     }
     let pushed = intake.names();
     let page = if args.no_page && pushed.is_empty() {
@@ -63,9 +63,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         Some(Page::serve(&plan, args.port, intake.into_router())?)
     };
     if let Some(page) = &page {
-        eprintln!("live page: {}", page.address());
+        note(format!("live page: {}", page.address()));
         for source in pushed {
-            eprintln!("events: POST {}v1/sources/{source}", page.address());
+            note(format!("events: POST {}v1/sources/{source}", page.address()));
         }
     }
     let settings = Settings {
@@ -83,7 +83,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(page) = page {
         page.finish(&summary);
         if args.keep_page && !interrupt.is_raised() {
-            eprintln!("the page stays at {} until Ctrl-C", page.address());
+            note(format!("the page stays at {} until Ctrl-C", page.address()));
             wait_for(&interrupt);
         }
     }
@@ -93,13 +93,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// What was read and what is worth knowing, on standard error.
 pub fn tell(summary: &Summary, args: &RunArgs) {
     let dead: u64 = summary.dead.values().sum();
-    eprintln!(
+    note(format!(
         "{} events in {:.2} s ({} a second){}",
         grouped(summary.events),
         summary.seconds,
         grouped(summary.events_per_second as u64),
         if summary.interrupted { ", interrupted" } else { "" }
-    );
+    ));
     if dead > 0 {
         let causes: Vec<String> = summary.dead.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
         let place = match &args.dead_letters {
@@ -107,7 +107,11 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
             None => "give --dead-letters PATH to keep them".to_owned(),
         };
         let records = if dead == 1 { "record" } else { "records" };
-        eprintln!("{} bad {records} ({}): {place}", grouped(dead), causes.join(", "));
+        note(format!(
+            "{} bad {records} ({}): {place}",
+            grouped(dead),
+            causes.join(", ")
+        ));
     }
     for source in &summary.sources {
         for (column, n) in &source.mismatches {
@@ -117,27 +121,27 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
             } else {
                 ""
             };
-            eprintln!(
+            note(format!(
                 "{}: `{column}` had another type than its use in {} of {} events, taken as NULL{drift}",
                 source.name,
                 grouped(*n),
                 grouped(source.records)
-            );
+            ));
         }
     }
     for stage in summary.stages.iter().filter(|stage| stage.late > 0) {
-        eprintln!(
+        note(format!(
             "{}: {} rows came too late (stream `{}.late`)",
             stage.name,
             grouped(stage.late),
             stage.name
-        );
+        ));
     }
     if summary.failed_operations > 0 {
-        eprintln!(
+        note(format!(
             "{} operations in expressions failed and gave NULL",
             grouped(summary.failed_operations)
-        );
+        ));
     }
 }
 
@@ -251,8 +255,9 @@ pub fn on_ctrl_c(interrupt: &Interrupt) {
     let n_signals = Arc::new(AtomicUsize::new(0));
     let handle = move || {
         if n_signals.fetch_add(1, Ordering::Relaxed) == 0 {
-            eprintln!("\nending: what was read is processed; once more ends at once");
+            // First, as nothing else may keep the run from ending.
             interrupt.raise();
+            note("\nending: what was read is processed; once more ends at once");
         } else {
             signal_hook::low_level::exit(130);
         }

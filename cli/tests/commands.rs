@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use support::{Folder, PIPELINE, RUN, alerts, by_sink, text};
 
@@ -171,46 +171,6 @@ fn a_reader_that_goes_away_ends_the_run_without_an_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("panicked"));
-}
-
-#[test]
-fn ctrl_c_processes_what_was_read_and_ends() {
-    let folder = Folder::new();
-    let mut child = folder
-        .tocsin(&[&RUN[..], &["alerts=-"]].concat())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all((alerts().join("\n") + "\n").as_bytes()).unwrap();
-    stdin.flush().unwrap();
-    // The escalation is printed as soon as it is there: then the records have been read.
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    assert!(line.contains("ESCALATED"), "{line}");
-    let killed = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let all = line + &rest;
-    assert_eq!(
-        all.lines()
-            .filter(|line| line.contains("\"_sink\":\"escalations\""))
-            .count(),
-        3,
-        "{all}"
-    );
-    assert!(all.contains("\"_sink\":\"pager\""), "the incident is written: {all}");
-    assert!(text(&output.stderr).contains("interrupted"));
-    drop(stdin);
 }
 
 fn samples() -> PathBuf {

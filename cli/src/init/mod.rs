@@ -4,7 +4,7 @@ mod fields;
 mod quote;
 mod write;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tocsin_worker_core::csv::records_as_json;
 use self::fields::Fields;
 use self::write::Origin;
 use crate::args::InitArgs;
-use crate::failure::{Failure, print};
+use crate::failure::{Failure, note, print};
 
 /// Records that are looked at.
 const SAMPLE: usize = 2_000;
@@ -49,15 +49,15 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
             }
             std::fs::write(path, &text)
                 .map_err(|error| Failure::Io(format!("{} cannot be written: {error}", path.display())))?;
-            eprintln!(
+            note(format!(
                 "wrote {}; look it over, then: tocsin run {}",
                 path.display(),
                 path.display()
-            );
+            ));
         }
     }
     if args.output.is_none() && std::io::stdout().is_terminal() {
-        let _ = std::io::stderr().write_all(b"\n(-o FILE writes it to a file)\n");
+        note("\n(-o FILE writes it to a file)");
     }
     Ok(())
 }
