@@ -26,7 +26,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code: 2 for a wrong command line, 3 for a wrong pipeline, 4 for input and output, 5 for a dead record.
+    /// The exit code: 2 for a wrong command line, 3 for a wrong pipeline, 4 for input and output, 5 for a dead record. `tocsin
+    /// --help` lists them, and 130, which no failure has.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use support::{Folder, RUN, alerts, text};
 
@@ -63,6 +63,14 @@ fn a_closed_standard_error_changes_neither_results_nor_exit_codes() {
     }
 }
 
+fn interrupt(child: &Child) {
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+}
+
 /// Ctrl-C while standard input stays open.
 fn check_ctrl_c(stderr: Stdio) -> String {
     let folder = Folder::new();
@@ -81,11 +89,7 @@ fn check_ctrl_c(stderr: Stdio) -> String {
     let mut all = String::new();
     stdout.read_line(&mut all).unwrap();
     assert!(all.contains("ESCALATED"), "{all}");
-    let killed = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    interrupt(&child);
     stdout.read_to_string(&mut all).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -104,4 +108,38 @@ fn ctrl_c_processes_what_was_read_and_ends() {
 #[test]
 fn ctrl_c_is_heard_where_nobody_reads_what_is_said_of_it() {
     check_ctrl_c(closed());
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_run_that_hangs_with_the_code_that_the_help_names() {
+    let folder = Folder::new();
+    for pipe in ["in", "out"] {
+        assert!(
+            Command::new("mkfifo")
+                .arg(folder.path(pipe))
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    // Nobody opens `out` for reading, so the run hangs where it opens it, at the latest.
+    let mut child = folder
+        .tocsin(&[&RUN[..], &["alerts=in", "--output", "pager=out"]].concat())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Returns when the run opens its input: then it listens to signals.
+    let input = std::fs::OpenOptions::new().write(true).open(folder.path("in")).unwrap();
+    interrupt(&child);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("once more ends at once") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
+    for help in [&["run", "--help"][..], &["--help"]] {
+        assert!(text(&folder.output(help).stdout).contains("\n  130  "), "{help:?}");
+    }
 }
