@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts `tocsin` where cargo keeps programs (~/.cargo/bin), from the build that `make demo` uses.
+# Puts `tocsin` where cargo keeps programs (~/.cargo/bin), optimised as for the figures of `make bench`.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 scripts/need.sh rust cc
 
-cargo install --locked --path cli --profile demo --target-dir "$CARGO_TARGET_DIR"
+cargo install --locked --path cli --profile release --target-dir "$CARGO_TARGET_DIR"

@@ -15,13 +15,20 @@ pub struct Args {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
+macro_rules! exit_codes {
+    () => {
+        "\
 Exit codes:
-  0  done
-  2  the command line is wrong, or something that it names is missing
-  3  the pipeline's file is wrong
-  4  an input could not be read, or an output not be written
-  5  a bad record, with --on-error stop";
+  0    done; also after a first Ctrl-C, with all that was read processed
+  2    the command line is wrong, or something that it names is missing
+  3    the pipeline's file is wrong
+  4    an input could not be read, or an output not be written
+  5    a bad record, with --on-error stop
+  130  ended at once by a second Ctrl-C (or SIGTERM); outputs may lack their end"
+    };
+}
+
+const EXIT_CODES: &str = exit_codes!();
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -42,7 +49,8 @@ pub enum Command {
     },
 }
 
-const RUN_EXAMPLES: &str = "\
+const RUN_EXAMPLES: &str = concat!(
+    "\
 Examples:
   tocsin run pipeline.yaml                                 sources as the file says
   tocsin run pipeline.yaml --input alerts=alerts.jsonl     a file stands for a Kafka topic
@@ -50,7 +58,11 @@ Examples:
   tocsin run pipeline.yaml --input alerts=alerts.csv.gz --output pager=incidents.jsonl
   tocsin run pipeline.yaml --speed 60x                     an hour of events in a minute
 
-A sink without --output prints to standard output, each row with its sink's name in `_sink`.";
+A sink without --output prints to standard output, each row with its sink's name in `_sink`.
+
+",
+    exit_codes!()
+);
 
 /// Run a pipeline.
 #[derive(Debug, clap::Args)]

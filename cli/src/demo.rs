@@ -107,7 +107,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         summary.seconds,
         grouped(summary.events_per_second as u64)
     ))?;
-    say("This build favours a short build time; `make bench` measures the optimised one.")?;
+    say("What `make demo` builds favours a short build time; `make bench` measures the optimised build.")?;
     if args.serve && !interrupt.is_raised() {
         say(&format!("\nThe live page stays at {} until Ctrl-C.", page.address()))?;
         wait_for(&interrupt);

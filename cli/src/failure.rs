@@ -26,7 +26,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code: 2 for a wrong command line, 3 for a wrong pipeline, 4 for input and output, 5 for a dead record.
+    /// The exit code: 2 for a wrong command line, 3 for a wrong pipeline, 4 for input and output, 5 for a dead record. `tocsin
+    /// --help` lists them, and 130, which no failure has.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
@@ -86,7 +87,14 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The same with a line end.
+/// Prints a line to standard error. It is for a person: that nobody is there to read it is no error.
+pub fn note(text: impl fmt::Display) {
+    use std::io::Write;
+    // In one piece, so that two threads' lines do not mix.
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// The same as [`print`] with a line end.
 pub fn say(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }

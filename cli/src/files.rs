@@ -34,8 +34,11 @@ pub struct Loaded {
 
 /// Reads and checks a pipeline's file, and compiles it.
 pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
-    let file = path.display().to_string();
-    let text = read(path)?;
+    of_text(path.display().to_string(), &read(path)?, rules)
+}
+
+/// Checks and compiles the text of a pipeline's file.
+pub fn of_text(file: String, text: &str, rules: &[Named]) -> Result<Loaded, Failure> {
     let wrong = |problems| Failure::Pipeline {
         file: file.clone(),
         problems,
@@ -58,7 +61,7 @@ pub fn pipeline(path: &Path, rules: &[Named]) -> Result<Loaded, Failure> {
         }
         references.rule_sets.insert(named.name.clone(), rule_set.spec);
     }
-    let compiled = document::read_and(&text, |pipeline: &IncidentPipeline, faults| {
+    let compiled = document::read_and(text, |pipeline: &IncidentPipeline, faults| {
         let name = pipeline.metadata.name.clone().unwrap_or_else(|| "pipeline".to_owned());
         compile_beside(faults, &name, &pipeline.spec, &references)
     });

@@ -2,6 +2,9 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+// They panic where nobody reads any more: `failure` has `print`, `say` and `note`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod check;
 mod demo;
@@ -13,6 +16,7 @@ mod page;
 mod progress;
 mod run;
 mod table;
+mod targets;
 
 use std::process::ExitCode;
 
@@ -27,16 +31,20 @@ fn main() -> ExitCode {
         Command::Check(check) => check::check(check),
         Command::Init(init) => init::init(init),
         Command::Demo(demo) => demo::demo(demo),
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Args::command(), "tocsin", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completions { shell } => completions(*shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            failure::note(&failure);
             failure.exit_code()
         }
     }
+}
+
+/// Prints a shell's completions. By way of memory, as the generator panics where nobody reads them.
+fn completions(shell: clap_complete::Shell) -> Result<(), failure::Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "tocsin", &mut script);
+    failure::print(&String::from_utf8_lossy(&script))
 }

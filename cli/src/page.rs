@@ -12,7 +12,7 @@ use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::describe::brief;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 
 /// The page of a run.
 pub struct Page {
@@ -40,7 +40,7 @@ impl Page {
         };
         let server = Server::start(options, live.clone()).map_err(|error| Failure::Io(error.to_string()))?;
         if let Some(taken) = server.taken_port() {
-            eprintln!("port {taken} is taken");
+            note(format!("port {taken} is taken"));
         }
         let kinds = plan
             .stages

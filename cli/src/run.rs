@@ -12,23 +12,24 @@ use tocsin_worker::source::{HttpIntake, HttpLimits, Interrupt};
 use tocsin_worker_core::plan::{Plan, StreamId};
 
 use crate::args::{Format, Named, OnError, RunArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 use crate::files;
 use crate::page::Page;
 use crate::progress::Progress;
 use crate::table::TableSink;
+use crate::targets::{Used, refuse_overwriting};
 
 /// Runs a pipeline.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let loaded = files::pipeline(&args.pipeline, &args.rules)?;
     for warning in &loaded.plan.warnings {
-        eprintln!("{}: warning: {warning}", args.pipeline.display());
+        note(format!("{}: warning: {warning}", args.pipeline.display()));
     }
     loaded.runnable()?;
     let (pipeline, plan) = (loaded.pipeline, loaded.plan);
     let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
     if !ignored.is_empty() {
-        eprintln!("only a cluster reads: {}", ignored.join(", "));
+        note(format!("only a cluster reads: {}", ignored.join(", ")));
     }
     if let Some(folder) = args.secrets.as_ref().filter(|folder| !folder.is_dir()) {
         return Err(Failure::Usage(format!(
@@ -39,6 +40,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt);
     let kinds = input_kinds(&pipeline, &args.input, &args.pipeline)?;
+    let paths = sink_paths(args, &pipeline, &plan)?;
+    check_targets(args, &plan, &kinds, &paths)?;
     let mut intake = HttpIntake::new(HttpLimits::default());
     let inputs = open_inputs(
         &pipeline.spec.sources,
@@ -48,11 +51,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         &interrupt,
         &mut intake,
     )?;
-    refuse_overwriting(&kinds, &args.output)?;
-    let sinks = open_sinks(args, &pipeline, &plan)?;
+    let sinks = open_sinks(args, &plan, &paths)?;
     let listeners = intake.take_listeners();
     for listener in &listeners {
-        eprintln!("events: POST {}", listener.url());
+        note(format!("events: POST {}", listener.url()));
     }
     let pushed = intake.names();
     let page = if args.no_page && pushed.is_empty() {
@@ -61,9 +63,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         Some(Page::serve(&plan, args.port, intake.into_router())?)
     };
     if let Some(page) = &page {
-        eprintln!("live page: {}", page.address());
+        note(format!("live page: {}", page.address()));
         for source in pushed {
-            eprintln!("events: POST {}v1/sources/{source}", page.address());
+            note(format!("events: POST {}v1/sources/{source}", page.address()));
         }
     }
     let settings = Settings {
@@ -81,7 +83,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(page) = page {
         page.finish(&summary);
         if args.keep_page && !interrupt.is_raised() {
-            eprintln!("the page stays at {} until Ctrl-C", page.address());
+            note(format!("the page stays at {} until Ctrl-C", page.address()));
             wait_for(&interrupt);
         }
     }
@@ -91,13 +93,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// What was read and what is worth knowing, on standard error.
 pub fn tell(summary: &Summary, args: &RunArgs) {
     let dead: u64 = summary.dead.values().sum();
-    eprintln!(
+    note(format!(
         "{} events in {:.2} s ({} a second){}",
         grouped(summary.events),
         summary.seconds,
         grouped(summary.events_per_second as u64),
         if summary.interrupted { ", interrupted" } else { "" }
-    );
+    ));
     if dead > 0 {
         let causes: Vec<String> = summary.dead.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
         let place = match &args.dead_letters {
@@ -105,7 +107,11 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
             None => "give --dead-letters PATH to keep them".to_owned(),
         };
         let records = if dead == 1 { "record" } else { "records" };
-        eprintln!("{} bad {records} ({}): {place}", grouped(dead), causes.join(", "));
+        note(format!(
+            "{} bad {records} ({}): {place}",
+            grouped(dead),
+            causes.join(", ")
+        ));
     }
     for source in &summary.sources {
         for (column, n) in &source.mismatches {
@@ -115,27 +121,27 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
             } else {
                 ""
             };
-            eprintln!(
+            note(format!(
                 "{}: `{column}` had another type than its use in {} of {} events, taken as NULL{drift}",
                 source.name,
                 grouped(*n),
                 grouped(source.records)
-            );
+            ));
         }
     }
     for stage in summary.stages.iter().filter(|stage| stage.late > 0) {
-        eprintln!(
+        note(format!(
             "{}: {} rows came too late (stream `{}.late`)",
             stage.name,
             grouped(stage.late),
             stage.name
-        );
+        ));
     }
     if summary.failed_operations > 0 {
-        eprintln!(
+        note(format!(
             "{} operations in expressions failed and gave NULL",
             grouped(summary.failed_operations)
-        );
+        ));
     }
 }
 
@@ -182,28 +188,39 @@ fn input_kinds(pipeline: &IncidentPipeline, given: &[Named], file: &Path) -> Res
     Ok(kinds)
 }
 
-/// An output that is also an input would be emptied before it is read.
-fn refuse_overwriting(kinds: &[InputKind], outputs: &[Named]) -> Result<(), Failure> {
-    let real = |path: &Path| path.canonicalize().ok();
-    for output in outputs {
-        let target = real(&output.path);
-        let read = kinds
-            .iter()
-            .any(|kind| matches!(kind, InputKind::File(path) if target.is_some() && real(path) == target));
-        if read {
-            let path = output.path.display();
-            return Err(Failure::Usage(format!(
-                "--output {}={path}: this file is an input",
-                output.name
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Box<dyn Sink>>, Failure> {
+/// The files that stand for the sinks, in the plan's order; none, or `-`, is standard output.
+fn sink_paths(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Option<PathBuf>>, Failure> {
     let names: Vec<&str> = plan.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let given = files::by_name(&args.output, &names, "--output", "sink")?;
+    let sinks = plan.sinks.iter().zip(&pipeline.spec.sinks);
+    let paths = sinks.map(|(sink, declared)| match given.get(sink.name.as_str()) {
+        Some(path) => Some(path.to_path_buf()),
+        None => declared.file.as_ref().map(|file| PathBuf::from(&file.path)),
+    });
+    Ok(paths.collect())
+}
+
+fn check_targets(args: &RunArgs, plan: &Plan, kinds: &[InputKind], paths: &[Option<PathBuf>]) -> Result<(), Failure> {
+    let sources = plan.sources.iter().zip(kinds).filter_map(|(source, kind)| match kind {
+        InputKind::File(path) => Some(Used::new(format!("source `{}`", source.name), path)),
+        InputKind::Stdin | InputKind::AsDeclared => None,
+    });
+    let rules = args
+        .rules
+        .iter()
+        .map(|named| Used::new(format!("--rules {}", named.name), &named.path));
+    let pipeline = Used::new("this run as its pipeline", &args.pipeline);
+    let read: Vec<Used> = sources.chain(rules).chain([pipeline]).collect();
+    let sinks = plan.sinks.iter().zip(paths).filter_map(|(sink, path)| {
+        let path = path.as_ref().filter(|path| path.as_path() != Path::new("-"))?;
+        Some(Used::new(format!("sink `{}`", sink.name), path))
+    });
+    let dead = args.dead_letters.iter().map(|path| Used::new("--dead-letters", path));
+    let written: Vec<Used> = sinks.chain(dead).collect();
+    refuse_overwriting(&read, &written)
+}
+
+fn open_sinks(args: &RunArgs, plan: &Plan, paths: &[Option<PathBuf>]) -> Result<Vec<Box<dyn Sink>>, Failure> {
     let stdout = SharedStdout::new();
     let format = args.format.unwrap_or(if std::io::stdout().is_terminal() {
         Format::Table
@@ -212,13 +229,9 @@ fn open_sinks(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Resul
     });
     let tables = TableSink::shared();
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for (sink, declared) in plan.sinks.iter().zip(&pipeline.spec.sinks) {
-        let path: Option<PathBuf> = match given.get(sink.name.as_str()) {
-            Some(path) => Some(path.to_path_buf()),
-            None => declared.file.as_ref().map(|file| PathBuf::from(&file.path)),
-        };
+    for (sink, path) in plan.sinks.iter().zip(paths) {
         let opened: Box<dyn Sink> = match path {
-            Some(path) if path != Path::new("-") => Box::new(FileSink::create(&path)?),
+            Some(path) if path != Path::new("-") => Box::new(FileSink::create(path)?),
             Some(_) => Box::new(stdout.sink()),
             None if format == Format::Table => Box::new(tables.sink()),
             None => Box::new(stdout.named_sink(&sink.name)),
@@ -242,8 +255,9 @@ pub fn on_ctrl_c(interrupt: &Interrupt) {
     let n_signals = Arc::new(AtomicUsize::new(0));
     let handle = move || {
         if n_signals.fetch_add(1, Ordering::Relaxed) == 0 {
-            eprintln!("\nending: what was read is processed; once more ends at once");
+            // First, as nothing else may keep the run from ending.
             interrupt.raise();
+            note("\nending: what was read is processed; once more ends at once");
         } else {
             signal_hook::low_level::exit(130);
         }

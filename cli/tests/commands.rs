@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use support::{Folder, PIPELINE, RUN, alerts, by_sink, text};
 
@@ -171,102 +171,6 @@ fn a_reader_that_goes_away_ends_the_run_without_an_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("panicked"));
-}
-
-#[test]
-fn ctrl_c_processes_what_was_read_and_ends() {
-    let folder = Folder::new();
-    let mut child = folder
-        .tocsin(&[&RUN[..], &["alerts=-"]].concat())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all((alerts().join("\n") + "\n").as_bytes()).unwrap();
-    stdin.flush().unwrap();
-    // The escalation is printed as soon as it is there: then the records have been read.
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    assert!(line.contains("ESCALATED"), "{line}");
-    let killed = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(killed.success());
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let all = line + &rest;
-    assert_eq!(
-        all.lines()
-            .filter(|line| line.contains("\"_sink\":\"escalations\""))
-            .count(),
-        3,
-        "{all}"
-    );
-    assert!(all.contains("\"_sink\":\"pager\""), "the incident is written: {all}");
-    assert!(text(&output.stderr).contains("interrupted"));
-    drop(stdin);
-}
-
-#[test]
-fn init_makes_a_pipeline_that_runs_on_the_records_it_was_made_from() {
-    let folder = Folder::new();
-    let records: Vec<String> = (0..300)
-        .map(|i| {
-            let level = if i % 3 == 0 { "ERROR" } else { "INFO" };
-            format!(
-                "{{\"time\":\"2026-03-01T10:{:02}:{:02}Z\",\"app\":\"app-{}\",\"level\":\"{level}\",\"took_ms\":{}}}",
-                i / 60,
-                i % 60,
-                i % 4,
-                i % 97
-            )
-        })
-        .collect();
-    folder.write("log.jsonl", records.join("\n"));
-    let made = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let checked = folder.output(&["check", "mine.yaml"]);
-    assert!(
-        checked.status.success(),
-        "{}{}\n{}",
-        text(&checked.stdout),
-        text(&checked.stderr),
-        folder.read("mine.yaml")
-    );
-    let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
-    assert!(
-        text(&ran.stdout).contains("\"status\":\"opened\""),
-        "{}\n{}",
-        text(&ran.stdout),
-        folder.read("mine.yaml")
-    );
-    let again = folder.output(&["init", "log.jsonl", "-o", "mine.yaml"]);
-    assert_eq!(again.status.code(), Some(2), "an existing file is not overwritten");
-}
-
-#[test]
-fn init_understands_csv() {
-    let folder = Folder::new();
-    let rows: Vec<String> = (0..50)
-        .map(|i| format!("2026-03-01 10:00:{i:02},host-{},{}.5", i % 3, i))
-        .collect();
-    folder.write("cpu.csv", format!("timestamp,host,cpu\n{}\n", rows.join("\n")));
-    let made = folder.output(&["init", "cpu.csv", "-o", "mine.yaml"]);
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let ran = folder.output(&["run", "mine.yaml", "--no-page"]);
-    assert!(
-        ran.status.success(),
-        "{}\n{}",
-        text(&ran.stderr),
-        folder.read("mine.yaml")
-    );
 }
 
 fn samples() -> PathBuf {

@@ -109,11 +109,68 @@ fn two_kinds_a_cycle_and_bad_expressions_are_each_one_clear_error() {
     check_wrong(&["check", "p.yaml"], Some(&clock), 3, &["clock", "event_time"]);
 }
 
+/// A run that would overwrite a file: refused with these words, and all files stay as they were.
+fn check_overwriting(args: &[&str], sink: &str, expected: &[&str]) {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("sub")).unwrap();
+    let pipeline = PIPELINE.replace("kafka: {topic: incidents}", sink);
+    folder.write("p.yaml", &pipeline);
+    folder.write("a.jsonl", alerts().join("\n"));
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl"], args].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in expected {
+        assert!(said.contains(part), "expected `{part}` in:\n{said}");
+    }
+    assert_eq!(folder.read("a.jsonl"), alerts().join("\n"));
+    assert_eq!(folder.read("p.yaml"), pipeline);
+    let n_files = std::fs::read_dir(folder.path("")).unwrap().count();
+    assert_eq!(n_files, 3, "nothing was created");
+}
+
+const TOPIC: &str = "kafka: {topic: incidents}";
+
 #[test]
-fn an_output_that_is_an_input_is_refused_before_it_is_emptied() {
+fn what_is_read_is_not_overwritten() {
+    let expected = ["sink `pager`", "source `alerts`"];
+    check_overwriting(&["--output", "pager=a.jsonl"], TOPIC, &expected);
+    check_overwriting(&["--output", "pager=sub/../a.jsonl"], TOPIC, &expected);
+    check_overwriting(&[], "file: {path: a.jsonl}", &expected);
+    check_overwriting(
+        &["--dead-letters", "./a.jsonl"],
+        TOPIC,
+        &["--dead-letters", "source `alerts`"],
+    );
+    check_overwriting(&["--output", "pager=p.yaml"], TOPIC, &["sink `pager`", "pipeline"]);
+}
+
+#[test]
+fn no_file_is_written_twice() {
+    let sinks = ["sink `pager`", "sink `escalations`", "out.jsonl"];
+    let twice = [
+        "--output",
+        "pager=out.jsonl",
+        "--output",
+        "escalations=sub/../out.jsonl",
+    ];
+    check_overwriting(&twice, TOPIC, &sinks);
+    check_overwriting(
+        &["--output", "escalations=out.jsonl"],
+        "file: {path: ./out.jsonl}",
+        &sinks,
+    );
+    check_overwriting(
+        &["--dead-letters", "out.jsonl"],
+        "file: {path: out.jsonl}",
+        &["sink `pager`", "--dead-letters"],
+    );
+}
+
+#[test]
+fn a_device_may_be_written_by_several() {
     let folder = Folder::new();
     folder.write("a.jsonl", alerts().join("\n"));
-    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--output", "pager=a.jsonl"]].concat());
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(folder.read("a.jsonl"), alerts().join("\n"));
+    let null = ["--output", "pager=/dev/null", "--output", "escalations=/dev/null"];
+    let output = folder.output(&[&RUN[..], &["alerts=a.jsonl"], &null].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }

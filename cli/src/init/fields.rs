@@ -6,6 +6,39 @@ use serde_json::{Map, Value};
 
 use super::SAMPLE;
 
+/// Longest name of a column.
+const LONGEST_NAME: usize = 256;
+
+/// Longest name that a field keeps when it is declared.
+const LONGEST_PLAIN_NAME: usize = 63;
+
+/// Columns that stages make: a key of the same name would stand in a result twice, a measure be taken for them.
+const MADE_BY_STAGES: &[&str] = &[
+    "_last",
+    "_record",
+    "_rev",
+    "_sink",
+    "alarm",
+    "causes",
+    "escalation_count",
+    "escalation_since",
+    "event_time",
+    "events",
+    "incident",
+    "opened_at",
+    "resolved_at",
+    "rule",
+    "severity",
+    "since",
+    "status",
+    "summary",
+    "transition",
+    "updated_at",
+    "values",
+    "window_end",
+    "window_start",
+];
+
 /// What the records have in common.
 pub struct Fields {
     /// How many there are.
@@ -14,14 +47,17 @@ pub struct Fields {
     pub by_name: BTreeMap<String, Field>,
     /// Their names, in the order in which they first came.
     pub order: Vec<String>,
+    /// Whether the records are rows of CSV.
+    pub are_csv: bool,
 }
 
 /// What the values of a field have in common.
 #[derive(Default)]
 pub struct Field {
-    n: usize,
     texts: usize,
-    integers: usize,
+    /// Integers of 64 bits with a sign, and without.
+    signed: usize,
+    unsigned: usize,
     numbers: usize,
     booleans: usize,
     others: usize,
@@ -43,11 +79,12 @@ pub struct Time {
 
 impl Fields {
     /// Looks at records.
-    pub fn of(records: &[Map<String, Value>]) -> Self {
+    pub fn of(records: &[Map<String, Value>], are_csv: bool) -> Self {
         let mut fields = Self {
             n_records: records.len(),
             by_name: BTreeMap::new(),
             order: Vec::new(),
+            are_csv,
         };
         for (name, value) in records.iter().flatten() {
             if !fields.by_name.contains_key(name) {
@@ -85,6 +122,7 @@ impl Fields {
         let mut times: Vec<(usize, &String, &'static str)> = self
             .order
             .iter()
+            .filter(|name| can_be_column(name))
             .filter_map(|name| Some((place(name), name, self.by_name[name].time_unit(self.n_records)?)))
             .collect();
         times.sort_by_key(|(place, _, _)| *place);
@@ -109,9 +147,13 @@ impl Fields {
             "name",
             "region",
         ];
+        let severity = self.severity().map(|(name, _)| name);
         let candidates = self.order.iter().filter(|name| {
             let field = &self.by_name[*name];
             **name != time.field
+                && can_be_column(name)
+                && !MADE_BY_STAGES.contains(&name.as_str())
+                && field.is_text()
                 && field.texts * 10 >= self.n_records * 9
                 && field.values.len() <= 1 + self.n_records / 2
         });
@@ -120,7 +162,8 @@ impl Fields {
                 .iter()
                 .position(|likely| name.eq_ignore_ascii_case(likely))
                 .unwrap_or(likely.len());
-            (place, self.by_name[*name].values.len())
+            // An incident is about what is bad, not about how bad it is.
+            (severity == Some(*name), place, self.by_name[*name].values.len())
         })
     }
 
@@ -129,27 +172,61 @@ impl Fields {
         let likely = ["severity", "level", "log_level", "loglevel", "priority", "status"];
         let name = likely
             .iter()
-            .find_map(|likely| self.order.iter().find(|name| name.eq_ignore_ascii_case(likely)))?;
+            .filter_map(|likely| self.order.iter().find(|name| name.eq_ignore_ascii_case(likely)))
+            .find(|name| self.by_name[*name].is_text())?;
         let rank = |value: &&String| tocsin_worker_core::stage::incident::severity::rank(value);
         let worst = self.by_name[name].values.iter().max_by_key(rank)?;
         (rank(&worst) > 3).then(|| (name, worst.clone()))
     }
 
-    /// The first field with numbers that differ.
-    pub fn measure(&self, time: &Time) -> Option<(&String, &Field)> {
-        let names = self
-            .order
-            .iter()
-            .filter(|name| **name != time.field && !name.to_lowercase().ends_with("id"));
+    /// The first field with numbers that differ, and nothing but numbers: of anything else there is no average.
+    pub fn measure(&self, time: &Time, key: Option<&String>) -> Option<(&String, &Field)> {
+        let names = self.order.iter().filter(|name| {
+            **name != time.field
+                && !MADE_BY_STAGES.contains(&name.as_str())
+                && Self::kpis_of(name)
+                    .iter()
+                    .all(|kpi| can_be_column(kpi) && Some(kpi) != key)
+                && !name.to_lowercase().ends_with("id")
+        });
         names.map(|name| (name, &self.by_name[name])).find(|(_, field)| {
-            field.numbers * 10 >= self.n_records * 9 && field.range.is_some_and(|(low, high)| low < high)
+            field.is_number()
+                && field.numbers * 10 >= self.n_records * 9
+                && field.range.is_some_and(|(low, high)| low < high)
         })
     }
+
+    /// Names of the KPIs of a measure: mean and 95th percentile.
+    pub fn kpis_of(measure: &str) -> [String; 2] {
+        ["mean", "p95"].map(|kpi| format!("{measure}_{kpi}"))
+    }
+
+    /// Whether a field can be declared under its own name. In JSON a declared name with a dot leads into an object, and a
+    /// name with other signs than these is taken for the field's place in the list. Either is read as it stands there if
+    /// it is not declared.
+    pub fn can_be_listed(&self, name: &str) -> bool {
+        (1..=LONGEST_PLAIN_NAME).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || (c == '.' && self.are_csv))
+    }
+
+    /// The type that holds all values of a field.
+    pub fn kind(&self, name: &str) -> Option<&'static str> {
+        match self.by_name.get(name)?.kind() {
+            // A cell is a text whatever stands in it.
+            Some("Json") if self.are_csv => Some("String"),
+            kind => kind,
+        }
+    }
+}
+
+fn can_be_column(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.chars().count())
 }
 
 impl Field {
     fn take(&mut self, value: &Value) {
-        self.n += 1;
         if self.sample.is_empty() && !value.is_null() {
             self.sample = value.to_string().chars().take(40).collect();
         }
@@ -163,7 +240,8 @@ impl Field {
             }
             Value::Number(number) => {
                 self.numbers += 1;
-                self.integers += usize::from(number.is_i64() || number.is_u64());
+                self.signed += usize::from(number.is_i64());
+                self.unsigned += usize::from(number.is_u64());
                 if let Some(x) = number.as_f64() {
                     let (low, high) = self.range.unwrap_or((x, x));
                     self.range = Some((low.min(x), high.max(x)));
@@ -193,15 +271,27 @@ impl Field {
         .map(|(unit, _)| unit)
     }
 
+    fn n_values(&self) -> usize {
+        self.texts + self.numbers + self.booleans + self.others
+    }
+
+    fn is_text(&self) -> bool {
+        self.texts > 0 && self.texts == self.n_values()
+    }
+
+    fn is_number(&self) -> bool {
+        self.numbers > 0 && self.numbers == self.n_values()
+    }
+
     /// The type that holds all values.
-    pub fn kind(&self) -> Option<&'static str> {
-        let n = self.texts + self.numbers + self.booleans + self.others;
-        match n {
+    fn kind(&self) -> Option<&'static str> {
+        match self.n_values() {
             0 => None,
-            _ if self.numbers == n && self.integers == n => Some("Int64"),
-            _ if self.numbers == n => Some("Float64"),
-            _ if self.booleans == n => Some("Boolean"),
-            _ if self.texts == n => Some("String"),
+            n if self.signed == n => Some("Int64"),
+            n if self.unsigned == n => Some("UInt64"),
+            n if self.numbers == n => Some("Float64"),
+            n if self.booleans == n => Some("Boolean"),
+            n if self.texts == n => Some("String"),
             _ => Some("Json"),
         }
     }

@@ -99,11 +99,7 @@ pub fn run(
     };
     let outcome = state.read_all(&mut inputs, &mut sinks, watcher);
     // Also after an error: what was processed is worth having.
-    let closed: Result<(), SinkError> = sinks
-        .into_iter()
-        .map(Sink::close)
-        .filter(|closed| !is_closed(closed))
-        .collect();
+    let closed = close_all(sinks);
     let flushed = state.dead.flush();
     outcome?;
     closed?;
@@ -130,6 +126,18 @@ struct Running<'a> {
     /// Sinks that nobody reads any more.
     closed: BTreeMap<usize, ()>,
     stopped: Option<RunError>,
+}
+
+/// Closes every sink, also behind one that fails: what is dropped unclosed loses rows. The first error is returned.
+fn close_all(sinks: Vec<Box<dyn Sink>>) -> Result<(), SinkError> {
+    let mut outcome = Ok(());
+    for sink in sinks {
+        let closed = sink.close();
+        if !is_closed(&closed) {
+            outcome = outcome.and(closed);
+        }
+    }
+    outcome
 }
 
 fn is_closed(result: &Result<(), SinkError>) -> bool {
@@ -350,4 +358,55 @@ fn now() -> i64 {
 #[expect(clippy::disallowed_methods, reason = "a replay at a given speed waits by the clock")]
 fn wait(time: Duration) {
     std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+    use crate::sink::FileSink;
+
+    /// Cannot be closed, for this reason.
+    struct Failing(ErrorKind);
+
+    impl Sink for Failing {
+        fn write(&mut self, _: &EncodedRows<'_>) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn close(self: Box<Self>) -> Result<(), SinkError> {
+            Err(SinkError::writing("failing", Error::from(self.0)))
+        }
+    }
+
+    #[test]
+    fn a_sink_that_fails_to_close_leaves_no_other_unclosed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rows.jsonl");
+        let kinds = [ErrorKind::BrokenPipe, ErrorKind::StorageFull, ErrorKind::Other];
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        for kind in kinds {
+            sinks.push(Box::new(Failing(kind)));
+        }
+        let mut last = FileSink::create(&file).unwrap();
+        let rows = EncodedRows {
+            stream: "rows",
+            bytes: b"{}",
+            ends: &[2],
+        };
+        last.write(&rows).unwrap();
+        sinks.push(Box::new(last));
+        let closed = close_all(sinks);
+        assert!(
+            matches!(closed, Err(SinkError::NoSpace { .. })),
+            "the first error that is one"
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
+    }
 }
