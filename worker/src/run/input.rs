@@ -1,7 +1,7 @@
 //! Opens what stands for each source.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tocsin_contract::pipeline::source::{FormatKind, Source as SourceSpec};
 use tocsin_worker_core::csv::CsvDecoder;
@@ -24,12 +24,12 @@ pub struct Input {
     pub source: Box<dyn Source>,
     /// Whether nothing more will come.
     pub ended: bool,
-    /// When records came last.
-    pub last_records: Instant,
+    /// When records came last, by the clock of the run.
+    pub(super) last_records: Duration,
     /// Without records for so long it no longer holds event time back, in microseconds.
     pub idle_timeout: i64,
     /// Records that were read before the run began.
-    waiting: Option<(Polled, Block)>,
+    pub(super) waiting: Option<(Polled, Block)>,
 }
 
 /// What stands for a source.
@@ -102,7 +102,7 @@ pub fn open_inputs(
             name: spec.name.clone(),
             source,
             ended: false,
-            last_records: Instant::now(),
+            last_records: Duration::ZERO,
             idle_timeout: plan.idle_timeout,
             waiting: None,
         });

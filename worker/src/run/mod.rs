@@ -10,7 +10,7 @@ mod summary;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tocsin_worker_core::decode::{Decoder, Records};
 use tocsin_worker_core::encode::Encoded;
@@ -24,7 +24,7 @@ pub use self::summary::{SourceSummary, StageSummary, Summary};
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::sink::{EncodedRows, Sink, SinkError};
-use crate::source::{Block, Interrupt, Pacer, Polled, Speed};
+use crate::source::{Block, Clock, Interrupt, Pacer, Polled, Speed, SystemClock};
 
 /// How a plan is run.
 pub struct Settings {
@@ -61,7 +61,7 @@ pub struct Progress {
 /// How often a watcher is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// How long a poll may wait when no other source has anything.
+/// How long all polls together may wait when no source has anything.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Runs a plan to the end of its inputs, or until it is interrupted.
@@ -69,6 +69,18 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// # Errors
 /// If an input cannot be read on, or an output not be written. What was processed before is in the outputs.
 pub fn run(
+    plan: Plan,
+    inputs: Vec<Input>,
+    sinks: Vec<Box<dyn Sink>>,
+    settings: &Settings,
+    watcher: &mut dyn Watcher,
+) -> Result<Summary, RunError> {
+    run_by(&SystemClock::default(), plan, inputs, sinks, settings, watcher)
+}
+
+/// The same by a clock of the caller's.
+fn run_by(
+    clock: &dyn Clock,
     plan: Plan,
     mut inputs: Vec<Input>,
     mut sinks: Vec<Box<dyn Sink>>,
@@ -86,8 +98,10 @@ pub fn run(
         Some(path) => DeadLetters::to_file(path)?,
         None => DeadLetters::counting(),
     };
-    let started = Instant::now();
+    let started = clock.now();
+    inputs.iter_mut().for_each(|input| input.last_records = started);
     let mut state = Running {
+        clock,
         engine,
         dead,
         started,
@@ -96,6 +110,7 @@ pub fn run(
         settings,
         closed: BTreeMap::new(),
         stopped: None,
+        block: Block::default(),
     };
     let outcome = state.read_all(&mut inputs, &mut sinks, watcher);
     // Also after an error: what was processed is worth having.
@@ -115,21 +130,25 @@ pub fn run(
     Ok(Summary::of(
         &state.engine,
         &state.dead,
-        started.elapsed(),
+        clock.now().saturating_sub(started),
         settings.interrupt.is_raised(),
     ))
 }
 
 struct Running<'a> {
+    clock: &'a dyn Clock,
     engine: Engine,
     dead: DeadLetters,
-    started: Instant,
-    told: Instant,
+    /// Both by the clock.
+    started: Duration,
+    told: Duration,
     pacer: Pacer,
     settings: &'a Settings,
     /// Sinks that nobody reads any more.
     closed: BTreeMap<usize, ()>,
     stopped: Option<RunError>,
+    /// Used again from poll to poll.
+    block: Block,
 }
 
 fn is_closed(result: &Result<(), SinkError>) -> bool {
@@ -143,38 +162,19 @@ impl Running<'_> {
         sinks: &mut [Box<dyn Sink>],
         watcher: &mut dyn Watcher,
     ) -> Result<(), RunError> {
-        let mut block = Block::default();
+        let mut wait = Duration::ZERO;
         while inputs.iter().any(|input| !input.ended) {
             if self.settings.interrupt.is_raised() {
                 inputs.iter().for_each(|input| input.source.interrupt().raise());
             }
-            let mut order: Vec<usize> = (0..inputs.len()).filter(|&i| !inputs[i].ended).collect();
-            order.sort_by_key(|&i| self.engine.watermark(i));
-            let mut found = false;
-            for i in order {
-                let polled = inputs[i].poll(&mut block, if found { Duration::ZERO } else { PATIENCE })?;
-                match polled {
-                    Polled::Records => {
-                        self.take(i, &mut inputs[i], &block, sinks, watcher)?;
-                        found = true;
-                        break;
-                    }
-                    Polled::End => {
-                        inputs[i].ended = true;
-                        let mut outputs = Outputs::default();
-                        self.engine.end(i, &mut outputs);
-                        self.hand_out(&inputs[i], outputs, sinks, watcher)?;
-                        found = true;
-                        break;
-                    }
-                    Polled::Idle => self.idle(i, &inputs[i], sinks, watcher)?,
-                }
-            }
-            // A result is not kept waiting for others to fill a buffer.
-            if !found || self.told.elapsed() >= PROGRESS_EVERY {
+            let found = self.turn(wait, inputs, sinks, watcher)?;
+            // What was given out is out before anybody waits.
+            wait = if found { Duration::ZERO } else { PATIENCE };
+            let tells = self.clock.now().saturating_sub(self.told) >= PROGRESS_EVERY;
+            if !found || tells {
                 self.flush(sinks)?;
             }
-            if self.told.elapsed() >= PROGRESS_EVERY {
+            if tells {
                 self.tell(inputs, watcher);
             }
             if self.stopped.is_some() || (!sinks.is_empty() && self.closed.len() == sinks.len()) {
@@ -182,6 +182,39 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Asks the sources, that which is furthest behind first, until one has something. Answers whether one had.
+    fn turn(
+        &mut self,
+        wait: Duration,
+        inputs: &mut [Input],
+        sinks: &mut [Box<dyn Sink>],
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, RunError> {
+        let mut order: Vec<usize> = (0..inputs.len()).filter(|&i| !inputs[i].ended).collect();
+        order.sort_by_key(|&i| self.engine.watermark(i));
+        let wait = wait / order.len().max(1) as u32;
+        let mut block = std::mem::take(&mut self.block);
+        for i in order {
+            match inputs[i].poll(&mut block, wait)? {
+                Polled::Records => {
+                    self.take(i, &mut inputs[i], &block, sinks, watcher)?;
+                    self.block = block;
+                    return Ok(true);
+                }
+                Polled::End => {
+                    inputs[i].ended = true;
+                    let mut outputs = Outputs::default();
+                    self.engine.end(i, &mut outputs);
+                    self.hand_out(&inputs[i], outputs, sinks, watcher)?;
+                    return Ok(true);
+                }
+                Polled::Idle => self.idle(i, &inputs[i], sinks, watcher)?,
+            }
+        }
+        self.block = block;
+        Ok(false)
     }
 
     fn take(
@@ -192,14 +225,15 @@ impl Running<'_> {
         sinks: &mut [Box<dyn Sink>],
         watcher: &mut dyn Watcher,
     ) -> Result<(), RunError> {
-        input.last_records = Instant::now();
+        input.last_records = self.clock.now();
         let mut outputs = Outputs::default();
         let records = Records {
             bytes: &block.bytes,
             spans: &block.spans,
         };
         if input.source.is_live() {
-            self.engine.push_arrived(number, records, now(), &mut outputs);
+            self.engine
+                .push_arrived(number, records, self.clock.unix_micros(), &mut outputs);
         } else {
             self.engine.push(number, records, &mut outputs);
         }
@@ -231,11 +265,11 @@ impl Running<'_> {
             .get(number)
             .and_then(|counters| counters.newest);
         let Some(newest) = newest else { return };
-        let mut delay = self.pacer.delay(newest, self.started.elapsed());
+        let mut delay = self.pacer.delay(newest, self.clock.now());
         // In steps, so that an interrupt is heard.
         while !delay.is_zero() && !self.settings.interrupt.is_raised() {
             let step = delay.min(Interrupt::HEARD_WITHIN);
-            wait(step);
+            self.clock.sleep(step);
             delay = delay.saturating_sub(step);
         }
     }
@@ -249,10 +283,10 @@ impl Running<'_> {
         watcher: &mut dyn Watcher,
     ) -> Result<(), RunError> {
         let timeout = Duration::from_micros(input.idle_timeout.unsigned_abs());
-        if !input.source.is_live() || input.last_records.elapsed() < timeout {
+        if !input.source.is_live() || self.clock.now().saturating_sub(input.last_records) < timeout {
             return Ok(());
         }
-        let whole_second = now() / 1_000_000 * 1_000_000;
+        let whole_second = self.clock.unix_micros() / 1_000_000 * 1_000_000;
         let mut outputs = Outputs::default();
         self.engine.tick(number, whole_second, &mut outputs);
         self.hand_out(input, outputs, sinks, watcher)
@@ -326,14 +360,14 @@ impl Running<'_> {
     }
 
     fn tell(&mut self, inputs: &[Input], watcher: &mut dyn Watcher) {
-        self.told = Instant::now();
+        self.told = self.clock.now();
         let read = inputs.iter().map(|input| input.source.read_bytes()).sum();
         let total = inputs
             .iter()
             .map(|input| input.source.total_bytes())
             .sum::<Option<u64>>();
         let progress = Progress {
-            elapsed: self.started.elapsed(),
+            elapsed: self.clock.now().saturating_sub(self.started),
             bytes: (read, total),
             dead: self.dead.total(),
         };
@@ -341,13 +375,5 @@ impl Running<'_> {
     }
 }
 
-/// The clock, in microseconds since 1970.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a replay at a given speed waits by the clock")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
-}
+#[cfg(test)]
+mod tests;

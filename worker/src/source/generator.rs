@@ -110,25 +110,10 @@ impl Source for GeneratorSource {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    use std::sync::{Arc, Mutex};
-
     use tocsin_contract::pipeline::source::GeneratorSource as Spec;
 
     use super::*;
-
-    /// A clock that moves only when somebody waits.
-    #[derive(Clone, Default)]
-    struct ManualClock(Arc<Mutex<Duration>>);
-
-    impl Clock for ManualClock {
-        fn now(&self) -> Duration {
-            *self.0.lock().unwrap()
-        }
-
-        fn sleep(&self, duration: Duration) {
-            *self.0.lock().unwrap() += duration;
-        }
-    }
+    use crate::source::pace::ManualClock;
 
     fn source(spec: Spec, speed: Speed) -> (GeneratorSource, ManualClock) {
         let clock = ManualClock::default();

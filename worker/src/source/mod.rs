@@ -27,6 +27,8 @@ pub use self::file::FileSource;
 pub use self::framing::Framing;
 pub use self::generator::GeneratorSource;
 pub use self::http::{HttpIntake, HttpLimits, HttpListener, HttpSource};
+#[cfg(test)]
+pub(crate) use self::pace::ManualClock;
 pub use self::pace::{Clock, InvalidSpeed, Pacer, Speed, SystemClock};
 pub use self::stdin::StdinSource;
 
