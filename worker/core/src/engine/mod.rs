@@ -171,8 +171,15 @@ impl Engine {
         }
     }
 
-    /// Brings one part of one source through all stages.
+    /// Brings one part of one source through all stages, and what that sets free.
     fn round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
+        self.one_round(source, batch, outputs);
+        while self.stages.iter().any(StageRun::has_more) {
+            self.one_round(source, self.sources[source].nothing(), outputs);
+        }
+    }
+
+    fn one_round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
         let mut batch = Some(batch);
         let mut round = Round {
             sources: (0..self.sources.len())
