@@ -1,8 +1,9 @@
 //! Runs a plan: reads sources, feeds the engine, hands its rows to sinks. One thread, one loop.
 //!
-//! The loop decides nothing about records. It reads first from the source whose watermark is furthest behind, so that
-//! what is held to be merged stays small.
+//! The loop decides nothing about records. It reads first from the source whose watermark is furthest behind, and does not
+//! read from one that is too far ahead (`alignment`), so that what is held to be merged stays small.
 
+mod alignment;
 mod error;
 mod final_rows;
 mod input;
@@ -16,7 +17,9 @@ use tocsin_worker_core::decode::{Decoder, Records};
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::{Engine, Outputs};
 use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::stream::Micros;
 
+use self::alignment::Alignment;
 pub use self::error::RunError;
 pub use self::final_rows::FinalRows;
 pub use self::input::{Input, InputKind, open_inputs};
@@ -92,6 +95,7 @@ fn run_by(
         .zip(&plan.sources)
         .map(|(input, source)| input.decoder(source))
         .collect::<Result<_, _>>()?;
+    let alignment = Alignment::new(&plan);
     let mut engine = Engine::new(plan, decoders);
     engine.observe();
     let dead = match &settings.dead_letters {
@@ -102,6 +106,7 @@ fn run_by(
     inputs.iter_mut().for_each(|input| input.last_records = started);
     let mut state = Running {
         clock,
+        alignment,
         engine,
         dead,
         started,
@@ -137,6 +142,7 @@ fn run_by(
 
 struct Running<'a> {
     clock: &'a dyn Clock,
+    alignment: Alignment,
     engine: Engine,
     dead: DeadLetters,
     /// Both by the clock.
@@ -192,8 +198,17 @@ impl Running<'_> {
         sinks: &mut [Box<dyn Sink>],
         watcher: &mut dyn Watcher,
     ) -> Result<bool, RunError> {
-        let mut order: Vec<usize> = (0..inputs.len()).filter(|&i| !inputs[i].ended).collect();
-        order.sort_by_key(|&i| self.engine.watermark(i));
+        let watermarks: Vec<Option<Micros>> = (0..inputs.len())
+            .map(|i| (!inputs[i].ended).then(|| self.engine.watermark(i)))
+            .collect();
+        let (held, mut order): (Vec<usize>, Vec<usize>) = (0..inputs.len())
+            .filter(|&i| !inputs[i].ended)
+            .partition(|&i| self.alignment.holds(i, &watermarks));
+        for i in held {
+            // Whoever is not asked is not idle.
+            inputs[i].last_records = self.clock.now();
+        }
+        order.sort_by_key(|&i| watermarks[i]);
         let wait = wait / order.len().max(1) as u32;
         let mut block = std::mem::take(&mut self.block);
         for i in order {

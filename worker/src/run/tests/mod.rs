@@ -1,6 +1,7 @@
 //! The loop by a clock of the test's: scripted sources, and rows with the moment at which they came out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alignment;
 mod idle;
 
 use std::collections::VecDeque;
