@@ -1,6 +1,7 @@
 //! Opens what stands for each source.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tocsin_contract::pipeline::source::{FormatKind, Source as SourceSpec};
@@ -12,8 +13,8 @@ use tocsin_worker_core::plan::SourcePlan;
 
 use super::RunError;
 use crate::source::{
-    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, Polled, Source, Speed,
-    StdinSource,
+    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, PacedSource, Pacer, Polled,
+    Source, Speed, StdinSource, SystemClock,
 };
 
 /// A source that is open.
@@ -43,7 +44,7 @@ pub enum InputKind {
     Stdin,
 }
 
-/// A replay at a given speed wants small blocks, since it waits behind each.
+/// A replay at a given speed wants small blocks: what was read is not far from being due.
 const PACED_BLOCK: usize = 4 << 10;
 
 /// Opens all inputs. Sources that take events by HTTP are made of `intake`.
@@ -59,6 +60,7 @@ pub fn open_inputs(
     intake: &mut HttpIntake,
 ) -> Result<Vec<Input>, RunError> {
     let mut inputs = Vec::new();
+    let pacer = Arc::new(Mutex::new(Pacer::new(speed)));
     for ((spec, plan), kind) in sources.iter().zip(plans).zip(kinds) {
         let framing = if spec.format.kind == FormatKind::Csv {
             Framing::Csv
@@ -70,17 +72,25 @@ pub fn open_inputs(
         if speed != Speed::Max {
             options.block_bytes = PACED_BLOCK;
         }
-        let file = |path: PathBuf, options| -> Result<Box<dyn Source>, RunError> {
-            Ok(Box::new(FileSource::open(&path, options)?))
+        let paced = |source: Box<dyn Source>| -> Box<dyn Source> {
+            if speed == Speed::Max {
+                return source;
+            }
+            let clock = Box::new(SystemClock::default());
+            Box::new(PacedSource::new(source, plan, Arc::clone(&pacer), clock))
         };
+        let file = |path: PathBuf, options| -> Result<Box<dyn Source>, RunError> {
+            Ok(paced(Box::new(FileSource::open(&path, options)?)))
+        };
+        let stdin = |options| -> Result<Box<dyn Source>, RunError> { Ok(paced(Box::new(StdinSource::new(options)?))) };
         let source: Box<dyn Source> = match kind {
             InputKind::File(path) => file(path.clone(), options)?,
-            InputKind::Stdin => Box::new(StdinSource::new(options)?),
+            InputKind::Stdin => stdin(options)?,
             InputKind::AsDeclared => {
                 if let Some(declared) = &spec.file {
                     file(PathBuf::from(&declared.path), options)?
                 } else if spec.stdin.is_some() {
-                    Box::new(StdinSource::new(options)?)
+                    stdin(options)?
                 } else if let Some(generator) = &spec.generator {
                     let bound = spec.event_time.max_out_of_orderness.as_micros();
                     let generator = Generator::new(generator).with_bound(bound);

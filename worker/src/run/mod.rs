@@ -27,12 +27,12 @@ pub use self::summary::{SourceSummary, StageSummary, Summary};
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::sink::{EncodedRows, Sink, SinkError};
-use crate::source::{Block, Clock, Interrupt, Pacer, Polled, Speed, SystemClock};
+use crate::source::{Block, Clock, Interrupt, Polled, SystemClock};
 
 /// How a plan is run.
 pub struct Settings {
-    /// How fast inputs that are not paced by themselves are replayed.
-    pub speed: Speed,
+    /// Whether somebody wants [`Watcher::rows`], which costs time.
+    pub watched: bool,
     /// Whether the first dead record ends the run.
     pub stop_on_error: bool,
     /// Where dead records go; without a file they are only counted.
@@ -43,7 +43,7 @@ pub struct Settings {
 
 /// Sees what happens, and changes nothing.
 pub trait Watcher {
-    /// Rows of a stage that a person watches.
+    /// Rows of a stage that a person watches. Only if [`Settings::watched`].
     fn rows(&mut self, stage: usize, rows: &Encoded);
 
     /// How far the run is. Called a few times a second.
@@ -97,7 +97,9 @@ fn run_by(
         .collect::<Result<_, _>>()?;
     let alignment = Alignment::new(&plan);
     let mut engine = Engine::new(plan, decoders);
-    engine.observe();
+    if settings.watched {
+        engine.observe();
+    }
     let dead = match &settings.dead_letters {
         Some(path) => DeadLetters::to_file(path)?,
         None => DeadLetters::counting(),
@@ -111,7 +113,6 @@ fn run_by(
         dead,
         started,
         told: started,
-        pacer: Pacer::new(settings.speed),
         settings,
         closed: BTreeMap::new(),
         stopped: None,
@@ -148,7 +149,6 @@ struct Running<'a> {
     /// Both by the clock.
     started: Duration,
     told: Duration,
-    pacer: Pacer,
     settings: &'a Settings,
     /// Sinks that nobody reads any more.
     closed: BTreeMap<usize, ()>,
@@ -265,28 +265,7 @@ impl Running<'_> {
             self.dead.write(&letter)?;
             self.stop_on_dead(&input.name, long.offset, &cause);
         }
-        self.hand_out(input, outputs, sinks, watcher)?;
-        if !input.source.is_live() {
-            self.pace(number);
-        }
-        Ok(())
-    }
-
-    /// Waits until the newest event is due, at a speed other than full.
-    fn pace(&mut self, number: usize) {
-        let newest = self
-            .engine
-            .source_counters()
-            .get(number)
-            .and_then(|counters| counters.newest);
-        let Some(newest) = newest else { return };
-        let mut delay = self.pacer.delay(newest, self.clock.now());
-        // In steps, so that an interrupt is heard.
-        while !delay.is_zero() && !self.settings.interrupt.is_raised() {
-            let step = delay.min(Interrupt::HEARD_WITHIN);
-            self.clock.sleep(step);
-            delay = delay.saturating_sub(step);
-        }
+        self.hand_out(input, outputs, sinks, watcher)
     }
 
     /// Event time goes on with the clock where a live source has nothing.

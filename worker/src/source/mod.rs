@@ -12,6 +12,7 @@ mod framing;
 mod generator;
 mod http;
 mod pace;
+mod paced;
 mod reader_thread;
 mod stdin;
 
@@ -30,6 +31,7 @@ pub use self::http::{HttpIntake, HttpLimits, HttpListener, HttpSource};
 #[cfg(test)]
 pub(crate) use self::pace::ManualClock;
 pub use self::pace::{Clock, InvalidSpeed, Pacer, Speed, SystemClock};
+pub use self::paced::PacedSource;
 pub use self::stdin::StdinSource;
 
 /// How many bytes a block has as a rule.

@@ -3,6 +3,7 @@
 
 mod alignment;
 mod idle;
+mod paced;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -85,31 +86,32 @@ impl Source for Script {
     }
 }
 
-/// Rows, each with the sink's name and when it came out, in milliseconds since the start.
+/// Rows, each with the sink's name and when it was flushed, in milliseconds since the start.
 type Rows = Arc<Mutex<Vec<(String, u64, String)>>>;
 
 struct TimedSink {
     name: String,
     clock: ManualClock,
+    written: Vec<String>,
     rows: Rows,
 }
 
 impl Sink for TimedSink {
     fn write(&mut self, rows: &EncodedRows<'_>) -> Result<(), SinkError> {
-        let at = self.clock.now().as_millis() as u64;
-        let new = rows
-            .iter()
-            .map(|row| (self.name.clone(), at, String::from_utf8(row.to_vec()).unwrap()));
-        self.rows.lock().unwrap().extend(new);
+        let new = rows.iter().map(|row| String::from_utf8(row.to_vec()).unwrap());
+        self.written.extend(new);
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
+        let at = self.clock.now().as_millis() as u64;
+        let flushed = self.written.drain(..).map(|row| (self.name.clone(), at, row));
+        self.rows.lock().unwrap().extend(flushed);
         Ok(())
     }
 
-    fn close(self: Box<Self>) -> Result<(), SinkError> {
-        Ok(())
+    fn close(mut self: Box<Self>) -> Result<(), SinkError> {
+        self.flush()
     }
 }
 
@@ -150,12 +152,13 @@ fn run_inputs(clock: &ManualClock, plan: Plan, inputs: Vec<Input>) -> (Vec<(Stri
             Box::new(TimedSink {
                 name: sink.name.clone(),
                 clock: clock.clone(),
+                written: Vec::new(),
                 rows: rows.clone(),
             })
         })
         .collect();
     let settings = Settings {
-        speed: Speed::Max,
+        watched: false,
         stop_on_error: false,
         dead_letters: None,
         interrupt: Interrupt::default(),
