@@ -252,6 +252,7 @@ impl Running<'_> {
         } else {
             self.engine.push(number, records, &mut outputs);
         }
+        self.engine.count_unread(number, block.too_long.len() as u64);
         for long in &block.too_long {
             let cause = long.cause();
             let letter = DeadLetter {

@@ -146,6 +146,14 @@ impl Engine {
         self.round(source, batch, outputs);
     }
 
+    /// Counts records of a source that were dead before they got here: too large to be read.
+    pub fn count_unread(&mut self, source: usize, n_records: u64) {
+        if let Some(ingest) = self.sources.get_mut(source) {
+            ingest.counters.records += n_records;
+            ingest.counters.dead += n_records;
+        }
+    }
+
     /// No more records will come from a source.
     pub fn end(&mut self, source: usize, outputs: &mut Outputs) {
         let Some(ingest) = self.sources.get_mut(source) else {

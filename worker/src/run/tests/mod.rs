@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alignment;
+mod counts;
 mod idle;
 mod paced;
 
@@ -14,7 +15,7 @@ use tocsin_worker_core::decode::Span;
 use tocsin_worker_core::plan::{References, compile};
 
 use super::*;
-use crate::source::{ManualClock, Source, SourceError};
+use crate::source::{ManualClock, Source, SourceError, TooLong};
 
 /// What the wall shows when a test begins: 2026-06-01T00:00:00Z.
 const BEGAN: i64 = 1_780_272_000_000_000;
@@ -24,6 +25,8 @@ const BEGAN: i64 = 1_780_272_000_000_000;
 enum Step {
     /// It gives a record with this event time, in seconds since [`BEGAN`].
     Record(f64, f64),
+    /// It gives a record that is too long.
+    TooLong(f64),
     /// It ends.
     End(f64),
 }
@@ -42,7 +45,7 @@ impl Source for Script {
     fn poll(&mut self, block: &mut Block, wait: Duration) -> Result<Polled, SourceError> {
         block.clear();
         let seconds = match self.steps.front() {
-            Some(Step::Record(at, _) | Step::End(at)) => *at,
+            Some(Step::Record(at, _) | Step::TooLong(at) | Step::End(at)) => *at,
             None => return Ok(Polled::End),
         };
         let left = Duration::from_secs_f64(seconds).saturating_sub(self.clock.now());
@@ -50,8 +53,19 @@ impl Source for Script {
             self.clock.sleep(left.min(wait));
             return Ok(Polled::Idle);
         }
-        let Some(Step::Record(_, time)) = self.steps.pop_front() else {
-            return Ok(Polled::End);
+        let time = match self.steps.pop_front() {
+            Some(Step::Record(_, time)) => time,
+            Some(Step::TooLong(_)) => {
+                block.too_long.push(TooLong {
+                    offset: self.given,
+                    bytes: 9,
+                    limit: 5,
+                    head: Vec::new(),
+                });
+                self.given += 1;
+                return Ok(Polled::Records);
+            }
+            Some(Step::End(_)) | None => return Ok(Polled::End),
         };
         let time = BEGAN + (time * 1e6) as i64;
         block.bytes = format!("{{\"ts\":{time},\"at\":{seconds}}}").into_bytes();
@@ -115,11 +129,15 @@ impl Sink for TimedSink {
     }
 }
 
-/// Watches nothing.
-struct Nobody;
+/// Counts the rows that it is told.
+#[derive(Default)]
+struct Counting(usize);
 
-impl Watcher for Nobody {
-    fn rows(&mut self, _: usize, _: &Encoded) {}
+impl Watcher for Counting {
+    fn rows(&mut self, _: usize, rows: &Encoded) {
+        self.0 += rows.rows().count();
+    }
+
     fn progress(&mut self, _: &Engine, _: &Progress) {}
 }
 
@@ -144,6 +162,17 @@ fn input(plan: &Plan, number: usize, source: Box<dyn Source>) -> Input {
 
 /// Runs inputs to their end; answers with the sink and the moment of each row.
 fn run_inputs(clock: &ManualClock, plan: Plan, inputs: Vec<Input>) -> (Vec<(String, u64, String)>, Summary) {
+    run_before(&mut Counting::default(), false, clock, plan, inputs)
+}
+
+/// The same before a watcher.
+fn run_before(
+    watcher: &mut Counting,
+    watched: bool,
+    clock: &ManualClock,
+    plan: Plan,
+    inputs: Vec<Input>,
+) -> (Vec<(String, u64, String)>, Summary) {
     let rows = Rows::default();
     let sinks = plan
         .sinks
@@ -158,19 +187,18 @@ fn run_inputs(clock: &ManualClock, plan: Plan, inputs: Vec<Input>) -> (Vec<(Stri
         })
         .collect();
     let settings = Settings {
-        watched: false,
+        watched,
         stop_on_error: false,
         dead_letters: None,
         interrupt: Interrupt::default(),
     };
-    let summary = run_by(clock, plan, inputs, sinks, &settings, &mut Nobody).unwrap();
+    let summary = run_by(clock, plan, inputs, sinks, &settings, watcher).unwrap();
     (std::mem::take(&mut rows.lock().unwrap()), summary)
 }
 
-/// Runs scripted sources, each live or not.
-fn run_scripts(spec: &str, scripts: &[(bool, Vec<Step>)]) -> (Vec<(String, u64, String)>, Summary) {
-    let (clock, plan) = (ManualClock::beginning_at(BEGAN), plan_of(spec));
-    let inputs = (0..)
+/// Inputs that follow scripts, each live or not.
+fn scripted(clock: &ManualClock, plan: &Plan, scripts: &[(bool, Vec<Step>)]) -> Vec<Input> {
+    (0..)
         .zip(scripts)
         .map(|(number, (live, steps))| {
             let script = Script {
@@ -181,8 +209,14 @@ fn run_scripts(spec: &str, scripts: &[(bool, Vec<Step>)]) -> (Vec<(String, u64, 
                 bytes: 0,
                 interrupt: Interrupt::default(),
             };
-            input(&plan, number, Box::new(script))
+            input(plan, number, Box::new(script))
         })
-        .collect();
+        .collect()
+}
+
+/// Runs scripted sources, each live or not.
+fn run_scripts(spec: &str, scripts: &[(bool, Vec<Step>)]) -> (Vec<(String, u64, String)>, Summary) {
+    let (clock, plan) = (ManualClock::beginning_at(BEGAN), plan_of(spec));
+    let inputs = scripted(&clock, &plan, scripts);
     run_inputs(&clock, plan, inputs)
 }

@@ -20,21 +20,18 @@ spec:
 fn check(speed: f64, files: [&[f64]; 2], expected: &[(&str, u64)]) {
     let (clock, plan) = (ManualClock::beginning_at(BEGAN), plan_of(EACH));
     let pacer = Arc::new(Mutex::new(Pacer::new(Speed::Times(speed))));
-    let inputs = (0..)
-        .zip(files)
-        .map(|(number, times)| {
-            let steps = times.iter().map(|time| Step::Record(0.0, *time));
-            let script = Script {
-                clock: clock.clone(),
-                steps: steps.collect(),
-                live: false,
-                given: 0,
-                bytes: 0,
-                interrupt: Interrupt::default(),
-            };
-            let source = &plan.sources[number];
-            let paced = PacedSource::new(Box::new(script), source, pacer.clone(), Box::new(clock.clone()));
-            input(&plan, number, Box::new(paced))
+    let scripts = files.map(|times| (false, times.iter().map(|time| Step::Record(0.0, *time)).collect()));
+    let inputs = scripted(&clock, &plan, &scripts)
+        .into_iter()
+        .zip(&plan.sources)
+        .map(|(input, plan)| Input {
+            source: Box::new(PacedSource::new(
+                input.source,
+                plan,
+                pacer.clone(),
+                Box::new(clock.clone()),
+            )),
+            ..input
         })
         .collect();
     let (rows, _) = run_inputs(&clock, plan, inputs);
