@@ -247,8 +247,8 @@ impl Running<'_> {
             spans: &block.spans,
         };
         if input.source.is_live() {
-            self.engine
-                .push_arrived(number, records, self.clock.unix_micros(), &mut outputs);
+            let arrived = input.source.event_time_now(self.clock.unix_micros());
+            self.engine.push_arrived(number, records, arrived, &mut outputs);
         } else {
             self.engine.push(number, records, &mut outputs);
         }
@@ -281,7 +281,8 @@ impl Running<'_> {
         if !input.source.is_live() || self.clock.now().saturating_sub(input.last_records) < timeout {
             return Ok(());
         }
-        let whole_second = self.clock.unix_micros() / 1_000_000 * 1_000_000;
+        let now = input.source.event_time_now(self.clock.unix_micros());
+        let whole_second = now.saturating_sub(now.rem_euclid(1_000_000));
         let mut outputs = Outputs::default();
         self.engine.tick(number, whole_second, &mut outputs);
         self.hand_out(input, outputs, sinks, watcher)

@@ -3,6 +3,7 @@
 
 mod alignment;
 mod counts;
+mod generator;
 mod idle;
 mod paced;
 
