@@ -81,7 +81,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         }
     });
     let settings = Settings {
-        speed: Speed::Max,
+        watched: true,
         stop_on_error: false,
         dead_letters: None,
         interrupt: interrupt.clone(),

@@ -69,7 +69,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         }
     }
     let settings = Settings {
-        speed: args.speed,
+        watched: page.is_some(),
         stop_on_error: args.on_error == OnError::Stop,
         dead_letters: args.dead_letters.clone(),
         interrupt: interrupt.clone(),

@@ -8,14 +8,18 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use arrow_select::interleave::interleave_record_batch;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
+use arrow_select::interleave::interleave;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::CorruptState;
 use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
-use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress};
+use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress, concat_rows, record_batch};
+
+/// How many bytes of text are given out at once. A column holds 2 GiB at most.
+const MOST_TEXT: usize = 256 << 20;
 
 /// The merge of some inputs with one schema.
 #[derive(Debug)]
@@ -26,6 +30,7 @@ pub struct Merge {
     held: BTreeMap<u64, Held>,
     n_batches: u64,
     order: BinaryHeap<Reverse<Place>>,
+    most_text: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +45,8 @@ struct Input {
 struct Held {
     rows: RecordBatch,
     n_left: usize,
+    /// Bytes of text in all its rows.
+    text: usize,
 }
 
 /// Where a row stands among the others, and where it is held.
@@ -67,15 +74,26 @@ impl Merge {
             held: BTreeMap::new(),
             n_batches: 0,
             order: BinaryHeap::new(),
+            most_text: MOST_TEXT,
         }
     }
 
-    /// Takes the next part of each input, in the order of the inputs, and gives out what no input can precede any more.
+    /// Takes the next part of each input, in the order of the inputs, and gives out what no input can precede any more, as
+    /// far as it fits into one batch: see [`Merge::has_more`].
     pub fn process(&mut self, parts: Vec<Batch>) -> Batch {
         for (input, part) in parts.into_iter().enumerate() {
             self.take(input, part);
         }
         self.drain()
+    }
+
+    /// Whether the next call gives out more rows though no input goes on.
+    pub fn has_more(&self) -> bool {
+        self.is_due(self.progress().watermark)
+    }
+
+    fn is_due(&self, watermark: Micros) -> bool {
+        self.order.peek().is_some_and(|Reverse(place)| place.at < watermark)
     }
 
     fn take(&mut self, input: usize, part: Batch) {
@@ -103,6 +121,7 @@ impl Merge {
             batch,
             Held {
                 n_left: part.n_rows(),
+                text: text_bytes(&part.rows),
                 rows: part.rows,
             },
         );
@@ -119,30 +138,33 @@ impl Merge {
 
     fn drain(&mut self) -> Batch {
         let Progress { watermark, ended } = self.progress();
-        let mut out = Batch {
-            ended,
-            ..Batch::empty(self.schema.clone(), watermark)
-        };
+        let mut out = Batch::empty(self.schema.clone(), watermark);
         let mut positions: Vec<(u64, u32)> = Vec::new();
-        while self.order.peek().is_some_and(|Reverse(place)| place.at < watermark) {
+        // As a rule all that is held has room: then no row is looked at.
+        let held: usize = self.held.values().map(|held| held.text).sum();
+        let mut room = (held > self.most_text).then_some(self.most_text);
+        while self.is_due(watermark) {
             let Some(Reverse(place)) = self.order.pop() else { break };
+            if let Some(left) = &mut room {
+                let text = self.text_of(&place);
+                if text > *left && !positions.is_empty() {
+                    self.order.push(Reverse(place));
+                    break;
+                }
+                *left = left.saturating_sub(text);
+            }
             out.times.push(place.time);
             out.watermarks.push(place.at);
             positions.push((place.batch, place.row));
         }
-        if positions.is_empty() {
-            return out;
+        // Behind what is left over the stream has not come further than the first row of it.
+        match self.order.peek() {
+            Some(Reverse(place)) if place.at < watermark => out.watermark = place.at,
+            _ => out.ended = ended,
         }
-        let index: BTreeMap<u64, usize> = self.held.keys().enumerate().map(|(i, batch)| (*batch, i)).collect();
-        let batches: Vec<&RecordBatch> = self.held.values().map(|held| &held.rows).collect();
-        let indices: Vec<(usize, usize)> = positions
-            .iter()
-            .map(|(batch, row)| (index[batch], *row as usize))
-            .collect();
-        out.rows = match interleave_record_batch(&batches, &indices) {
-            Ok(rows) => rows,
-            Err(error) => unreachable!("all inputs of a merge have its schema: {error}"),
-        };
+        if !positions.is_empty() {
+            out.rows = self.rows(&positions);
+        }
         for (batch, _) in positions {
             if let Some(held) = self.held.get_mut(&batch) {
                 held.n_left -= 1;
@@ -152,6 +174,38 @@ impl Merge {
             }
         }
         out
+    }
+
+    /// How much text stands in a row.
+    fn text_of(&self, place: &Place) -> usize {
+        let held = self.held.get(&place.batch);
+        held.map_or(0, |held| text_bytes(&held.rows.slice(place.row as usize, 1)))
+    }
+
+    fn rows(&self, positions: &[(u64, u32)]) -> RecordBatch {
+        let index: BTreeMap<u64, usize> = self.held.keys().enumerate().map(|(i, batch)| (*batch, i)).collect();
+        let indices: Vec<(usize, usize)> = positions
+            .iter()
+            .map(|(batch, row)| (index[batch], *row as usize))
+            .collect();
+        let columns = (0..self.schema.fields().len()).map(|column| {
+            let arrays: Vec<&dyn Array> = self
+                .held
+                .values()
+                .map(|held| held.rows.column(column).as_ref())
+                .collect();
+            interleave(&arrays, &indices)
+        });
+        let columns: Result<Vec<ArrayRef>, _> = columns.collect();
+        match columns {
+            Ok(columns) => record_batch(&self.schema, columns, indices.len()),
+            // Not for want of room, and all have one schema; row by row it is slow, and the same.
+            Err(_) => {
+                let row = |(batch, row): &(u64, u32)| Some(self.held.get(batch)?.rows.slice(*row as usize, 1));
+                let rows: Vec<RecordBatch> = positions.iter().filter_map(row).collect();
+                concat_rows(&self.schema, &rows)
+            }
+        }
     }
 
     /// How many rows are read and not given out.
@@ -188,6 +242,7 @@ impl Merge {
             self.held.insert(
                 batch,
                 Held {
+                    text: text_bytes(&rows),
                     rows,
                     n_left: n_left as usize,
                 },
@@ -205,5 +260,120 @@ impl Merge {
         self.n_batches = n_batches;
         self.order = places.into_iter().map(Reverse).collect();
         Ok(())
+    }
+}
+
+/// Bytes of text in all columns.
+fn text_bytes(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(|column| text_of_column(column)).sum()
+}
+
+fn text_of_column(column: &dyn Array) -> usize {
+    let length =
+        |first: Option<&i32>, last: Option<&i32>| first.zip(last).map_or(0, |(first, last)| (last - first) as usize);
+    match column.data_type() {
+        DataType::Utf8 => {
+            let offsets = column.as_string::<i32>().value_offsets();
+            length(offsets.first(), offsets.last())
+        }
+        DataType::List(_) => {
+            let list = column.as_list::<i32>();
+            let offsets = list.value_offsets();
+            let (start, n_items) = (
+                offsets.first().map_or(0, |first| *first as usize),
+                length(offsets.first(), offsets.last()),
+            );
+            // Items count too: a column has no more than 2^31 of them.
+            n_items + text_of_column(&list.values().slice(start, n_items))
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use std::sync::Arc;
+
+    use arrow_array::StringArray;
+    use arrow_schema::{Field, Schema};
+
+    use super::*;
+
+    const ENDED: Option<Micros> = Some(1_000);
+
+    /// A part with these rows; a row's text says when it was.
+    fn part(schema: &SchemaRef, times: &[Micros], ended: bool) -> Batch {
+        let texts: StringArray = times.iter().map(|time| Some(format!("{time:010}"))).collect();
+        let columns: Vec<ArrayRef> = schema
+            .fields()
+            .iter()
+            .map(|_| Arc::new(texts.clone()) as ArrayRef)
+            .collect();
+        Batch {
+            rows: record_batch(schema, columns, times.len()),
+            times: times.to_vec(),
+            watermarks: vec![NO_WATERMARK; times.len()],
+            watermark: if ended { END } else { NO_WATERMARK },
+            ended: if ended { ENDED } else { None },
+        }
+    }
+
+    /// Merges three rows of two inputs in one go; answers with the times of each batch that came out.
+    fn merged(columns: &[&str], most_text: usize) -> Vec<Vec<Micros>> {
+        let fields: Vec<Field> = columns
+            .iter()
+            .map(|name| Field::new(*name, DataType::Utf8, true))
+            .collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        let mut merge = Merge::new(schema.clone(), 2);
+        merge.most_text = most_text;
+        let mut parts = vec![part(&schema, &[1, 5, 9], true), part(&schema, &[2, 6, 7], true)];
+        let mut batches = Vec::new();
+        loop {
+            let batch = merge.process(parts);
+            if !columns.is_empty() {
+                let texts: Vec<i64> = batch
+                    .rows
+                    .column(0)
+                    .as_string::<i32>()
+                    .iter()
+                    .map(|text| text.unwrap().parse().unwrap())
+                    .collect();
+                assert_eq!(texts, batch.times);
+            }
+            let next = merge.order.peek().map(|Reverse(place)| place.at);
+            assert_eq!(
+                batch.watermark,
+                next.unwrap_or(END),
+                "no further than what is left over"
+            );
+            assert_eq!(
+                batch.ended.is_some(),
+                next.is_none(),
+                "the end comes behind the last row"
+            );
+            batches.push(batch.times);
+            if !merge.has_more() {
+                assert_eq!(merge.n_held(), 0);
+                return batches;
+            }
+            parts = vec![part(&schema, &[], true), part(&schema, &[], true)];
+        }
+    }
+
+    #[test]
+    fn more_text_than_a_column_holds_comes_out_in_parts() {
+        assert_eq!(merged(&["a"], 60), [vec![1, 2, 5, 6, 7, 9]]);
+        assert_eq!(merged(&["a"], 59), [vec![1, 2, 5, 6, 7], vec![9]]);
+        assert_eq!(merged(&["a", "b"], 40), [[1, 2], [5, 6], [7, 9]]);
+        // A row that is larger than a part comes out alone.
+        assert_eq!(merged(&["a"], 5), [[1], [2], [5], [6], [7], [9]]);
+    }
+
+    #[test]
+    fn streams_without_columns_are_merged() {
+        assert_eq!(merged(&[], 5), [vec![1, 2, 5, 6, 7, 9]]);
     }
 }

@@ -239,7 +239,7 @@ impl World {
             _ => "more than 40 % of the alerts are critical",
         };
         let mut row = self.keyed(service);
-        let columns = json!({"rule": stage, "status": status, "severity": severity, "since": self.at(since),
+        let columns = json!({"alarm": format!("alm-{stage}-{service}-{since}"), "rule": stage, "status": status, "severity": severity, "since": self.at(since),
             "event_time": self.at(self.minute), "summary": summary});
         extend(&mut row, columns);
         state.observe_row(stage, StreamKind::Alarm, &row);

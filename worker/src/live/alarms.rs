@@ -16,6 +16,9 @@ pub const LATEST: usize = 100;
 pub struct AlarmEntry {
     /// Number of the entry in this run.
     number: u64,
+    /// The alarm's id, the same in all rows of its life; an escalation has none.
+    #[serde(skip)]
+    alarm: Option<String>,
     stage: String,
     rule: Option<String>,
     key: Vec<String>,
@@ -69,8 +72,10 @@ impl Alarms {
         let resolved = row::text(row, "status").is_some_and(|status| status.eq_ignore_ascii_case("resolved"));
         let mut entry = self.entry(stage, key_columns, row);
         let life = self.latest.iter().position(|other| {
+            // Not by the key: a rule may have keys of its own behind those of the stage.
             other.status == AlarmStatus::Firing
-                && (&other.stage, &other.rule, &other.key) == (&entry.stage, &entry.rule, &entry.key)
+                && entry.alarm.is_some()
+                && (&other.stage, &other.alarm) == (&entry.stage, &entry.alarm)
         });
         let begun = life.and_then(|position| self.latest.remove(position));
         match (resolved, &begun) {
@@ -115,6 +120,7 @@ impl Alarms {
         let severity = row::text(row, "severity").unwrap_or_default();
         AlarmEntry {
             number: self.numbered,
+            alarm: row::text(row, "alarm"),
             stage: stage.to_owned(),
             rule: row::text(row, "rule"),
             key: row::key(row, key_columns),
@@ -143,7 +149,7 @@ mod tests {
 
     fn alarm(host: &str, status: &str, minute: u32) -> Row {
         json!({
-            "host": host, "rule": "hot_cpu", "status": status, "severity": "MAJOR",
+            "alarm": format!("alm-{host}"), "host": host, "rule": "hot_cpu", "status": status, "severity": "MAJOR",
             "since": "2026-01-01T00:00:00Z", "event_time": format!("2026-01-01T00:{minute:02}:00Z"),
         })
         .as_object()
@@ -183,6 +189,25 @@ mod tests {
         );
         check(&[("a", "firing"), ("a", "firing")], &[("a", Firing)], 1);
         check(&[("a", "resolved")], &[("a", Resolved)], 0);
+    }
+
+    #[test]
+    fn alarms_of_one_key_are_told_apart_by_their_ids() {
+        let mut alarms = Alarms::default();
+        // A rule with `by: [disk]` of its own: the stage's key is the host alone.
+        let of = |id: &str, status: &str| {
+            let mut row = alarm("a", status, 0);
+            row.insert("alarm".to_owned(), json!(id));
+            row
+        };
+        let rows = [("disk-1", "firing"), ("disk-2", "firing"), ("disk-1", "resolved")];
+        for (id, status) in rows {
+            alarms.observe_alarm("hot_cpu", &["host".to_owned()], &of(id, status));
+        }
+        let view = alarms.view();
+        assert_eq!((view.fired, view.firing, view.latest.len()), (2, 1, 2));
+        assert_eq!(view.latest[0].alarm.as_deref(), Some("disk-1"));
+        assert_eq!(view.latest[0].status, AlarmStatus::Resolved);
     }
 
     #[test]

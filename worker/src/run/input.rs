@@ -1,7 +1,8 @@
 //! Opens what stands for each source.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tocsin_contract::pipeline::source::{FormatKind, Source as SourceSpec};
 use tocsin_worker_core::csv::CsvDecoder;
@@ -12,8 +13,8 @@ use tocsin_worker_core::plan::SourcePlan;
 
 use super::RunError;
 use crate::source::{
-    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, Polled, Source, Speed,
-    StdinSource,
+    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, PacedSource, Pacer, Polled,
+    Source, Speed, StdinSource, SystemClock,
 };
 
 /// A source that is open.
@@ -24,12 +25,12 @@ pub struct Input {
     pub source: Box<dyn Source>,
     /// Whether nothing more will come.
     pub ended: bool,
-    /// When records came last.
-    pub last_records: Instant,
+    /// When records came last, by the clock of the run.
+    pub(super) last_records: Duration,
     /// Without records for so long it no longer holds event time back, in microseconds.
     pub idle_timeout: i64,
     /// Records that were read before the run began.
-    waiting: Option<(Polled, Block)>,
+    pub(super) waiting: Option<(Polled, Block)>,
 }
 
 /// What stands for a source.
@@ -43,7 +44,7 @@ pub enum InputKind {
     Stdin,
 }
 
-/// A replay at a given speed wants small blocks, since it waits behind each.
+/// A replay at a given speed wants small blocks: what was read is not far from being due.
 const PACED_BLOCK: usize = 4 << 10;
 
 /// Opens all inputs. Sources that take events by HTTP are made of `intake`.
@@ -59,6 +60,7 @@ pub fn open_inputs(
     intake: &mut HttpIntake,
 ) -> Result<Vec<Input>, RunError> {
     let mut inputs = Vec::new();
+    let pacer = Arc::new(Mutex::new(Pacer::new(speed)));
     for ((spec, plan), kind) in sources.iter().zip(plans).zip(kinds) {
         let framing = if spec.format.kind == FormatKind::Csv {
             Framing::Csv
@@ -70,17 +72,25 @@ pub fn open_inputs(
         if speed != Speed::Max {
             options.block_bytes = PACED_BLOCK;
         }
-        let file = |path: PathBuf, options| -> Result<Box<dyn Source>, RunError> {
-            Ok(Box::new(FileSource::open(&path, options)?))
+        let paced = |source: Box<dyn Source>| -> Box<dyn Source> {
+            if speed == Speed::Max {
+                return source;
+            }
+            let clock = Box::new(SystemClock::default());
+            Box::new(PacedSource::new(source, plan, Arc::clone(&pacer), clock))
         };
+        let file = |path: PathBuf, options| -> Result<Box<dyn Source>, RunError> {
+            Ok(paced(Box::new(FileSource::open(&path, options)?)))
+        };
+        let stdin = |options| -> Result<Box<dyn Source>, RunError> { Ok(paced(Box::new(StdinSource::new(options)?))) };
         let source: Box<dyn Source> = match kind {
             InputKind::File(path) => file(path.clone(), options)?,
-            InputKind::Stdin => Box::new(StdinSource::new(options)?),
+            InputKind::Stdin => stdin(options)?,
             InputKind::AsDeclared => {
                 if let Some(declared) = &spec.file {
                     file(PathBuf::from(&declared.path), options)?
                 } else if spec.stdin.is_some() {
-                    Box::new(StdinSource::new(options)?)
+                    stdin(options)?
                 } else if let Some(generator) = &spec.generator {
                     let bound = spec.event_time.max_out_of_orderness.as_micros();
                     let generator = Generator::new(generator).with_bound(bound);
@@ -102,7 +112,7 @@ pub fn open_inputs(
             name: spec.name.clone(),
             source,
             ended: false,
-            last_records: Instant::now(),
+            last_records: Duration::ZERO,
             idle_timeout: plan.idle_timeout,
             waiting: None,
         });

@@ -1,8 +1,9 @@
 //! Runs a plan: reads sources, feeds the engine, hands its rows to sinks. One thread, one loop.
 //!
-//! The loop decides nothing about records. It reads first from the source whose watermark is furthest behind, so that
-//! what is held to be merged stays small.
+//! The loop decides nothing about records. It reads first from the source whose watermark is furthest behind, and does not
+//! read from one that is too far ahead (`alignment`), so that what is held to be merged stays small.
 
+mod alignment;
 mod error;
 mod final_rows;
 mod input;
@@ -10,13 +11,15 @@ mod summary;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tocsin_worker_core::decode::{Decoder, Records};
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::{Engine, Outputs};
 use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::stream::Micros;
 
+use self::alignment::Alignment;
 pub use self::error::RunError;
 pub use self::final_rows::FinalRows;
 pub use self::input::{Input, InputKind, open_inputs};
@@ -24,12 +27,12 @@ pub use self::summary::{SourceSummary, StageSummary, Summary};
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::sink::{EncodedRows, Sink, SinkError};
-use crate::source::{Block, Interrupt, Pacer, Polled, Speed};
+use crate::source::{Block, Clock, Interrupt, Polled, SystemClock};
 
 /// How a plan is run.
 pub struct Settings {
-    /// How fast inputs that are not paced by themselves are replayed.
-    pub speed: Speed,
+    /// Whether somebody wants [`Watcher::rows`], which costs time.
+    pub watched: bool,
     /// Whether the first dead record ends the run.
     pub stop_on_error: bool,
     /// Where dead records go; without a file they are only counted.
@@ -40,7 +43,7 @@ pub struct Settings {
 
 /// Sees what happens, and changes nothing.
 pub trait Watcher {
-    /// Rows of a stage that a person watches.
+    /// Rows of a stage that a person watches. Only if [`Settings::watched`].
     fn rows(&mut self, stage: usize, rows: &Encoded);
 
     /// How far the run is. Called a few times a second.
@@ -61,7 +64,7 @@ pub struct Progress {
 /// How often a watcher is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// How long a poll may wait when no other source has anything.
+/// How long all polls together may wait when no source has anything.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Runs a plan to the end of its inputs, or until it is interrupted.
@@ -69,6 +72,18 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// # Errors
 /// If an input cannot be read on, or an output not be written. What was processed before is in the outputs.
 pub fn run(
+    plan: Plan,
+    inputs: Vec<Input>,
+    sinks: Vec<Box<dyn Sink>>,
+    settings: &Settings,
+    watcher: &mut dyn Watcher,
+) -> Result<Summary, RunError> {
+    run_by(&SystemClock::default(), plan, inputs, sinks, settings, watcher)
+}
+
+/// The same by a clock of the caller's.
+fn run_by(
+    clock: &dyn Clock,
     plan: Plan,
     mut inputs: Vec<Input>,
     mut sinks: Vec<Box<dyn Sink>>,
@@ -80,22 +95,28 @@ pub fn run(
         .zip(&plan.sources)
         .map(|(input, source)| input.decoder(source))
         .collect::<Result<_, _>>()?;
+    let alignment = Alignment::new(&plan);
     let mut engine = Engine::new(plan, decoders);
-    engine.observe();
+    if settings.watched {
+        engine.observe();
+    }
     let dead = match &settings.dead_letters {
         Some(path) => DeadLetters::to_file(path)?,
         None => DeadLetters::counting(),
     };
-    let started = Instant::now();
+    let started = clock.now();
+    inputs.iter_mut().for_each(|input| input.last_records = started);
     let mut state = Running {
+        clock,
+        alignment,
         engine,
         dead,
         started,
         told: started,
-        pacer: Pacer::new(settings.speed),
         settings,
         closed: BTreeMap::new(),
         stopped: None,
+        block: Block::default(),
     };
     let outcome = state.read_all(&mut inputs, &mut sinks, watcher);
     // Also after an error: what was processed is worth having.
@@ -111,21 +132,25 @@ pub fn run(
     Ok(Summary::of(
         &state.engine,
         &state.dead,
-        started.elapsed(),
+        clock.now().saturating_sub(started),
         settings.interrupt.is_raised(),
     ))
 }
 
 struct Running<'a> {
+    clock: &'a dyn Clock,
+    alignment: Alignment,
     engine: Engine,
     dead: DeadLetters,
-    started: Instant,
-    told: Instant,
-    pacer: Pacer,
+    /// Both by the clock.
+    started: Duration,
+    told: Duration,
     settings: &'a Settings,
     /// Sinks that nobody reads any more.
     closed: BTreeMap<usize, ()>,
     stopped: Option<RunError>,
+    /// Used again from poll to poll.
+    block: Block,
 }
 
 /// Closes every sink, also behind one that fails: what is dropped unclosed loses rows. The first error is returned.
@@ -151,38 +176,19 @@ impl Running<'_> {
         sinks: &mut [Box<dyn Sink>],
         watcher: &mut dyn Watcher,
     ) -> Result<(), RunError> {
-        let mut block = Block::default();
+        let mut wait = Duration::ZERO;
         while inputs.iter().any(|input| !input.ended) {
             if self.settings.interrupt.is_raised() {
                 inputs.iter().for_each(|input| input.source.interrupt().raise());
             }
-            let mut order: Vec<usize> = (0..inputs.len()).filter(|&i| !inputs[i].ended).collect();
-            order.sort_by_key(|&i| self.engine.watermark(i));
-            let mut found = false;
-            for i in order {
-                let polled = inputs[i].poll(&mut block, if found { Duration::ZERO } else { PATIENCE })?;
-                match polled {
-                    Polled::Records => {
-                        self.take(i, &mut inputs[i], &block, sinks, watcher)?;
-                        found = true;
-                        break;
-                    }
-                    Polled::End => {
-                        inputs[i].ended = true;
-                        let mut outputs = Outputs::default();
-                        self.engine.end(i, &mut outputs);
-                        self.hand_out(&inputs[i], outputs, sinks, watcher)?;
-                        found = true;
-                        break;
-                    }
-                    Polled::Idle => self.idle(i, &inputs[i], sinks, watcher)?,
-                }
-            }
-            // A result is not kept waiting for others to fill a buffer.
-            if !found || self.told.elapsed() >= PROGRESS_EVERY {
+            let found = self.turn(wait, inputs, sinks, watcher)?;
+            // What was given out is out before anybody waits.
+            wait = if found { Duration::ZERO } else { PATIENCE };
+            let tells = self.clock.now().saturating_sub(self.told) >= PROGRESS_EVERY;
+            if !found || tells {
                 self.flush(sinks)?;
             }
-            if self.told.elapsed() >= PROGRESS_EVERY {
+            if tells {
                 self.tell(inputs, watcher);
             }
             if self.stopped.is_some() || (!sinks.is_empty() && self.closed.len() == sinks.len()) {
@@ -190,6 +196,48 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Asks the sources, that which is furthest behind first, until one has something. Answers whether one had.
+    fn turn(
+        &mut self,
+        wait: Duration,
+        inputs: &mut [Input],
+        sinks: &mut [Box<dyn Sink>],
+        watcher: &mut dyn Watcher,
+    ) -> Result<bool, RunError> {
+        let watermarks: Vec<Option<Micros>> = (0..inputs.len())
+            .map(|i| (!inputs[i].ended).then(|| self.engine.watermark(i)))
+            .collect();
+        let (held, mut order): (Vec<usize>, Vec<usize>) = (0..inputs.len())
+            .filter(|&i| !inputs[i].ended)
+            .partition(|&i| self.alignment.holds(i, &watermarks));
+        for i in held {
+            // Whoever is not asked is not idle.
+            inputs[i].last_records = self.clock.now();
+        }
+        order.sort_by_key(|&i| watermarks[i]);
+        let wait = wait / order.len().max(1) as u32;
+        let mut block = std::mem::take(&mut self.block);
+        for i in order {
+            match inputs[i].poll(&mut block, wait)? {
+                Polled::Records => {
+                    self.take(i, &mut inputs[i], &block, sinks, watcher)?;
+                    self.block = block;
+                    return Ok(true);
+                }
+                Polled::End => {
+                    inputs[i].ended = true;
+                    let mut outputs = Outputs::default();
+                    self.engine.end(i, &mut outputs);
+                    self.hand_out(&inputs[i], outputs, sinks, watcher)?;
+                    return Ok(true);
+                }
+                Polled::Idle => self.idle(i, &inputs[i], sinks, watcher)?,
+            }
+        }
+        self.block = block;
+        Ok(false)
     }
 
     fn take(
@@ -200,17 +248,19 @@ impl Running<'_> {
         sinks: &mut [Box<dyn Sink>],
         watcher: &mut dyn Watcher,
     ) -> Result<(), RunError> {
-        input.last_records = Instant::now();
+        input.last_records = self.clock.now();
         let mut outputs = Outputs::default();
         let records = Records {
             bytes: &block.bytes,
             spans: &block.spans,
         };
         if input.source.is_live() {
-            self.engine.push_arrived(number, records, now(), &mut outputs);
+            let arrived = input.source.event_time_now(self.clock.unix_micros());
+            self.engine.push_arrived(number, records, arrived, &mut outputs);
         } else {
             self.engine.push(number, records, &mut outputs);
         }
+        self.engine.count_unread(number, block.too_long.len() as u64);
         for long in &block.too_long {
             let cause = long.cause();
             let letter = DeadLetter {
@@ -224,28 +274,7 @@ impl Running<'_> {
             self.dead.write(&letter)?;
             self.stop_on_dead(&input.name, long.offset, &cause);
         }
-        self.hand_out(input, outputs, sinks, watcher)?;
-        if !input.source.is_live() {
-            self.pace(number);
-        }
-        Ok(())
-    }
-
-    /// Waits until the newest event is due, at a speed other than full.
-    fn pace(&mut self, number: usize) {
-        let newest = self
-            .engine
-            .source_counters()
-            .get(number)
-            .and_then(|counters| counters.newest);
-        let Some(newest) = newest else { return };
-        let mut delay = self.pacer.delay(newest, self.started.elapsed());
-        // In steps, so that an interrupt is heard.
-        while !delay.is_zero() && !self.settings.interrupt.is_raised() {
-            let step = delay.min(Interrupt::HEARD_WITHIN);
-            wait(step);
-            delay = delay.saturating_sub(step);
-        }
+        self.hand_out(input, outputs, sinks, watcher)
     }
 
     /// Event time goes on with the clock where a live source has nothing.
@@ -257,10 +286,11 @@ impl Running<'_> {
         watcher: &mut dyn Watcher,
     ) -> Result<(), RunError> {
         let timeout = Duration::from_micros(input.idle_timeout.unsigned_abs());
-        if !input.source.is_live() || input.last_records.elapsed() < timeout {
+        if !input.source.is_live() || self.clock.now().saturating_sub(input.last_records) < timeout {
             return Ok(());
         }
-        let whole_second = now() / 1_000_000 * 1_000_000;
+        let now = input.source.event_time_now(self.clock.unix_micros());
+        let whole_second = now.saturating_sub(now.rem_euclid(1_000_000));
         let mut outputs = Outputs::default();
         self.engine.tick(number, whole_second, &mut outputs);
         self.hand_out(input, outputs, sinks, watcher)
@@ -334,14 +364,14 @@ impl Running<'_> {
     }
 
     fn tell(&mut self, inputs: &[Input], watcher: &mut dyn Watcher) {
-        self.told = Instant::now();
+        self.told = self.clock.now();
         let read = inputs.iter().map(|input| input.source.read_bytes()).sum();
         let total = inputs
             .iter()
             .map(|input| input.source.total_bytes())
             .sum::<Option<u64>>();
         let progress = Progress {
-            elapsed: self.started.elapsed(),
+            elapsed: self.clock.now().saturating_sub(self.started),
             bytes: (read, total),
             dead: self.dead.total(),
         };
@@ -349,64 +379,5 @@ impl Running<'_> {
     }
 }
 
-/// The clock, in microseconds since 1970.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a replay at a given speed waits by the clock")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::io::{Error, ErrorKind};
-
-    use super::*;
-    use crate::sink::FileSink;
-
-    /// Cannot be closed, for this reason.
-    struct Failing(ErrorKind);
-
-    impl Sink for Failing {
-        fn write(&mut self, _: &EncodedRows<'_>) -> Result<(), SinkError> {
-            Ok(())
-        }
-
-        fn flush(&mut self) -> Result<(), SinkError> {
-            Ok(())
-        }
-
-        fn close(self: Box<Self>) -> Result<(), SinkError> {
-            Err(SinkError::writing("failing", Error::from(self.0)))
-        }
-    }
-
-    #[test]
-    fn a_sink_that_fails_to_close_leaves_no_other_unclosed() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("rows.jsonl");
-        let kinds = [ErrorKind::BrokenPipe, ErrorKind::StorageFull, ErrorKind::Other];
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        for kind in kinds {
-            sinks.push(Box::new(Failing(kind)));
-        }
-        let mut last = FileSink::create(&file).unwrap();
-        let rows = EncodedRows {
-            stream: "rows",
-            bytes: b"{}",
-            ends: &[2],
-        };
-        last.write(&rows).unwrap();
-        sinks.push(Box::new(last));
-        let closed = close_all(sinks);
-        assert!(
-            matches!(closed, Err(SinkError::NoSpace { .. })),
-            "the first error that is one"
-        );
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
-    }
-}
+mod tests;

@@ -101,6 +101,12 @@ impl Source for GeneratorSource {
         self.speed != Speed::Max
     }
 
+    /// As far as the pace has come, but not past an alert that is still to be handed over.
+    fn event_time_now(&self, _: i64) -> i64 {
+        let due = self.pacer.due_at(self.clock.now());
+        self.generator.next_time().map_or(due, |next| due.min(next))
+    }
+
     fn interrupt(&self) -> Interrupt {
         self.interrupt.clone()
     }
@@ -110,25 +116,10 @@ impl Source for GeneratorSource {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    use std::sync::{Arc, Mutex};
-
     use tocsin_contract::pipeline::source::GeneratorSource as Spec;
 
     use super::*;
-
-    /// A clock that moves only when somebody waits.
-    #[derive(Clone, Default)]
-    struct ManualClock(Arc<Mutex<Duration>>);
-
-    impl Clock for ManualClock {
-        fn now(&self) -> Duration {
-            *self.0.lock().unwrap()
-        }
-
-        fn sleep(&self, duration: Duration) {
-            *self.0.lock().unwrap() += duration;
-        }
-    }
+    use crate::source::pace::ManualClock;
 
     fn source(spec: Spec, speed: Speed) -> (GeneratorSource, ManualClock) {
         let clock = ManualClock::default();
@@ -190,6 +181,27 @@ mod tests {
         assert!(block.is_empty());
         assert_eq!(clock.now(), Duration::from_millis(100));
         assert!(source.is_live());
+    }
+
+    #[test]
+    fn it_is_as_late_as_the_pace_has_come_whatever_the_wall_shows() {
+        let (mut source, clock) = source(
+            Spec {
+                rate: 1,
+                ..Spec::default()
+            },
+            Speed::Times(0.2),
+        );
+        let start = tocsin_worker_core::generator::START;
+        let mut block = Block::default();
+        source.poll(&mut block, Duration::ZERO).unwrap();
+        clock.sleep(Duration::from_secs(4));
+        assert_eq!(source.event_time_now(i64::MAX), start + 800_000);
+        clock.sleep(Duration::from_secs(4));
+        let next = start + 1_000_000;
+        assert_eq!(source.event_time_now(i64::MAX), next, "the next one is not handed over");
+        source.poll(&mut block, Duration::ZERO).unwrap();
+        assert_eq!(source.event_time_now(0), start + 1_600_000);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod framing;
 mod generator;
 mod http;
 mod pace;
+mod paced;
 mod reader_thread;
 mod stdin;
 
@@ -27,7 +28,10 @@ pub use self::file::FileSource;
 pub use self::framing::Framing;
 pub use self::generator::GeneratorSource;
 pub use self::http::{HttpIntake, HttpLimits, HttpListener, HttpSource};
+#[cfg(test)]
+pub(crate) use self::pace::ManualClock;
 pub use self::pace::{Clock, InvalidSpeed, Pacer, Speed, SystemClock};
+pub use self::paced::PacedSource;
 pub use self::stdin::StdinSource;
 
 /// How many bytes a block has as a rule.
@@ -122,6 +126,13 @@ pub trait Source: Send {
 
     /// Whether silence means that nothing happens, so that the source can go idle by the clock. A file is never live.
     fn is_live(&self) -> bool;
+
+    /// The event time that it is now, in microseconds since 1970, where the source is live: what the wall shows, unless
+    /// the source makes its own time. By it event time goes on while nothing comes, and an event from beyond it is held
+    /// to be wrong.
+    fn event_time_now(&self, wall: i64) -> i64 {
+        wall
+    }
 
     /// Whether an offset is the number of a line, from 0.
     fn offsets_are_lines(&self) -> bool {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How fast event time goes compared with the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -95,11 +95,14 @@ pub trait Clock: Send {
     /// The time since some fixed moment.
     fn now(&self) -> Duration;
 
+    /// What a clock on the wall shows, in microseconds since 1970.
+    fn unix_micros(&self) -> i64;
+
     /// Waits.
     fn sleep(&self, duration: Duration);
 }
 
-/// The machine's monotonic clock.
+/// The machine's clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock(Instant);
 
@@ -114,9 +117,53 @@ impl Clock for SystemClock {
         self.0.elapsed()
     }
 
+    fn unix_micros(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "a replay at a given speed waits by the clock")]
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+}
+
+/// A clock that moves only when somebody waits.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct ManualClock {
+    passed: std::sync::Arc<std::sync::Mutex<Duration>>,
+    /// What the wall showed when it began, in microseconds since 1970.
+    began: i64,
+}
+
+#[cfg(test)]
+impl ManualClock {
+    /// A clock that begins when the wall shows this, in microseconds since 1970.
+    pub(crate) fn beginning_at(began: i64) -> Self {
+        Self {
+            began,
+            ..Self::default()
+        }
+    }
+
+    fn passed(&self) -> std::sync::MutexGuard<'_, Duration> {
+        self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        *self.passed()
+    }
+
+    fn unix_micros(&self) -> i64 {
+        self.began + i64::try_from(self.now().as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn sleep(&self, duration: Duration) {
+        *self.passed() += duration;
     }
 }
 

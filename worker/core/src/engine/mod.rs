@@ -146,6 +146,14 @@ impl Engine {
         self.round(source, batch, outputs);
     }
 
+    /// Counts records of a source that were dead before they got here: too large to be read.
+    pub fn count_unread(&mut self, source: usize, n_records: u64) {
+        if let Some(ingest) = self.sources.get_mut(source) {
+            ingest.counters.records += n_records;
+            ingest.counters.dead += n_records;
+        }
+    }
+
     /// No more records will come from a source.
     pub fn end(&mut self, source: usize, outputs: &mut Outputs) {
         let Some(ingest) = self.sources.get_mut(source) else {
@@ -171,8 +179,15 @@ impl Engine {
         }
     }
 
-    /// Brings one part of one source through all stages.
+    /// Brings one part of one source through all stages, and what that sets free.
     fn round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
+        self.one_round(source, batch, outputs);
+        while self.stages.iter().any(StageRun::has_more) {
+            self.one_round(source, self.sources[source].nothing(), outputs);
+        }
+    }
+
+    fn one_round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
         let mut batch = Some(batch);
         let mut round = Round {
             sources: (0..self.sources.len())

@@ -75,6 +75,11 @@ impl StageRun {
         (batch, late)
     }
 
+    /// Whether it has more to give out though nothing comes in: what it merges is given out in parts.
+    pub fn has_more(&self) -> bool {
+        self.merge.as_ref().is_some_and(Merge::has_more)
+    }
+
     pub fn n_failures(&self) -> u64 {
         self.steps.iter().map(|step| step.n_failures()).sum()
     }

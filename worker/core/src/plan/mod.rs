@@ -85,6 +85,8 @@ pub struct SourcePlan {
     pub max_ahead: Micros,
     /// Without events for this long, a live source no longer holds others back, in microseconds.
     pub idle_timeout: Micros,
+    /// How far it may be ahead of the sources that it is merged with, in microseconds.
+    pub alignment: Micros,
 }
 
 /// A stream, by what makes it.

@@ -58,6 +58,7 @@ pub fn lower_source(source: &Source, columns: &[ColumnSpec], whole_record: bool)
         max_out_of_orderness: event_time.max_out_of_orderness.as_micros(),
         max_ahead: event_time.max_ahead.as_micros(),
         idle_timeout: event_time.idle_timeout.as_micros(),
+        alignment: event_time.alignment.as_micros(),
     }
 }
 
