@@ -94,7 +94,7 @@ pub fn note(text: impl fmt::Display) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// The same as [`print`] with a line end.
+/// The same as [`print()`] with a line end.
 pub fn say(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }

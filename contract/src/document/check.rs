@@ -170,7 +170,7 @@ impl Checker {
             };
             let mut value = self.value(item, &at);
             if let (Some(Value::Object(fields)), Some(key)) = (&mut value, key)
-                && path.ends_with(&format!("[{index}]"))
+                && fields.get(key).and_then(Value::as_str) != name
             {
                 // An item without a usable name is called by its place in the problems of rules too.
                 fields.insert(key.to_owned(), index.to_string().into());

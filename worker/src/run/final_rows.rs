@@ -69,13 +69,18 @@ impl Sink for FinalRows {
                 Some(*end)
             })
             .collect();
-        if !ends.is_empty() {
-            self.inner.write(&EncodedRows {
-                stream: &self.stream,
-                bytes: &bytes,
-                ends: &ends,
-            })?;
-        }
-        self.inner.close()
+        let rows = EncodedRows {
+            stream: &self.stream,
+            bytes: &bytes,
+            ends: &ends,
+        };
+        let written = if ends.is_empty() {
+            Ok(())
+        } else {
+            self.inner.write(&rows)
+        };
+        // What could be written is kept, also where the rest could not.
+        let closed = self.inner.close();
+        written.and(closed)
     }
 }
