@@ -62,7 +62,9 @@ fn bad_records_become_dead_letters_and_no_good_one_is_lost() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(dead.len(), bad.len(), "{dead:?}");
-    let lines: Vec<u64> = dead.iter().map(|letter| letter["line"].as_u64().unwrap()).collect();
+    let mut lines: Vec<u64> = dead.iter().map(|letter| letter["line"].as_u64().unwrap()).collect();
+    // The one of 2100 is held until others have spoken against it.
+    lines.sort_unstable();
     assert_eq!(lines, [2, 4, 6, 8, 10, 12, 14]);
     assert!(
         text(&output.stderr).contains("7 bad records"),
