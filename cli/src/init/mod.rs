@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tocsin_worker::source::{Block, FileSource, Framing, InputOptions, Polled, Source, StdinSource};
+use tocsin_worker::source::{Block, Framing, InputOptions, Polled, Source, open_file, open_stdin};
 use tocsin_worker_core::csv::records_as_json;
 
 use self::fields::Fields;
@@ -107,10 +107,10 @@ type Lines = (Vec<Vec<u8>>, Option<Vec<u8>>);
 
 fn read(args: &InitArgs, stdin: bool, framing: Framing) -> Result<Lines, Failure> {
     let options = InputOptions::new("records", framing);
-    let source: Result<Box<dyn Source>, _> = if stdin {
-        StdinSource::new(options).map(|source| Box::new(source) as Box<dyn Source>)
+    let source = if stdin {
+        open_stdin(options)
     } else {
-        FileSource::open(&args.records, options).map(|source| Box::new(source) as Box<dyn Source>)
+        open_file(&args.records, options)
     };
     let mut source = source.map_err(|error| Failure::Io(error.to_string()))?;
     let mut block = Block::default();

@@ -13,8 +13,8 @@ use tocsin_worker_core::plan::SourcePlan;
 
 use super::RunError;
 use crate::source::{
-    Block, FileSource, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, PacedSource, Pacer, Polled,
-    Source, Speed, StdinSource, SystemClock,
+    Block, Framing, GeneratorSource, HttpIntake, InputOptions, Interrupt, PacedSource, Pacer, Polled, Source, Speed,
+    SystemClock, open_file, open_stdin,
 };
 
 /// A source that is open.
@@ -80,9 +80,9 @@ pub fn open_inputs(
             Box::new(PacedSource::new(source, plan, Arc::clone(&pacer), clock))
         };
         let file = |path: PathBuf, options| -> Result<Box<dyn Source>, RunError> {
-            Ok(paced(Box::new(FileSource::open(&path, options)?)))
+            Ok(paced(Box::new(open_file(&path, options)?)))
         };
-        let stdin = |options| -> Result<Box<dyn Source>, RunError> { Ok(paced(Box::new(StdinSource::new(options)?))) };
+        let stdin = |options| -> Result<Box<dyn Source>, RunError> { Ok(paced(Box::new(open_stdin(options)?))) };
         let source: Box<dyn Source> = match kind {
             InputKind::File(path) => file(path.clone(), options)?,
             InputKind::Stdin => stdin(options)?,

@@ -12,7 +12,7 @@ use super::compressed::{self, NotTaken, Stream};
 use super::error::SourceError;
 use super::framing::{Framer, Framing};
 use super::reader_thread::{Chunk, ReaderThread};
-use super::{BLOCK_BYTES, Block, Interrupt, Polled, RECORD_LIMIT};
+use super::{BLOCK_BYTES, Block, Interrupt, Polled, RECORD_LIMIT, Source};
 
 /// How an input is read.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ impl From<NotTaken> for Failure {
     }
 }
 
-/// A stream of bytes that is read into blocks.
-pub(super) struct Feed {
+/// A source that is a stream of bytes: a file, standard input, another reader. Silence means nothing: it is never live.
+pub struct Feed {
     options: InputOptions,
     /// The input in the words of a message: a path, or standard input.
     origin: String,
@@ -72,6 +72,7 @@ pub(super) struct Feed {
     /// The unfinished record at the end of the last block.
     rest: Vec<u8>,
     taken: Arc<AtomicU64>,
+    total_bytes: Option<u64>,
     state: State,
 }
 
@@ -96,14 +97,23 @@ enum More {
 
 impl Feed {
     /// Reads a file that never blocks; compressed ones in a thread.
-    pub(super) fn of_file(file: std::fs::File, origin: String, options: InputOptions) -> Result<Self, SourceError> {
+    pub(super) fn of_file(
+        file: std::fs::File,
+        total_bytes: u64,
+        origin: String,
+        options: InputOptions,
+    ) -> Result<Self, SourceError> {
         let taken = Arc::new(AtomicU64::new(0));
         let input = match compressed::open(file, taken.clone()) {
             Ok(Stream::Plain(plain)) => Ok(Input::Here(Box::new(plain))),
             Ok(stream) => Self::thread(&options, taken.clone(), move |_| Ok(stream)),
             Err(reason) => Err(reason.into()),
         };
-        Self::new(input, origin, options, taken)
+        let feed = Self::new(input, origin, options, taken)?;
+        Ok(Self {
+            total_bytes: Some(total_bytes),
+            ..feed
+        })
     }
 
     /// Reads what may block, in a thread. `open` is called there.
@@ -142,6 +152,7 @@ impl Feed {
             framer,
             rest: Vec::new(),
             taken,
+            total_bytes: None,
             state: State::Open,
             options,
         };
@@ -150,44 +161,6 @@ impl Feed {
             Err(failure) => return Err(feed.error(failure)),
         }
         Ok(feed)
-    }
-
-    /// See [`super::Source::poll`].
-    pub(super) fn poll(&mut self, block: &mut Block, wait: Duration) -> Result<Polled, SourceError> {
-        block.clear();
-        std::mem::swap(&mut block.bytes, &mut self.rest);
-        let deadline = Instant::now().checked_add(wait);
-        while matches!(self.state, State::Open) {
-            let found_some = !block.is_empty();
-            if found_some && block.bytes.len() >= self.options.block_bytes {
-                break;
-            }
-            match self.more(
-                &mut block.bytes,
-                if found_some { Some(Instant::now()) } else { deadline },
-            ) {
-                More::Bytes => self.framer.split(block, false),
-                More::Nothing if self.options.interrupt.is_raised() => self.state = State::Ended,
-                More::Nothing => break,
-                More::End => {
-                    self.framer.split(block, true);
-                    self.state = State::Ended;
-                }
-                More::Failed(failure) => self.state = State::Failed(self.error(failure)),
-            }
-        }
-        self.framer.take_rest(block, &mut self.rest);
-        if !block.is_empty() {
-            return Ok(Polled::Records);
-        }
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Open => {
-                self.state = State::Open;
-                Ok(Polled::Idle)
-            }
-            State::Ended => Ok(Polled::End),
-            State::Failed(error) => Err(error),
-        }
     }
 
     /// Appends bytes. Nothing is found when the time is up, or when an interrupt was raised and all that was read by
@@ -257,20 +230,67 @@ impl Feed {
             Failure::Read(_, error) => SourceError::Read { input, origin, error },
         }
     }
+}
 
-    pub(super) fn header(&self) -> Option<&[u8]> {
+impl Source for Feed {
+    fn poll(&mut self, block: &mut Block, wait: Duration) -> Result<Polled, SourceError> {
+        block.clear();
+        std::mem::swap(&mut block.bytes, &mut self.rest);
+        let deadline = Instant::now().checked_add(wait);
+        while matches!(self.state, State::Open) {
+            let found_some = !block.is_empty();
+            if found_some && block.bytes.len() >= self.options.block_bytes {
+                break;
+            }
+            match self.more(
+                &mut block.bytes,
+                if found_some { Some(Instant::now()) } else { deadline },
+            ) {
+                More::Bytes => self.framer.split(block, false),
+                More::Nothing if self.options.interrupt.is_raised() => self.state = State::Ended,
+                More::Nothing => break,
+                More::End => {
+                    self.framer.split(block, true);
+                    self.state = State::Ended;
+                }
+                More::Failed(failure) => self.state = State::Failed(self.error(failure)),
+            }
+        }
+        self.framer.take_rest(block, &mut self.rest);
+        if !block.is_empty() {
+            return Ok(Polled::Records);
+        }
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Open => {
+                self.state = State::Open;
+                Ok(Polled::Idle)
+            }
+            State::Ended => Ok(Polled::End),
+            State::Failed(error) => Err(error),
+        }
+    }
+
+    fn header(&self) -> Option<&[u8]> {
         self.framer.header()
     }
 
-    pub(super) fn read_bytes(&self) -> u64 {
+    fn total_bytes(&self) -> Option<u64> {
+        self.total_bytes
+    }
+
+    fn read_bytes(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
 
-    pub(super) fn origin(&self) -> &str {
-        &self.origin
+    fn is_live(&self) -> bool {
+        false
     }
 
-    pub(super) fn interrupt(&self) -> Interrupt {
+    fn offsets_are_lines(&self) -> bool {
+        true
+    }
+
+    fn interrupt(&self) -> Interrupt {
         self.options.interrupt.clone()
     }
 }

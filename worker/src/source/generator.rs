@@ -85,10 +85,6 @@ impl Source for GeneratorSource {
         }
     }
 
-    fn describe(&self) -> String {
-        format!("generator at {}", self.speed)
-    }
-
     fn total_bytes(&self) -> Option<u64> {
         None
     }

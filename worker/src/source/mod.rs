@@ -23,8 +23,8 @@ use std::time::Duration;
 use tocsin_worker_core::decode::{Cause, Span};
 
 pub use self::error::{Compression, Nearest, SourceError};
-pub use self::feed::InputOptions;
-pub use self::file::FileSource;
+pub use self::feed::{Feed, InputOptions};
+pub use self::file::open_file;
 pub use self::framing::Framing;
 pub use self::generator::GeneratorSource;
 pub use self::http::{HttpIntake, HttpLimits, HttpListener, HttpSource};
@@ -32,7 +32,7 @@ pub use self::http::{HttpIntake, HttpLimits, HttpListener, HttpSource};
 pub(crate) use self::pace::ManualClock;
 pub use self::pace::{Clock, InvalidSpeed, Pacer, Speed, SystemClock};
 pub use self::paced::PacedSource;
-pub use self::stdin::StdinSource;
+pub use self::stdin::{open_reader, open_stdin};
 
 /// How many bytes a block has as a rule.
 pub const BLOCK_BYTES: usize = 1 << 20;
@@ -109,9 +109,6 @@ pub trait Source: Send {
     /// # Errors
     /// If the source cannot be read on. Everything that was read before was handed over by earlier polls.
     fn poll(&mut self, block: &mut Block, wait: Duration) -> Result<Polled, SourceError>;
-
-    /// The source in a few words, for people.
-    fn describe(&self) -> String;
 
     /// The header line of a CSV input, once it was read: known from the first poll on that finds records.
     fn header(&self) -> Option<&[u8]> {

@@ -168,10 +168,6 @@ impl Source for PacedSource {
         }
     }
 
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
-
     fn header(&self) -> Option<&[u8]> {
         self.inner.header()
     }

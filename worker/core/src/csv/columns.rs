@@ -7,14 +7,12 @@ use arrow_array::builder::{
     UInt64Builder,
 };
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::record_json;
 use super::value::Value;
 use crate::decode::{ColumnType, RecordSchema};
-
-/// Name of the column with the whole record.
-const WHOLE_RECORD: &str = "_record";
+use crate::encode::RECORD;
 
 /// Builds the batch of the rows that passed.
 #[derive(Debug)]
@@ -40,24 +38,12 @@ enum Builder {
 pub(super) fn arrow_schema(schema: &RecordSchema) -> SchemaRef {
     let read = schema.columns.iter().filter(|column| column.read);
     let mut fields: Vec<Field> = read
-        .map(|column| Field::new(&column.name, data_type(column.ty), true))
+        .map(|column| Field::new(&column.name, column.ty.data_type(), true))
         .collect();
     if schema.whole_record {
-        fields.push(Field::new(WHOLE_RECORD, DataType::Utf8, true));
+        fields.push(Field::new(RECORD, DataType::Utf8, true));
     }
     Arc::new(Schema::new(fields))
-}
-
-fn data_type(ty: ColumnType) -> DataType {
-    match ty {
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::UInt64 => DataType::UInt64,
-        ColumnType::Float64 => DataType::Float64,
-        ColumnType::Decimal => DataType::Decimal128(38, 9),
-        ColumnType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        ColumnType::Utf8 | ColumnType::Json => DataType::Utf8,
-    }
 }
 
 impl Columns {
@@ -101,9 +87,9 @@ impl Builder {
             ColumnType::Int64 => Self::Int64(Int64Builder::new()),
             ColumnType::UInt64 => Self::UInt64(UInt64Builder::new()),
             ColumnType::Float64 => Self::Float64(Float64Builder::new()),
-            ColumnType::Decimal => Self::Decimal(Decimal128Builder::new().with_data_type(data_type(ty))),
+            ColumnType::Decimal => Self::Decimal(Decimal128Builder::new().with_data_type(ty.data_type())),
             ColumnType::Timestamp(_) => {
-                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type(ty)))
+                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(ty.data_type()))
             }
             ColumnType::Utf8 => Self::Utf8(StringBuilder::new()),
             ColumnType::Json => Self::Json(StringBuilder::new()),

@@ -192,7 +192,7 @@ impl CsvDecoder {
         let spec = &self.schema.columns[column];
         let place = self.places.columns[column].unwrap_or(usize::MAX);
         let path = || spec.path.join(".");
-        let expected = value::type_name(spec.ty);
+        let expected = spec.ty.name();
         match (value::read(cells.get(place), spec.ty), spec.origin) {
             (Ok(Value::Null), Origin::Declared { required: true }) => Err(Cause::Missing { path: path() }),
             (Ok(value), _) => Ok(value),

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use super::value::Value;
-use crate::decode::predicate::{CompareOp, Literal, Predicate};
+use crate::decode::predicate::{Literal, Predicate};
 
 /// Evaluates a predicate; `value` gives the value of a column.
 pub(super) fn passes<'a>(predicate: &Predicate, value: &impl Fn(usize) -> Value<'a>) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn passes<'a>(predicate: &Predicate, value: &impl Fn(usize) -> Value<
         Predicate::IsNull { column, negated } => (value(*column) == Value::Null) != *negated,
         Predicate::Compare { column, op, literal } => match value(*column) {
             Value::Null => false,
-            value => order(value, literal).is_none_or(|order| holds(*op, order)),
+            value => order(value, literal).is_none_or(|order| op.holds(order)),
         },
     }
 }
@@ -30,17 +30,6 @@ fn order(value: Value<'_>, literal: &Literal) -> Option<Ordering> {
         (Value::Boolean(value), Literal::Boolean(literal)) => value.cmp(literal),
         _ => return None,
     })
-}
-
-fn holds(op: CompareOp, order: Ordering) -> bool {
-    match op {
-        CompareOp::Eq => order.is_eq(),
-        CompareOp::NotEq => order.is_ne(),
-        CompareOp::Lt => order.is_lt(),
-        CompareOp::LtEq => order.is_le(),
-        CompareOp::Gt => order.is_gt(),
-        CompareOp::GtEq => order.is_ge(),
-    }
 }
 
 /// The columns that a predicate reads.

@@ -70,20 +70,6 @@ pub(super) fn read(cell: &str, ty: ColumnType) -> Result<Value<'_>, Fault> {
     }
 }
 
-/// The name of a type as users declare it.
-pub(super) fn type_name(ty: ColumnType) -> &'static str {
-    match ty {
-        ColumnType::Boolean => "Boolean",
-        ColumnType::Int64 => "Int64",
-        ColumnType::UInt64 => "UInt64",
-        ColumnType::Float64 => "Float64",
-        ColumnType::Decimal => "Decimal",
-        ColumnType::Utf8 => "String",
-        ColumnType::Timestamp(_) => "Timestamp",
-        ColumnType::Json => "Json",
-    }
-}
-
 fn boolean(text: &str) -> Result<bool, Fault> {
     if text.eq_ignore_ascii_case("true") {
         Ok(true)

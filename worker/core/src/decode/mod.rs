@@ -9,6 +9,7 @@ pub mod predicate;
 pub(crate) mod time;
 
 use arrow_array::RecordBatch;
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tocsin_contract::pipeline::source::TimeUnit;
 
@@ -83,6 +84,35 @@ pub enum ColumnType {
     Timestamp(TimeUnit),
     /// Arrow `Utf8` with the JSON text of the value.
     Json,
+}
+
+impl ColumnType {
+    /// What users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "Boolean",
+            Self::Int64 => "Int64",
+            Self::UInt64 => "UInt64",
+            Self::Float64 => "Float64",
+            Self::Decimal => "Decimal",
+            Self::Utf8 => "String",
+            Self::Timestamp(_) => "Timestamp",
+            Self::Json => "Json",
+        }
+    }
+
+    /// The type of its Arrow column.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::Int64 => DataType::Int64,
+            Self::UInt64 => DataType::UInt64,
+            Self::Float64 => DataType::Float64,
+            Self::Decimal => DataType::Decimal128(number::DECIMAL_PRECISION, number::DECIMAL_SCALE),
+            Self::Utf8 | Self::Json => DataType::Utf8,
+            Self::Timestamp(_) => DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, Some("UTC".into())),
+        }
+    }
 }
 
 /// Where a column's type comes from.

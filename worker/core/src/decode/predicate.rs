@@ -1,5 +1,7 @@
 //! Filters that a decoder can apply to a record before it builds columns.
 
+use std::cmp::Ordering;
+
 /// A condition on columns of [`super::RecordSchema::columns`]. A comparison with NULL is not true.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Predicate {
@@ -40,6 +42,20 @@ pub enum CompareOp {
     Gt,
     /// `>=`
     GtEq,
+}
+
+impl CompareOp {
+    /// Whether it is true of two values in this order.
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Eq => order.is_eq(),
+            Self::NotEq => order.is_ne(),
+            Self::Lt => order.is_lt(),
+            Self::LtEq => order.is_le(),
+            Self::Gt => order.is_gt(),
+            Self::GtEq => order.is_ge(),
+        }
+    }
 }
 
 /// A constant.

@@ -8,7 +8,7 @@ use arrow_array::{
     TimestampMicrosecondArray, UInt64Array,
 };
 use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer};
-use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::field::Field;
 use super::scan::Input;
@@ -16,9 +16,7 @@ use super::slots::{Kind, Slot};
 use super::value::Value;
 use crate::decode::ColumnType;
 use crate::decode::number::{DECIMAL_PRECISION, DECIMAL_SCALE};
-
-/// Name of the column with whole records.
-const RECORD: &str = "_record";
+use crate::encode::RECORD;
 
 /// Time zone of all times.
 const UTC: &str = "UTC";
@@ -68,7 +66,7 @@ impl Columns {
         let mut fields = Vec::new();
         let mut builders = Vec::new();
         for (name, field, counts) in columns {
-            fields.push(arrow_schema::Field::new(name, data_type(field.ty), true));
+            fields.push(arrow_schema::Field::new(name, field.ty.data_type(), true));
             builders.push(Builder::new(field, counts));
         }
         if whole_record {
@@ -242,16 +240,4 @@ impl TextBuilder {
 
 fn take<T>(values: &mut Vec<T>, capacity: usize) -> Vec<T> {
     std::mem::replace(values, Vec::with_capacity(capacity))
-}
-
-fn data_type(ty: ColumnType) -> DataType {
-    match ty {
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::UInt64 => DataType::UInt64,
-        ColumnType::Float64 => DataType::Float64,
-        ColumnType::Decimal => DataType::Decimal128(DECIMAL_PRECISION, DECIMAL_SCALE),
-        ColumnType::Utf8 | ColumnType::Json => DataType::Utf8,
-        ColumnType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
-    }
 }

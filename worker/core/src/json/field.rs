@@ -112,27 +112,13 @@ impl Fault {
     /// The cause of death, in terms of the schema's columns.
     #[cold]
     pub(super) fn cause(self, columns: &[ColumnSpec]) -> Cause {
-        let (path, expected) = columns.get(self.column).map_or((String::new(), ""), |column| {
-            (column.path.join("."), type_name(column.ty))
-        });
+        let (path, expected) = columns
+            .get(self.column)
+            .map_or((String::new(), ""), |column| (column.path.join("."), column.ty.name()));
         match self.reason {
             Reason::Missing => Cause::Missing { path },
             Reason::Mismatch(Mismatch::Type(found)) => Cause::WrongType { path, expected, found },
             Reason::Mismatch(Mismatch::Range) => Cause::OutOfRange { path, expected },
         }
-    }
-}
-
-/// The name of a type in pipelines.
-fn type_name(ty: ColumnType) -> &'static str {
-    match ty {
-        ColumnType::Boolean => "Boolean",
-        ColumnType::Int64 => "Int64",
-        ColumnType::UInt64 => "UInt64",
-        ColumnType::Float64 => "Float64",
-        ColumnType::Decimal => "Decimal",
-        ColumnType::Utf8 => "String",
-        ColumnType::Timestamp(_) => "Timestamp",
-        ColumnType::Json => "Json",
     }
 }

@@ -299,12 +299,5 @@ fn compare(value: Value<'_>, op: CompareOp, literal: &Literal) -> bool {
         (Value::Boolean(boolean), Literal::Boolean(literal)) => boolean.cmp(literal),
         _ => return true,
     };
-    match op {
-        CompareOp::Eq => ordering.is_eq(),
-        CompareOp::NotEq => ordering.is_ne(),
-        CompareOp::Lt => ordering.is_lt(),
-        CompareOp::LtEq => ordering.is_le(),
-        CompareOp::Gt => ordering.is_gt(),
-        CompareOp::GtEq => ordering.is_ge(),
-    }
+    op.holds(ordering)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tocsin_contract::duration::Duration;
 
 use super::{Plan, SourcePlan, StagePlan, Step};
-use crate::decode::{ColumnType, Origin};
+use crate::decode::Origin;
 use crate::expr::compile::type_name;
 use crate::stage::aggregate::{AggregatePlan, EmitOn, Window};
 use crate::stream::Micros;
@@ -90,7 +90,7 @@ fn describe_source(source: &SourcePlan, out: &mut String) {
                 Origin::Used => ", from its use",
                 Origin::Key => ", a key",
             };
-            format!("{} ({}{origin})", column.name, column_type(column.ty))
+            format!("{} ({}{origin})", column.name, column.ty.name())
         })
         .collect();
     let _ = writeln!(
@@ -107,19 +107,6 @@ fn describe_source(source: &SourcePlan, out: &mut String) {
     }
     if record.predicate.is_some() {
         let _ = writeln!(out, "  filters while it decodes");
-    }
-}
-
-fn column_type(ty: ColumnType) -> &'static str {
-    match ty {
-        ColumnType::Boolean => "Boolean",
-        ColumnType::Int64 => "Int64",
-        ColumnType::UInt64 => "UInt64",
-        ColumnType::Float64 => "Float64",
-        ColumnType::Decimal => "Decimal",
-        ColumnType::Utf8 => "String",
-        ColumnType::Timestamp(_) => "Timestamp",
-        ColumnType::Json => "any value",
     }
 }
 

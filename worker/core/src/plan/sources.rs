@@ -13,7 +13,7 @@ use super::signature::Shape;
 use super::{Adapt, SourcePlan};
 use crate::decode::{ColumnSpec, ColumnType, EventTimeSpec, RecordSchema};
 use crate::encode::{RECORD, json_field};
-use crate::expr::compile::{timestamp_type, type_name};
+use crate::expr::compile::type_name;
 
 /// The sources whose whole records some sink writes.
 pub fn sources_with_record(graph: &Graph, fields: &Fields) -> Vec<bool> {
@@ -63,17 +63,10 @@ pub fn lower_source(source: &Source, columns: &[ColumnSpec], whole_record: bool)
 }
 
 fn field_of(column: &ColumnSpec) -> Field {
-    let data_type = match column.ty {
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::UInt64 => DataType::UInt64,
-        ColumnType::Float64 => DataType::Float64,
-        ColumnType::Decimal => DataType::Decimal128(38, 9),
-        ColumnType::Utf8 => DataType::Utf8,
-        ColumnType::Timestamp(_) => timestamp_type(),
-        ColumnType::Json => return json_field(&column.name),
-    };
-    Field::new(&column.name, data_type, true)
+    if column.ty == ColumnType::Json {
+        return json_field(&column.name);
+    }
+    Field::new(&column.name, column.ty.data_type(), true)
 }
 
 /// The stream of a source.

@@ -81,10 +81,6 @@ impl Source for Script {
         Ok(Polled::Records)
     }
 
-    fn describe(&self) -> String {
-        "a script".to_owned()
-    }
-
     fn total_bytes(&self) -> Option<u64> {
         None
     }

@@ -60,7 +60,7 @@ impl HttpIntake {
 
     /// Adds a source. A second one of the same name takes the place of the first.
     pub fn source(&mut self, name: &str, interrupt: Interrupt) -> HttpSource {
-        let (source, queue) = HttpSource::new(name, &self.limits, interrupt);
+        let (source, queue) = HttpSource::new(&self.limits, interrupt);
         self.queues.insert(name.to_owned(), queue);
         source
     }

@@ -61,7 +61,6 @@ impl Queue {
 
 /// Hands over the records of requests.
 pub struct HttpSource {
-    name: String,
     batches: Receiver<Batch>,
     shared: Arc<Shared>,
     next_offset: u64,
@@ -70,7 +69,7 @@ pub struct HttpSource {
 }
 
 impl HttpSource {
-    pub(super) fn new(name: &str, limits: &HttpLimits, interrupt: Interrupt) -> (Self, Queue) {
+    pub(super) fn new(limits: &HttpLimits, interrupt: Interrupt) -> (Self, Queue) {
         let (send, batches) = bounded(limits.queued_requests.max(1));
         let shared = Arc::new(Shared {
             queued_bytes: AtomicUsize::new(0),
@@ -83,7 +82,6 @@ impl HttpSource {
         };
         (
             Self {
-                name: name.to_owned(),
                 batches,
                 shared,
                 next_offset: 0,
@@ -172,10 +170,6 @@ impl Source for HttpSource {
             true if self.is_closed() => Ok(Polled::End),
             true => Ok(Polled::Idle),
         }
-    }
-
-    fn describe(&self) -> String {
-        format!("POST /v1/sources/{}", self.name)
     }
 
     fn total_bytes(&self) -> Option<u64> {

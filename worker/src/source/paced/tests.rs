@@ -28,10 +28,6 @@ impl Source for Blocks {
         }
     }
 
-    fn describe(&self) -> String {
-        "blocks".to_owned()
-    }
-
     fn header(&self) -> Option<&[u8]> {
         Some(b"name,ts")
     }

@@ -7,17 +7,18 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
-use crate::source::Framing;
+use crate::source::{Block, Framing, Polled, Source};
+use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn pipe() -> (StdinSource, io::PipeWriter) {
+fn pipe() -> (Feed, io::PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
-    let source = StdinSource::from_reader(reader, "standard input", InputOptions::new("alerts", Framing::Lines));
+    let source = open_reader(reader, "standard input", InputOptions::new("alerts", Framing::Lines));
     (source.unwrap(), writer)
 }
 
-fn poll(source: &mut StdinSource, wait: Duration) -> (Polled, Vec<String>) {
+fn poll(source: &mut Feed, wait: Duration) -> (Polled, Vec<String>) {
     let mut block = Block::default();
     let polled = source.poll(&mut block, wait).unwrap();
     let text = |start, end| String::from_utf8(block.bytes[start..end].to_vec()).unwrap();
@@ -88,7 +89,7 @@ fn what_was_read_before_an_interrupt_is_handed_over() {
         never,
     };
     let options = InputOptions::new("alerts", Framing::Lines);
-    let mut source = StdinSource::from_reader(reader, "standard input", options).unwrap();
+    let mut source = open_reader(reader, "standard input", options).unwrap();
     when_all_taken.recv_timeout(LONG).unwrap();
     source.interrupt().raise();
     assert_eq!(
@@ -120,7 +121,7 @@ fn a_cut_off_pipe_is_told_after_its_records() {
     let packed = zstd::encode_all("{}\n".repeat(100_000).as_bytes(), 1).unwrap();
     let cut = packed[..packed.len() - 2].to_vec();
     let options = InputOptions::new("alerts", Framing::Lines);
-    let mut source = StdinSource::from_reader(io::Cursor::new(cut), "standard input", options).unwrap();
+    let mut source = open_reader(io::Cursor::new(cut), "standard input", options).unwrap();
     let mut block = Block::default();
     let error = loop {
         if let Err(error) = source.poll(&mut block, LONG) {

@@ -3,12 +3,14 @@
 //! This file turns rows into (key id, arguments) and hands them to the kind of window. The windows keep columns of
 //! states per pane; `results` makes rows of them.
 
+mod pane_keys;
 mod results;
 mod running;
 mod session;
 mod sliding;
 mod tumbling;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
@@ -123,6 +125,21 @@ impl Rows<'_> {
     fn key(&self, row: usize, scratch: &mut Vec<u8>) {
         scratch.clear();
         encode_key(self.keys, row, scratch);
+    }
+
+    /// How far rows from number `from` on are of the pane `pane`, with nothing due in between: neither a window, at the
+    /// watermark `next_due`, nor revisions of late rows, once the watermark is above `revised_at`.
+    fn run_within(&self, from: usize, pane: &Range<Micros>, next_due: Micros, revised_at: Option<Micros>) -> usize {
+        let (times, watermarks) = (&self.input.times, &self.input.watermarks);
+        let mut to = from + 1;
+        while to < times.len()
+            && pane.contains(&times[to])
+            && watermarks[to] < next_due
+            && revised_at.is_none_or(|revised| watermarks[to] <= revised)
+        {
+            to += 1;
+        }
+        to
     }
 
     /// Adds rows `from..to` of key ids `ids` to the states in `accumulators`.

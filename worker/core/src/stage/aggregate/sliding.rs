@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::pane_keys::PaneKeys;
 use super::results::{Part, Results, before};
 use super::{AggregatePlan, EmitOn, Rows, Windows};
 use super::{load_states, new_accumulators, next_due, save_states, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::key::{KeyId, KeySet, KeyTable};
+use crate::key::{KeyId, KeySet};
 use crate::state::{decode, encode};
 use crate::stream::{Micros, NO_WATERMARK};
 use two_stacks::TwoStacks;
@@ -26,7 +27,7 @@ pub(super) struct Sliding {
     plan: Arc<AggregatePlan>,
     size: Micros,
     every: Micros,
-    keys: KeyTable,
+    keys: PaneKeys,
     /// By start.
     panes: BTreeMap<Micros, Pane>,
     /// States over the panes of the window that was given out last.
@@ -36,8 +37,6 @@ pub(super) struct Sliding {
     n_in_window: Vec<u32>,
     /// How many keys are in that window.
     n_live: usize,
-    /// In how many panes each key is. At none the key is forgotten.
-    n_panes: Vec<u32>,
     /// End of the window that was given out last.
     slid_to: Micros,
     /// Windows (by end) and keys that late rows changed, and the watermark at which they did.
@@ -45,7 +44,6 @@ pub(super) struct Sliding {
     revised_at: Option<Micros>,
     /// How often a key of a window was given out, where it was more than once.
     revisions: BTreeMap<(Micros, KeyId), i64>,
-    scratch: Vec<u8>,
 }
 
 struct Pane {
@@ -75,16 +73,14 @@ impl Sliding {
             plan,
             size,
             every,
-            keys: KeyTable::default(),
+            keys: PaneKeys::default(),
             panes: BTreeMap::new(),
             n_in_window: Vec::new(),
             n_live: 0,
-            n_panes: Vec::new(),
             slid_to: NO_WATERMARK,
             revised: BTreeSet::new(),
             revised_at: None,
             revisions: BTreeMap::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -174,7 +170,7 @@ impl Sliding {
                 .collect(),
         };
         // The numbers of keys depend on what was there before; the keys themselves do not.
-        ids.sort_unstable_by(|a, b| self.keys.key(*a).cmp(self.keys.key(*b)));
+        ids.sort_unstable_by(|a, b| self.keys.table().key(*a).cmp(self.keys.table().key(*b)));
         let due = self.due(end);
         let part = Part {
             window: Some((end - self.size, end)),
@@ -184,7 +180,7 @@ impl Sliding {
             ids: &ids,
             last: self.plan.emit == EmitOn::Final || self.plan.lateness == 0,
         };
-        results.push(&self.keys, &self.totals, part);
+        results.push(self.keys.table(), &self.totals, part);
     }
 
     /// Drops panes that no window can need any more.
@@ -197,27 +193,10 @@ impl Sliding {
                 break;
             }
             let Some(pane) = self.panes.remove(&start) else { break };
-            for &id in pane.keys.as_slice() {
-                let n = &mut self.n_panes[id as usize];
-                *n -= 1;
-                if *n == 0 {
-                    self.keys.release(id);
-                }
-            }
+            self.keys.leave(pane.keys.as_slice());
         }
         self.revisions
             .retain(|(end, _), _| end.saturating_add(self.plan.lateness) > watermark);
-    }
-
-    fn intern(&mut self, rows: &Rows<'_>, row: usize) -> KeyId {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        rows.key(row, &mut scratch);
-        let (id, _) = self.keys.intern(&scratch);
-        self.scratch = scratch;
-        if self.n_panes.len() <= id as usize {
-            self.n_panes.resize(id as usize + 1, 0);
-        }
-        id
     }
 
     fn pane(&mut self, start: Micros) -> &mut Pane {
@@ -230,13 +209,13 @@ impl Sliding {
 
     /// Adds rows `from..to` of one pane.
     fn add(&mut self, rows: &Rows<'_>, start: Micros, from: usize, to: usize) -> Vec<KeyId> {
-        let ids: Vec<KeyId> = (from..to).map(|row| self.intern(rows, row)).collect();
+        let ids: Vec<KeyId> = (from..to).map(|row| self.keys.of_row(rows, row)).collect();
         let n_keys = self.keys.capacity();
         let pane = self.pane(start);
         let entered: Vec<KeyId> = ids.iter().copied().filter(|id| pane.keys.insert(*id)).collect();
         rows.update(&mut pane.accumulators, from, &ids, n_keys);
         for id in entered {
-            self.n_panes[id as usize] += 1;
+            self.keys.enter(id);
         }
         ids
     }
@@ -272,21 +251,13 @@ impl Windows for Sliding {
             return 1;
         }
         let next_due = next_due(watermark, self.every, self.due(0));
-        let mut to = from + 1;
-        while to < times.len()
-            && times[to] >= start
-            && times[to] < end
-            && watermarks[to] < next_due
-            && self.revised_at.is_none_or(|revised| watermarks[to] <= revised)
-        {
-            to += 1;
-        }
+        let to = rows.run_within(from, &(start..end), next_due, self.revised_at);
         self.add(rows, start, from, to);
         to - from
     }
 
     fn save(&self) -> Vec<u8> {
-        let key = |id: &KeyId| self.keys.key(*id).to_vec();
+        let key = |id: &KeyId| self.keys.table().key(*id).to_vec();
         let panes = self.panes.iter().map(|(start, pane)| {
             let rows = pane.keys.as_slice().iter().map(|id| {
                 let mut states = Vec::new();
@@ -321,11 +292,8 @@ impl Windows for Sliding {
                 return Err(corrupt());
             }
             for (key, states) in rows {
-                let (id, new) = self.keys.intern(key);
-                if new {
-                    self.n_panes.push(0);
-                }
-                self.n_panes[id as usize] += 1;
+                let id = self.keys.of(key);
+                self.keys.enter(id);
                 let pane = self.pane(*start);
                 pane.keys.insert(id);
                 load_states(&mut pane.accumulators, id, &mut states.as_slice())?;
@@ -352,17 +320,18 @@ impl Windows for Sliding {
         }
         self.revised_at = saved.revised_at;
         for (end, key) in &saved.revised {
-            self.revised.insert((*end, self.keys.find(key).ok_or_else(corrupt)?));
+            self.revised
+                .insert((*end, self.keys.table().find(key).ok_or_else(corrupt)?));
         }
         for (end, key, n) in &saved.revisions {
             self.revisions
-                .insert((*end, self.keys.find(key).ok_or_else(corrupt)?), *n);
+                .insert((*end, self.keys.table().find(key).ok_or_else(corrupt)?), *n);
         }
         Ok(())
     }
 
     fn n_keys(&self) -> usize {
-        self.keys.len()
+        self.keys.table().len()
     }
 
     fn memory(&self) -> usize {
@@ -374,10 +343,6 @@ impl Windows for Sliding {
             .values()
             .map(|pane| states(&pane.accumulators) + pane.keys.memory())
             .sum();
-        panes
-            + self.stacks.memory()
-            + states(&self.totals)
-            + self.keys.memory()
-            + (self.n_panes.capacity() + self.n_in_window.capacity()) * 4
+        panes + self.stacks.memory() + states(&self.totals) + self.keys.memory() + self.n_in_window.capacity() * 4
     }
 }

@@ -5,26 +5,24 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::pane_keys::PaneKeys;
 use super::results::{Part, Results, before};
 use super::{AggregatePlan, EmitOn, Rows, Windows};
 use super::{load_states, new_accumulators, next_due, save_states, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::key::{KeyId, KeySet, KeyTable};
+use crate::key::{KeyId, KeySet};
 use crate::state::{decode, encode};
 use crate::stream::Micros;
 
 pub(super) struct Tumbling {
     plan: Arc<AggregatePlan>,
     size: Micros,
-    keys: KeyTable,
-    /// How many panes each key is in. At none the key is forgotten.
-    n_panes: Vec<u32>,
+    keys: PaneKeys,
     /// By start of the window.
     panes: BTreeMap<Micros, Pane>,
     /// The watermark at which late rows last changed a window that was given out.
     revised_at: Option<Micros>,
     ids: Vec<KeyId>,
-    scratch: Vec<u8>,
 }
 
 /// One window.
@@ -53,12 +51,10 @@ impl Tumbling {
         Self {
             plan,
             size,
-            keys: KeyTable::default(),
-            n_panes: Vec::new(),
+            keys: PaneKeys::default(),
             panes: BTreeMap::new(),
             revised_at: None,
             ids: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -94,7 +90,7 @@ impl Tumbling {
                 revisions,
                 last: false,
             };
-            results.push(&self.keys, &pane.accumulators, part);
+            results.push(self.keys.table(), &pane.accumulators, part);
         }
     }
 
@@ -112,23 +108,12 @@ impl Tumbling {
         })
     }
 
-    fn intern(&mut self, rows: &Rows<'_>, row: usize) -> KeyId {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        rows.key(row, &mut scratch);
-        let (id, _) = self.keys.intern(&scratch);
-        if self.n_panes.len() <= id as usize {
-            self.n_panes.resize(id as usize + 1, 0);
-        }
-        self.scratch = scratch;
-        id
-    }
-
     /// Adds rows `from..to` of one window to its pane.
     fn add(&mut self, rows: &Rows<'_>, start: Micros, from: usize, to: usize) {
         let mut ids = std::mem::take(&mut self.ids);
         ids.clear();
         for row in from..to {
-            ids.push(self.intern(rows, row));
+            ids.push(self.keys.of_row(rows, row));
         }
         let n_keys = self.keys.capacity();
         let watermark = rows.input.watermarks[from];
@@ -148,7 +133,7 @@ impl Tumbling {
             self.revised_at = Some(watermark);
         }
         for id in entered {
-            self.n_panes[id as usize] += 1;
+            self.keys.enter(id);
         }
         self.ids = ids;
     }
@@ -176,26 +161,19 @@ impl Windows for Tumbling {
                 revisions: vec![0; pane.keys.as_slice().len()],
                 last: only,
             };
-            results.push(&self.keys, &pane.accumulators, part);
+            results.push(self.keys.table(), &pane.accumulators, part);
         }
         while let Some(first) = self.panes.first_entry() {
             let gone = first.key().saturating_add(self.size).saturating_add(self.plan.lateness) <= watermark;
             if !gone || !first.get().given_out {
                 break;
             }
-            for id in first.remove().keys.as_slice() {
-                let n_panes = &mut self.n_panes[*id as usize];
-                *n_panes -= 1;
-                if *n_panes == 0 {
-                    self.keys.release(*id);
-                }
-            }
+            self.keys.leave(first.remove().keys.as_slice());
         }
     }
 
     fn take(&mut self, rows: &Rows<'_>, from: usize, late: &mut Vec<u32>) -> usize {
         let (times, watermarks) = (&rows.input.times, &rows.input.watermarks);
-        let n_rows = times.len();
         let watermark = watermarks[from];
         let next_due = next_due(watermark, self.size, self.due(0));
         let start = window_start(times[from], self.size);
@@ -210,15 +188,7 @@ impl Windows for Tumbling {
             return 1;
         }
         // As long as rows are of this window and nothing is due in between.
-        let mut to = from + 1;
-        while to < n_rows
-            && times[to] >= start
-            && times[to] < end
-            && watermarks[to] < next_due
-            && self.revised_at.is_none_or(|revised| watermarks[to] <= revised)
-        {
-            to += 1;
-        }
+        let to = rows.run_within(from, &(start..end), next_due, self.revised_at);
         self.add(rows, start, from, to);
         to - from
     }
@@ -232,7 +202,7 @@ impl Windows for Tumbling {
                     let mut states = Vec::new();
                     save_states(&pane.accumulators, *id, &mut states);
                     (
-                        self.keys.key(*id).to_vec(),
+                        self.keys.table().key(*id).to_vec(),
                         pane.revisions.get(id).copied().unwrap_or(0),
                         states,
                     )
@@ -245,7 +215,7 @@ impl Windows for Tumbling {
                         .changed
                         .as_slice()
                         .iter()
-                        .map(|id| self.keys.key(*id).to_vec())
+                        .map(|id| self.keys.table().key(*id).to_vec())
                         .collect(),
                 }
             })
@@ -272,11 +242,8 @@ impl Windows for Tumbling {
                 changed: KeySet::default(),
             };
             for (key, revision, states) in &saved.rows {
-                let (id, new) = self.keys.intern(key);
-                if new {
-                    self.n_panes.push(0);
-                }
-                self.n_panes[id as usize] += 1;
+                let id = self.keys.of(key);
+                self.keys.enter(id);
                 pane.keys.insert(id);
                 if *revision != 0 {
                     pane.revisions.insert(id, *revision);
@@ -285,7 +252,7 @@ impl Windows for Tumbling {
                 load_states(&mut pane.accumulators, id, &mut states)?;
             }
             for key in &saved.changed {
-                pane.changed.insert(self.keys.find(key).ok_or_else(corrupt)?);
+                pane.changed.insert(self.keys.table().find(key).ok_or_else(corrupt)?);
             }
             self.panes.insert(saved.start, pane);
         }
@@ -293,7 +260,7 @@ impl Windows for Tumbling {
     }
 
     fn n_keys(&self) -> usize {
-        self.keys.len()
+        self.keys.table().len()
     }
 
     fn memory(&self) -> usize {
@@ -305,6 +272,6 @@ impl Windows for Tumbling {
                 states + pane.keys.memory() + pane.changed.memory()
             })
             .sum();
-        panes + self.keys.memory() + self.n_panes.capacity() * 4
+        panes + self.keys.memory()
     }
 }

@@ -17,7 +17,7 @@ impl Sliding {
         ends.dedup();
         for end in ends {
             let mut ids: Vec<KeyId> = revised.range((end, 0)..=(end, KeyId::MAX)).map(|(_, id)| *id).collect();
-            ids.sort_unstable_by(|a, b| self.keys.key(*a).cmp(self.keys.key(*b)));
+            ids.sort_unstable_by(|a, b| self.keys.table().key(*a).cmp(self.keys.table().key(*b)));
             let mut states = new_accumulators(&self.plan);
             for (i, state) in states.iter_mut().enumerate() {
                 state.grow(self.keys.capacity());
@@ -33,7 +33,7 @@ impl Sliding {
                 .collect();
             let window = Some((end - self.size, end));
             results.push(
-                &self.keys,
+                self.keys.table(),
                 &states,
                 Part {
                     window,
