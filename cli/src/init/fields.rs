@@ -9,9 +9,6 @@ use super::SAMPLE;
 /// Longest name of a column.
 const LONGEST_NAME: usize = 256;
 
-/// Longest name that a field keeps when it is declared.
-const LONGEST_PLAIN_NAME: usize = 63;
-
 /// Columns that stages make: a key of the same name would stand in a result twice, a measure be taken for them.
 const MADE_BY_STAGES: &[&str] = &[
     "_last",
@@ -201,14 +198,10 @@ impl Fields {
         ["mean", "p95"].map(|kpi| format!("{measure}_{kpi}"))
     }
 
-    /// Whether a field can be declared under its own name. In JSON a declared name with a dot leads into an object, and a
-    /// name with other signs than these is taken for the field's place in the list. Either is read as it stands there if
-    /// it is not declared.
+    /// Whether a field can be declared under its own name. In JSON a declared name with a dot leads into an object; it is
+    /// read as it stands there if it is not declared.
     pub fn can_be_listed(&self, name: &str) -> bool {
-        (1..=LONGEST_PLAIN_NAME).contains(&name.len())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || (c == '.' && self.are_csv))
+        can_be_column(name) && (self.are_csv || !name.contains('.'))
     }
 
     /// The type that holds all values of a field.

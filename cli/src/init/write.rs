@@ -81,7 +81,6 @@ fn listed_fields(fields: &Fields, time: &Time) -> Vec<String> {
             unlisted.push(format!("`{}`", shown(name)));
         }
     }
-    lines.splice(0..0, stand_in_for_message(fields, time));
     let n_left_out = lines.len().saturating_sub(MOST_FIELDS);
     lines.truncate(MOST_FIELDS);
     let mut all = vec!["      # Guessed types. A value of another type makes its record a dead letter.".to_owned()];
@@ -89,7 +88,10 @@ fn listed_fields(fields: &Fields, time: &Time) -> Vec<String> {
         let n_more = unlisted.len().saturating_sub(MOST_UNLISTED);
         unlisted.truncate(MOST_UNLISTED);
         unlisted.extend((n_more > 0).then(|| format!("{n_more} more")));
-        all.push("      # Not listed, as a dot would lead into an object, or for their signs or length. Such a field can be used".to_owned());
+        all.push(
+            "      # Not listed, as a dot would lead into an object, or for their length. Such a field can be used"
+                .to_owned(),
+        );
         all.push(format!(
             "      # all the same (in expressions in \"double quotes\") and has the type of its use: {}",
             unlisted.join(", ")
@@ -105,18 +107,6 @@ fn listed_fields(fields: &Fields, time: &Time) -> Vec<String> {
         all.extend(lines);
     }
     all
-}
-
-/// An incident takes its summary from `message`, and every column that is read must stand in the header.
-fn stand_in_for_message(fields: &Fields, time: &Time) -> Option<String> {
-    let (severity, _) = fields.severity()?;
-    let is_read = fields.are_csv && fields.key(time).is_some() && !fields.by_name.contains_key("message");
-    is_read.then(|| {
-        format!(
-            "      - {{name: message, type: String, path: {}}}   # an incident's summary; take another column if one tells more",
-            yaml(severity)
-        )
-    })
 }
 
 fn stages(fields: &Fields, time: &Time) -> Vec<String> {

@@ -3,7 +3,8 @@
 //! A stream that keeps its records gives out the record as it came, with changed and added fields replaced. Any other
 //! row is an object of its columns, in their order.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::io::Write as _;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
@@ -87,16 +88,16 @@ fn with_changes(record: &str, rows: &RecordBatch, changed: &[usize], row: usize,
         let replaced = |name: &str| changed.iter().copied().find(|&i| schema.field(i).name() == name);
         for (name, value) in &kept {
             separate(out, &mut first);
-            text(name, out);
+            text(&name.0, out);
             out.push(b':');
-            match replaced(name) {
+            match replaced(&name.0) {
                 Some(i) => cell(rows.column(i), schema.field(i), row, out),
                 None => out.extend_from_slice(value.get().as_bytes()),
             }
         }
         for &i in changed
             .iter()
-            .filter(|&&i| kept.iter().all(|(name, _)| name != schema.field(i).name()))
+            .filter(|&&i| kept.iter().all(|(name, _)| name.0 != *schema.field(i).name()))
         {
             separate(out, &mut first);
             text(schema.field(i).name(), out);
@@ -114,18 +115,18 @@ fn with_changes(record: &str, rows: &RecordBatch, changed: &[usize], row: usize,
 }
 
 /// The fields of an object with the texts of their values; of a name that stands twice, the last.
-fn raw_fields(record: &str) -> Result<Vec<(String, Box<RawValue>)>, serde_json::Error> {
+fn raw_fields(record: &str) -> Result<Vec<(Name<'_>, &RawValue)>, serde_json::Error> {
     struct Fields;
     impl<'de> serde::de::Visitor<'de> for Fields {
-        type Value = Vec<(String, Box<RawValue>)>;
+        type Value = Vec<(Name<'de>, &'de RawValue)>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
         }
 
         fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields: Self::Value = Vec::new();
-            while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+            let mut fields = Self::Value::with_capacity(16);
+            while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
                 match fields.iter_mut().find(|(known, _)| *known == name) {
                     Some(field) => field.1 = value,
                     None => fields.push((name, value)),
@@ -138,11 +139,14 @@ fn raw_fields(record: &str) -> Result<Vec<(String, Box<RawValue>)>, serde_json::
     serde::Deserializer::deserialize_map(&mut reader, Fields)
 }
 
+/// A field's name; a copy only where it is written with escapes.
+#[derive(serde::Deserialize, PartialEq)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// A JSON object of some columns of a row.
 pub fn json_object(rows: &RecordBatch, columns: &[usize], row: usize) -> String {
-    let mut out = Vec::new();
-    object(rows, columns.iter().copied(), row, &mut out);
-    String::from_utf8(out).unwrap_or_default()
+    in_memory(|out| object(rows, columns.iter().copied(), row, out))
 }
 
 fn object(rows: &RecordBatch, columns: impl Iterator<Item = usize>, row: usize, out: &mut Vec<u8>) {
@@ -168,9 +172,36 @@ fn cell(column: &ArrayRef, field: &Field, row: usize, out: &mut Vec<u8>) {
     match column.data_type() {
         DataType::Utf8 if is_json(field) => out.extend_from_slice(column.as_string::<i32>().value(row).as_bytes()),
         DataType::Utf8 => text(column.as_string::<i32>().value(row), out),
-        DataType::Timestamp(..) => text(&cell_text(column, row), out),
-        _ => out.extend_from_slice(cell_text(column, row).as_bytes()),
+        DataType::Timestamp(..) => {
+            out.push(b'"');
+            write_scalar(column, row, out);
+            out.push(b'"');
+        }
+        _ => write_scalar(column, row, out),
     }
+}
+
+/// Writes a value that needs no quotes within it: numbers as JSON writes them, times as RFC 3339.
+fn write_scalar(column: &ArrayRef, row: usize, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = match column.data_type() {
+        DataType::Boolean => write!(out, "{}", column.as_boolean().value(row)),
+        DataType::Int64 => write!(out, "{}", column.as_primitive::<Int64Type>().value(row)),
+        DataType::UInt64 => write!(out, "{}", column.as_primitive::<UInt64Type>().value(row)),
+        // The shortest decimal that reads back as the same number. Columns hold no infinities and no NaN.
+        DataType::Float64 => {
+            let value = column.as_primitive::<Float64Type>().value(row);
+            serde_json::to_writer(&mut *out, &value).map_err(Into::into)
+        }
+        DataType::Decimal128(..) => {
+            write!(out, "{}", column.as_primitive::<Decimal128Type>().value_as_string(row))
+        }
+        DataType::Timestamp(..) => {
+            write_rfc3339(column.as_primitive::<TimestampMicrosecondType>().value(row), out);
+            Ok(())
+        }
+        _ => Ok(()),
+    };
 }
 
 /// One value as plain text; numbers as JSON writes them, times as RFC 3339. Nothing for NULL.
@@ -180,14 +211,15 @@ pub fn cell_text(column: &ArrayRef, row: usize) -> String {
     }
     match column.data_type() {
         DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
-        DataType::Boolean => column.as_boolean().value(row).to_string(),
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
-        DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).to_string(),
-        DataType::Float64 => number(column.as_primitive::<Float64Type>().value(row)),
-        DataType::Decimal128(..) => column.as_primitive::<Decimal128Type>().value_as_string(row),
-        DataType::Timestamp(..) => rfc3339(column.as_primitive::<TimestampMicrosecondType>().value(row)),
-        _ => String::new(),
+        _ => in_memory(|out| write_scalar(column, row, out)),
     }
+}
+
+/// What `write` writes, as text.
+fn in_memory(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// One value for a sentence: as [`cell_text`], a number with at most six significant digits.
@@ -210,11 +242,6 @@ pub fn readable(column: &ArrayRef, row: usize) -> String {
     }
 }
 
-/// The shortest decimal that reads back as the same number. Columns hold no infinities and no NaN.
-fn number(value: f64) -> String {
-    serde_json::Number::from_f64(value).map_or_else(|| "null".to_owned(), |number| number.to_string())
-}
-
 fn text(value: &str, out: &mut Vec<u8>) {
     // Writing to memory does not fail.
     let _ = serde_json::to_writer(&mut *out, value);
@@ -222,11 +249,17 @@ fn text(value: &str, out: &mut Vec<u8>) {
 
 /// A time as RFC 3339 in UTC, with as many digits of the second as it needs, in threes.
 pub fn rfc3339(time: Micros) -> String {
+    in_memory(|out| write_rfc3339(time, out))
+}
+
+fn write_rfc3339(time: Micros, out: &mut Vec<u8>) {
     let days = time.div_euclid(86_400_000_000);
     let rest = time.rem_euclid(86_400_000_000);
     let (year, month, day) = civil(days);
     let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-    let mut out = format!(
+    // Writing to memory does not fail.
+    let _ = write!(
+        out,
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
         seconds / 3600,
         seconds / 60 % 60,
@@ -237,8 +270,7 @@ pub fn rfc3339(time: Micros) -> String {
     } else if micros != 0 {
         let _ = write!(out, ".{:03}", micros / 1000);
     }
-    out.push('Z');
-    out
+    out.push(b'Z');
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.

@@ -15,7 +15,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A stream of plain bytes.
 pub(super) enum Stream<R: Read> {
     /// Not compressed.
-    Plain(io::Chain<io::Cursor<Vec<u8>>, Counted<R>>),
+    Plain(Plain<R>),
     /// Compressed.
     Compressed(Compression, Box<dyn Read + Send>),
 }
@@ -94,8 +94,11 @@ pub(super) fn open<R: Read + Send + 'static>(mut inner: R, taken: Arc<AtomicU64>
         Some(Format::NotRead(found, advice)) => return Err(NotTaken::Format(found, advice)),
         Some(Format::Read(compression)) => compression,
         None => {
-            taken.fetch_add(first.len() as u64, Ordering::Relaxed);
-            return Ok(Stream::Plain(io::Cursor::new(first).chain(Counted { inner, taken })));
+            return Ok(Stream::Plain(Plain {
+                first: io::Cursor::new(first),
+                inner,
+                taken,
+            }));
         }
     };
     // Counted behind the buffer, so that the count is the decompressor's exact place.
@@ -139,6 +142,35 @@ impl<R: Read> Read for Stream<R> {
             Self::Plain(inner) => inner.read(out),
             Self::Compressed(_, inner) => inner.read(out),
         }
+    }
+}
+
+/// A reader whose first bytes were looked at.
+pub(super) struct Plain<R> {
+    first: io::Cursor<Vec<u8>>,
+    inner: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Plain<R> {
+    /// Appends up to `limit` bytes. The reader itself sees the room behind the bytes, so that a file is read there
+    /// without anything being written before.
+    pub(super) fn append(&mut self, bytes: &mut Vec<u8>, limit: u64) -> io::Result<usize> {
+        let n = (&mut self.first).take(limit).read_to_end(bytes)?;
+        let n = n + (&mut self.inner).take(limit - n as u64).read_to_end(bytes)?;
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = match self.first.read(out)? {
+            0 => self.inner.read(out)?,
+            n => n,
+        };
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
     }
 }
 

@@ -62,6 +62,40 @@ impl From<NotTaken> for Failure {
     }
 }
 
+impl Failure {
+    /// As users are told: of which input, read from where, and how far it was read.
+    fn error(self, input: &str, origin: &str, position: u64, lines: u64) -> SourceError {
+        let (input, origin) = (input.to_owned(), origin.to_owned());
+        match self {
+            Self::Open(error) => SourceError::opening(&input, origin.as_ref(), error),
+            Self::Format(found, advice) => SourceError::Unreadable {
+                input,
+                origin,
+                found,
+                advice,
+            },
+            Self::Read(Some(compression), error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                SourceError::Truncated {
+                    input,
+                    origin,
+                    compression,
+                    position,
+                    lines,
+                }
+            }
+            Self::Read(Some(compression), error) if error.raw_os_error().is_none() => SourceError::Corrupt {
+                input,
+                origin,
+                compression,
+                position,
+                lines,
+                what: error.to_string(),
+            },
+            Self::Read(_, error) => SourceError::Read { input, origin, error },
+        }
+    }
+}
+
 /// A source that is a stream of bytes: a file, standard input, another reader. Silence means nothing: it is never live.
 pub struct Feed {
     options: InputOptions,
@@ -77,7 +111,7 @@ pub struct Feed {
 }
 
 enum Input {
-    Here(Box<dyn Read + Send>),
+    Here(compressed::Plain<std::fs::File>),
     Thread(ReaderThread),
 }
 
@@ -105,7 +139,7 @@ impl Feed {
     ) -> Result<Self, SourceError> {
         let taken = Arc::new(AtomicU64::new(0));
         let input = match compressed::open(file, taken.clone()) {
-            Ok(Stream::Plain(plain)) => Ok(Input::Here(Box::new(plain))),
+            Ok(Stream::Plain(plain)) => Ok(Input::Here(plain)),
             Ok(stream) => Self::thread(&options, taken.clone(), move |_| Ok(stream)),
             Err(reason) => Err(reason.into()),
         };
@@ -146,21 +180,17 @@ impl Feed {
         taken: Arc<AtomicU64>,
     ) -> Result<Self, SourceError> {
         let framer = Framer::new(options.framing, options.record_limit);
-        let mut feed = Self {
+        let position = taken.load(Ordering::Relaxed);
+        Ok(Self {
+            input: input.map_err(|failure| failure.error(&options.name, &origin, position, 0))?,
             origin,
-            input: Input::Here(Box::new(io::empty())),
             framer,
             rest: Vec::new(),
             taken,
             total_bytes: None,
             state: State::Open,
             options,
-        };
-        match input {
-            Ok(input) => feed.input = input,
-            Err(failure) => return Err(feed.error(failure)),
-        }
-        Ok(feed)
+        })
     }
 
     /// Appends bytes. Nothing is found when the time is up, or when an interrupt was raised and all that was read by
@@ -176,7 +206,7 @@ impl Feed {
                     .filter(|room| *room > 0);
                 let room = room.unwrap_or(self.options.block_bytes).max(1);
                 bytes.reserve(room);
-                match file.take(room as u64).read_to_end(bytes) {
+                match file.append(bytes, room as u64) {
                     Ok(0) => More::End,
                     Ok(_) => More::Bytes,
                     Err(error) => More::Failed(Failure::Read(None, error)),
@@ -197,38 +227,7 @@ impl Feed {
     }
 
     fn error(&self, failure: Failure) -> SourceError {
-        let (input, origin) = (self.options.name.clone(), self.origin.clone());
-        let (position, lines) = (self.read_bytes(), self.framer.lines());
-        match failure {
-            Failure::Open(error) => SourceError::opening(&input, origin.as_ref(), error),
-            Failure::Format(found, advice) => SourceError::Unreadable {
-                input,
-                origin,
-                found,
-                advice,
-            },
-            Failure::Read(Some(compression), error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                SourceError::Truncated {
-                    input,
-                    origin,
-                    compression,
-                    position,
-                    lines,
-                }
-            }
-            Failure::Read(Some(compression), error) if error.raw_os_error().is_none() => {
-                let what = error.to_string();
-                SourceError::Corrupt {
-                    input,
-                    origin,
-                    compression,
-                    position,
-                    lines,
-                    what,
-                }
-            }
-            Failure::Read(_, error) => SourceError::Read { input, origin, error },
-        }
+        failure.error(&self.options.name, &self.origin, self.read_bytes(), self.framer.lines())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::decode::{ColumnSpec, RecordSchema};
+use crate::decode::{ColumnSpec, Origin, RecordSchema};
 
 /// Why a header does not suit the plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +102,8 @@ pub(super) fn names(header: &[u8]) -> Result<Vec<String>, HeaderError> {
 /// Where the plan's columns and its event time stand in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    /// For each column of the schema its place in the file; `None` for one that is neither read nor checked.
+    /// For each column of the schema its place in the file; `None` for one that is neither read nor checked, or that
+    /// may be missing and is.
     pub(super) columns: Vec<Option<usize>>,
     /// The event time's place.
     pub(super) event_time: usize,
@@ -111,19 +112,26 @@ pub(super) struct Places {
 /// Finds the schema's columns among the names: those that are read, checked, or `asked` for by the predicate.
 pub(super) fn places(schema: &RecordSchema, asked: &[usize], names: &[String]) -> Result<Places, HeaderError> {
     let mut missing = Vec::new();
-    let mut find = |path: &[String]| {
+    let mut find = |path: &[String], optional: bool| {
         let wanted = path.join(".");
         let found = names.iter().position(|name| *name == wanted);
-        if found.is_none() && !missing.contains(&wanted) {
+        if found.is_none() && !optional && !missing.contains(&wanted) {
             missing.push(wanted);
         }
         found
     };
-    let event_time = find(&schema.event_time.path);
+    let event_time = find(&schema.event_time.path, false);
     let is_needed = |i: usize, column: &ColumnSpec| column.read || schema.strict || asked.contains(&i);
     let columns: Vec<Option<usize>> = (0..)
         .zip(&schema.columns)
-        .map(|(i, column)| if is_needed(i, column) { find(&column.path) } else { None })
+        .map(|(i, column)| {
+            let optional = column.origin == Origin::IfPresent;
+            if is_needed(i, column) {
+                find(&column.path, optional)
+            } else {
+                None
+            }
+        })
         .collect();
     match event_time {
         Some(event_time) if missing.is_empty() => Ok(Places { columns, event_time }),

@@ -202,7 +202,7 @@ impl CsvDecoder {
                 found,
             }),
             (Err(Fault::OutOfRange), Origin::Declared { .. }) => Err(Cause::OutOfRange { path: path(), expected }),
-            (Err(_), Origin::Used | Origin::Key) => {
+            (Err(_), Origin::Used | Origin::Key | Origin::IfPresent) => {
                 mismatched.push(column);
                 Ok(Value::Null)
             }

@@ -218,6 +218,18 @@ fn a_header_without_a_column_of_the_plan_is_refused_with_its_names() {
 }
 
 #[test]
+fn a_column_that_nobody_asked_for_may_be_missing() {
+    let columns = vec![
+        column("a", ColumnType::Utf8, Origin::Used),
+        column("message", ColumnType::Utf8, Origin::IfPresent),
+    ];
+    let without = decode(schema(columns.clone()), "ts,a", &[b"1,x"]);
+    assert_eq!(texts(&without, 1), [None]);
+    let with = decode(schema(columns), "ts,a,message", &[b"1,x,y"]);
+    assert_eq!(texts(&with, 1), [Some("y".to_owned())]);
+}
+
+#[test]
 fn a_column_without_a_name_is_called_by_its_number() {
     let wanted = RecordSchema {
         whole_record: true,

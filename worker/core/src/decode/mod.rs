@@ -127,6 +127,8 @@ pub enum Origin {
     Used,
     /// A key without another use: text; numbers and booleans as they are written.
     Key,
+    /// Like a key, but nobody asked for it: an input that has no such column gives NULL.
+    IfPresent,
 }
 
 /// Where the event time of a record stands.

@@ -56,7 +56,7 @@ impl Field {
     /// Whether any value but an object or array, as it is written, is text for it.
     #[inline(always)]
     pub(super) fn takes_all(&self) -> bool {
-        self.origin == Origin::Key && self.ty == ColumnType::Utf8
+        matches!(self.origin, Origin::Key | Origin::IfPresent) && self.ty == ColumnType::Utf8
     }
 
     /// Its value. Text with escapes goes to `room`.

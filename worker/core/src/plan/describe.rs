@@ -89,6 +89,7 @@ fn describe_source(source: &SourcePlan, out: &mut String) {
                 Origin::Declared { required: false } => ", declared",
                 Origin::Used => ", from its use",
                 Origin::Key => ", a key",
+                Origin::IfPresent => ", if there is one",
             };
             format!("{} ({}{origin})", column.name, column.ty.name())
         })

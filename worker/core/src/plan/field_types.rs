@@ -164,6 +164,7 @@ fn type_of<'a>(
         Use::Number => (ColumnType::Float64, Origin::Used),
         Use::Boolean => (ColumnType::Boolean, Origin::Used),
         Use::Timestamp => (ColumnType::Timestamp(unit), Origin::Used),
+        Use::AsWritten if places.iter().all(|place| place.optional) => (ColumnType::Utf8, Origin::IfPresent),
         Use::AsWritten => (ColumnType::Utf8, Origin::Key),
         Use::Passed => (ColumnType::Json, Origin::Used),
         Use::Any => return Err(at(strongest, format!("nothing says what type `{name}` has"))),

@@ -31,6 +31,8 @@ pub struct Fields {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub used_as: Use,
+    /// The stage does without, too.
+    pub optional: bool,
     pub path: String,
     /// The text and the place in it, if it stands in a text.
     pub text: Option<(String, ColumnUse)>,
@@ -171,7 +173,7 @@ fn collect_stage(
                 );
                 scope.names(by, &path);
                 if matches!(shape, Shape::Open { .. }) {
-                    scope.names(&["severity".to_owned(), "message".to_owned()], &path);
+                    scope.optional(&["severity", "message"], &path);
                 }
             }
         }
@@ -239,11 +241,26 @@ impl Scope<'_> {
         }
     }
 
+    /// Columns of records that nobody named.
+    fn optional(&mut self, names: &[&str], path: &str) {
+        for name in names {
+            let place = Place {
+                used_as: Use::AsWritten,
+                optional: true,
+                path: path.to_owned(),
+                text: None,
+            };
+            // Records may have any column.
+            let _ = self.reads(name, place);
+        }
+    }
+
     fn name(&mut self, name: &str, used_as: Use, path: &str) {
         if let Err(message) = self.reads(
             name,
             Place {
                 used_as,
+                optional: false,
                 path: path.to_owned(),
                 text: None,
             },
@@ -264,6 +281,7 @@ impl Scope<'_> {
             }
             let place = Place {
                 used_as: column.used_as,
+                optional: false,
                 path: text.path.clone(),
                 text: Some((text.text.clone(), column.clone())),
             };

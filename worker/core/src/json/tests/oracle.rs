@@ -96,7 +96,7 @@ pub(super) fn expected(columns: &[ColumnSpec], json: &Json, strict: bool) -> Opt
             (Some(shown), Origin::Declared { required: true }) if shown == NULL => None,
             (Some(shown), _) => Some(shown),
             (None, Origin::Declared { .. }) => None,
-            (None, Origin::Used | Origin::Key) => Some(NULL.to_owned()),
+            (None, Origin::Used | Origin::Key | Origin::IfPresent) => Some(NULL.to_owned()),
         }
     });
     Some((event_time, cells.collect::<Option<_>>()?))
