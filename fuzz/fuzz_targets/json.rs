@@ -1,5 +1,6 @@
 //! Any bytes, read as JSON lines: the decoder takes what serde_json takes, gives the same values, and never panics.
 #![no_main]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -112,16 +113,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     for strict in [true, false] {
         let mut decoder = JsonDecoder::new(schema(strict));
-        let whole = decoder.decode(Records {
-            bytes,
-            spans: &lines,
-        });
+        let whole = decoder.decode(Records { bytes, spans: &lines });
         check(bytes, &lines, &whole, strict);
         // A second time, with the shapes of the first in memory.
-        let again = decoder.decode(Records {
-            bytes,
-            spans: &lines,
-        });
+        let again = decoder.decode(Records { bytes, spans: &lines });
         assert_eq!(
             (&again.event_times, &again.spans, &again.rows),
             (&whole.event_times, &whole.spans, &whole.rows)

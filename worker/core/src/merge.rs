@@ -208,11 +208,6 @@ impl Merge {
         }
     }
 
-    /// How many rows are read and not given out.
-    pub fn n_held(&self) -> usize {
-        self.order.len()
-    }
-
     /// The inputs' progress and the rows that are held.
     pub fn save(&self) -> Vec<u8> {
         let held: Vec<(u64, u64, Vec<u8>)> = self
@@ -356,7 +351,7 @@ mod tests {
             );
             batches.push(batch.times);
             if !merge.has_more() {
-                assert_eq!(merge.n_held(), 0);
+                assert!(merge.order.is_empty());
                 return batches;
             }
             parts = vec![part(&schema, &[], true), part(&schema, &[], true)];

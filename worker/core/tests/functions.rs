@@ -1,10 +1,14 @@
-//! The list of functions in the documentation is the list of functions that there are.
+//! The functions of expressions: those in the documentation are those that there are, and what type a call has.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use arrow_schema::{DataType, TimeUnit};
 use expect_test::expect_file;
+use support::{plan, problems};
 use tocsin_worker_core::aggregate::not_offered;
 use tocsin_worker_core::expr::compile::aggregate_functions;
 use tocsin_worker_core::expr::functions::{left_out, scalar_functions};
@@ -47,4 +51,70 @@ fn the_documentation_lists_all_functions() {
          and random\nnumbers (`now`, `current_date`, `random`, `uuid`) are refused with a hint to `event_time`.\n",
     );
     expect_file!["../../../docs/functions.md"].assert_eq(&text);
+}
+
+/// A pipeline that has one column, `x`, of this expression.
+fn aggregating(expression: &str) -> String {
+    format!(
+        "{{sources: [{{name: t, kafka: {{topic: t}}, eventTime: {{field: ts, unit: Seconds}}, format: {{fields: [\
+         {{name: i, type: Int64}}, {{name: f, type: Float64}}, {{name: s, type: String}}, {{name: b, type: Boolean}}, \
+         {{name: d, type: Decimal}}, {{name: t, type: Timestamp}}]}}}}], \
+         stages: [{{name: out, from: t, aggregate: {{window: {{tumbling: 1m}}, select: {{x: \"{expression}\"}}}}}}], \
+         sinks: [{{name: out, from: out, stdout: {{}}}}]}}"
+    )
+}
+
+#[test]
+fn a_call_has_the_type_that_fits_its_arguments() {
+    use DataType::*;
+    let time = Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let cases = [
+        ("count(*)", Int64),
+        ("count(s)", Int64),
+        ("count(DISTINCT s)", Int64),
+        ("count_distinct(s)", Int64),
+        ("approx_distinct(s)", UInt64),
+        ("sum(i)", Int64),
+        ("sum(d)", Decimal128(38, 9)),
+        ("avg(i)", Float64),
+        ("mean(f)", Float64),
+        ("avg(CASE WHEN s = 'x' THEN 1.0 ELSE 0.0 END)", Float64),
+        ("min(s)", Utf8),
+        ("max(t)", time.clone()),
+        ("var(i)", Float64),
+        ("stddev_samp(i)", Float64),
+        ("first(s)", Utf8),
+        ("last_value(t)", time),
+        ("last_value(s) IGNORE NULLS", Utf8),
+        ("any_value(b)", Boolean),
+        ("median(i)", Float64),
+        ("p95(i)", Float64),
+        ("p50(f)", Float64),
+        ("percentile(f, 0.9)", Float64),
+        ("approx_percentile_cont(i, 0.95)", Float64),
+        ("approx_percentile_cont(d, 0.95, 200)", Float64),
+        ("percentile_cont(0.5) WITHIN GROUP (ORDER BY f DESC)", Float64),
+        ("corr(i, f)", Float64),
+        ("regr_count(i, f)", UInt64),
+        ("bool_or(b)", Boolean),
+        ("bit_xor(i)", Int64),
+        ("string_agg(s, ', ')", Utf8),
+        ("nth_value(s, 2)", Utf8),
+    ];
+    for (expression, expected) in cases {
+        let plan = plan(&aggregating(expression));
+        let output = &plan.stages[0].output;
+        assert_eq!(
+            output.field_with_name("x").unwrap().data_type(),
+            &expected,
+            "{expression}"
+        );
+    }
+}
+
+#[test]
+fn a_refused_function_is_known_and_says_why() {
+    let problems = problems(&aggregating("approx_percentile_cont_with_weight(f, f, 0.5)"));
+    let reason = "its t-digest depends on how records were batched; use percentile(x, q), which has no weights";
+    assert!(problems.contains(reason), "{problems}");
 }

@@ -1,10 +1,15 @@
 //! Holds back a source that is ahead of those that it is merged with, so that what waits to be merged stays small.
 //!
-//! Only sources with a common stage hold one another back. The one that is furthest behind is never held: it is what the
-//! others wait for, so that there is always one that can go on.
+//! Only sources with a common stage hold one another back, by event time and by bytes. The one that is furthest behind is
+//! never held: it is what the others wait for, so that there is always one that can go on.
+
+use std::collections::VecDeque;
 
 use tocsin_worker_core::plan::{Plan, StreamId};
 use tocsin_worker_core::stream::Micros;
+
+/// How many bytes of records a source may be ahead, whatever their event times (ENGINE's bound on what a merge holds).
+const MOST_BYTES_AHEAD: u64 = 64 << 20;
 
 /// Who waits for whom.
 #[derive(Debug)]
@@ -13,6 +18,15 @@ pub(super) struct Alignment {
     groups: Vec<usize>,
     /// How far each source may be ahead, in microseconds.
     most_ahead: Vec<Micros>,
+    read: Vec<Read>,
+}
+
+/// What was read of a source and may be ahead of others.
+#[derive(Clone, Debug, Default)]
+struct Read {
+    /// The watermark behind each part, and its bytes.
+    parts: VecDeque<(Micros, u64)>,
+    bytes: u64,
 }
 
 impl Alignment {
@@ -42,16 +56,59 @@ impl Alignment {
         Self {
             groups,
             most_ahead: plan.sources.iter().map(|source| source.alignment).collect(),
+            read: vec![Read::default(); plan.sources.len()],
+        }
+    }
+
+    /// A source gave records of so many bytes, and its watermark came to `watermark`.
+    pub(super) fn note(&mut self, source: usize, bytes: u64, watermark: Micros) {
+        let read = &mut self.read[source];
+        read.bytes += bytes;
+        match read.parts.back_mut() {
+            // Many small blocks of one time are one.
+            Some((last, sum)) if *last == watermark => *sum += bytes,
+            _ => read.parts.push_back((watermark, bytes)),
         }
     }
 
     /// Whether a source waits for others; `watermarks` has one for each source that has not ended.
-    pub(super) fn holds(&self, source: usize, watermarks: &[Option<Micros>]) -> bool {
+    pub(super) fn holds(&mut self, source: usize, watermarks: &[Option<Micros>]) -> bool {
         let (Some(group), Some(Some(own))) = (self.groups.get(source), watermarks.get(source)) else {
             return false;
         };
         let of_group = self.groups.iter().zip(watermarks).filter(|(other, _)| *other == group);
         let least = of_group.filter_map(|(_, watermark)| *watermark).min().unwrap_or(*own);
-        *own > least.saturating_add(self.most_ahead[source].max(0))
+        let read = &mut self.read[source];
+        while let Some((_, bytes)) = read.parts.pop_front_if(|(watermark, _)| *watermark <= least) {
+            read.bytes -= bytes;
+        }
+        *own > least.saturating_add(self.most_ahead[source].max(0)) || read.bytes > MOST_BYTES_AHEAD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_waits_that_is_many_bytes_ahead_within_little_event_time() {
+        let mut alignment = Alignment {
+            groups: vec![0, 0, 1],
+            most_ahead: vec![60_000_000; 3],
+            read: vec![Read::default(); 3],
+        };
+        let at = |seconds: i64| Some(seconds * 1_000_000);
+        for second in 1..=3 {
+            alignment.note(0, MOST_BYTES_AHEAD / 2, second * 1_000_000);
+            alignment.note(2, MOST_BYTES_AHEAD, second * 1_000_000);
+        }
+        // Source 1 stands at 1 s: what source 0 read up to there has no one to wait for.
+        assert!(!alignment.holds(0, &[at(3), at(1), at(3)]));
+        alignment.note(0, 1, 3_000_000);
+        assert!(alignment.holds(0, &[at(3), at(1), at(3)]));
+        assert!(!alignment.holds(1, &[at(3), at(1), at(3)]), "the last one never waits");
+        assert!(!alignment.holds(2, &[at(3), at(1), at(3)]), "nobody reads both");
+        assert!(!alignment.holds(0, &[at(3), at(2), at(3)]), "the other follows");
+        assert!(!alignment.holds(0, &[at(3), None, at(3)]), "the other has ended");
     }
 }

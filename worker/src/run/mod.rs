@@ -260,6 +260,8 @@ impl Running<'_> {
         } else {
             self.engine.push(number, records, &mut outputs);
         }
+        self.alignment
+            .note(number, block.bytes.len() as u64, self.engine.watermark(number));
         self.engine.count_unread(number, block.too_long.len() as u64);
         for long in &block.too_long {
             let cause = long.cause();

@@ -52,7 +52,7 @@ pub fn there_is_one_arrow(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
-/// Manifests of the workspace's crates. A crate with a workspace of its own (a fuzz target) is not one.
+/// Manifests of the workspace's crates. A crate with a workspace of its own is not one.
 fn members(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.own("Cargo.toml").filter(|(_, text)| {
         let has = |header: &str| text.lines().any(|line| line.trim() == header);
@@ -94,7 +94,7 @@ mod tests {
     fn a_crate_without_the_lints_is_found() {
         check(crates_inherit_the_lints, GOOD, 0);
         check(crates_inherit_the_lints, "[package]\nname = \"a\"\n[lints.rust]\n", 1);
-        check(crates_inherit_the_lints, "[package]\nname = \"fuzz\"\n[workspace]\n", 0);
+        check(crates_inherit_the_lints, "[package]\nname = \"b\"\n[workspace]\n", 0);
     }
 
     #[test]

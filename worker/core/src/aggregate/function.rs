@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
-use datafusion_common::{DFSchema, ScalarValue};
-use datafusion_expr::ExprSchemable;
-use datafusion_expr::expr::AggregateFunction;
 
+use super::Accumulators;
 use super::count::Counts;
 use super::covariance::{Covariances, Relation};
 use super::datafusion::{Call as DataFusionCall, DataFusion};
@@ -15,10 +13,8 @@ use super::distinct::{Of, distinct};
 use super::first_last::first_last;
 use super::min_max::extremes;
 use super::quantile::Quantiles;
-use super::registry::{Call, Order, resolve};
 use super::sum::{Finish, Sums};
 use super::variance::{Spread, Variances};
-use super::{Accumulators, AggregateError};
 
 /// An aggregate call that can run.
 #[derive(Clone, Debug)]
@@ -53,37 +49,6 @@ impl Aggregate {
             data_type,
             columns,
         }
-    }
-
-    /// The call of a plan whose arguments were coerced, over rows of `schema`. Its FILTER is no part of it: the caller
-    /// leaves those rows out.
-    ///
-    /// # Errors
-    /// As [`resolve`].
-    pub fn of(function: &AggregateFunction, schema: &DFSchema) -> Result<Self, AggregateError> {
-        let name = function.func.name();
-        let params = &function.params;
-        let planning = |message| AggregateError::Planning {
-            name: name.to_owned(),
-            message,
-        };
-        let types = params
-            .args
-            .iter()
-            .map(|arg| arg.get_type(schema))
-            .collect::<Result<Vec<_>, _>>();
-        let literals: Vec<Option<ScalarValue>> = params.args.iter().map(|arg| arg.as_literal().cloned()).collect();
-        resolve(&Call {
-            name,
-            distinct: params.distinct,
-            nulls: params.null_treatment,
-            order_by: params.order_by.first().map(|sort| match sort.asc {
-                true => Order::Ascending,
-                false => Order::Descending,
-            }),
-            arg_types: &types.map_err(|error| planning(error.strip_backtrace()))?,
-            literals: &literals,
-        })
     }
 
     /// Type of the results.
