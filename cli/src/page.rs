@@ -122,19 +122,12 @@ impl Feed {
                 ..NodeProgress::default()
             });
         }
+        let event_time = engine.event_time();
         let progress = Progress {
             events: sources.iter().map(|source| source.records).sum(),
             bytes,
-            event_time_ms: sources
-                .iter()
-                .filter_map(|source| source.newest)
-                .max()
-                .map(|time| time / 1000),
-            watermark_ms: sources
-                .iter()
-                .filter_map(|source| source.watermark)
-                .min()
-                .map(|time| time / 1000),
+            event_time_ms: event_time.map(|time| time.newest / 1000),
+            watermark_ms: event_time.and_then(|time| time.watermark).map(|time| time / 1000),
             dead_letters: sources.iter().map(|source| source.dead).sum(),
             late: stages.iter().map(|stage| stage.late).sum(),
             nodes,

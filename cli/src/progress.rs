@@ -79,8 +79,8 @@ impl Watcher for Progress {
         }
         let sources = engine.source_counters();
         let events: u64 = sources.iter().map(|source| source.records).sum();
-        let newest = sources.iter().filter_map(|source| source.newest).max();
-        let watermark = sources.iter().filter_map(|source| source.watermark).min();
+        let event_time = engine.event_time();
+        let newest = event_time.map(|time| time.newest);
         let seconds = progress.elapsed.saturating_sub(self.last.1).as_secs_f64();
         if seconds > 0.0 {
             let now = events.saturating_sub(self.last.0) as f64 / seconds;
@@ -102,9 +102,9 @@ impl Watcher for Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        let lag = newest
-            .zip(watermark)
-            .map(|(newest, watermark)| (newest - watermark) as f64 / 1e6);
+        let lag = event_time
+            .and_then(|time| Some(time.newest.saturating_sub(time.watermark?)))
+            .map(|lag| lag as f64 / 1e6);
         self.bar.set_message(format!(
             "{} events  {}/s  {}  lag {}{}",
             grouped(events),

@@ -17,7 +17,7 @@ pub struct Progress {
     pub bytes: u64,
     /// Latest event time read, in milliseconds since 1970.
     pub event_time_ms: Option<i64>,
-    /// Least watermark of all sources, in milliseconds since 1970.
+    /// The watermark of what that event is merged with, in milliseconds since 1970.
     pub watermark_ms: Option<i64>,
     /// Records that could not be decoded.
     pub dead_letters: u64,

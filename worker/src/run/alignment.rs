@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use tocsin_worker_core::plan::{Plan, StreamId};
+use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::stream::Micros;
 
 /// How many bytes of records a source may be ahead, whatever their event times (ENGINE's bound on what a merge holds).
@@ -14,7 +14,7 @@ const MOST_BYTES_AHEAD: u64 = 64 << 20;
 /// Who waits for whom.
 #[derive(Debug)]
 pub(super) struct Alignment {
-    /// A number for each source, the same for those that have a stage in common, directly or through others.
+    /// See [`Plan::merged_sources`].
     groups: Vec<usize>,
     /// How far each source may be ahead, in microseconds.
     most_ahead: Vec<Micros>,
@@ -31,30 +31,8 @@ struct Read {
 
 impl Alignment {
     pub(super) fn new(plan: &Plan) -> Self {
-        let mut groups: Vec<usize> = (0..plan.sources.len()).collect();
-        // The group that each stage reads from.
-        let mut of_stages: Vec<Option<usize>> = Vec::with_capacity(plan.stages.len());
-        for stage in &plan.stages {
-            let mut joined = None;
-            for input in &stage.inputs {
-                let group = match input.stream {
-                    StreamId::Source(i) => groups.get(i).copied(),
-                    StreamId::Stage(i) | StreamId::Late(i) => of_stages.get(i).copied().flatten(),
-                };
-                match (joined, group) {
-                    (Some(into), Some(from)) if into != from => {
-                        let stages = of_stages.iter_mut().flatten();
-                        let same = groups.iter_mut().chain(stages).filter(|group| **group == from);
-                        same.for_each(|group| *group = into);
-                    }
-                    (None, Some(_)) => joined = group,
-                    _ => {}
-                }
-            }
-            of_stages.push(joined);
-        }
         Self {
-            groups,
+            groups: plan.merged_sources(),
             most_ahead: plan.sources.iter().map(|source| source.alignment).collect(),
             read: vec![Read::default(); plan.sources.len()],
         }

@@ -83,6 +83,7 @@ impl Ingest {
         SourceCounters {
             watermark,
             newest: self.clock.newest(),
+            ended: self.ended.is_some(),
             ..self.counters.clone()
         }
     }

@@ -4,6 +4,7 @@
 //! it gives out depends on the records of each source alone, not on how they were cut into parts or in which order the
 //! sources were read.
 
+mod event_time;
 mod ingest;
 mod run;
 
@@ -16,12 +17,15 @@ use crate::encode::{Encoded, encode_rows};
 use crate::plan::{Plan, StreamId};
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros};
+pub use event_time::EventTime;
 use ingest::Ingest;
 use run::StageRun;
 
 /// A running pipeline.
 pub struct Engine {
     plan: Plan,
+    /// See [`Plan::merged_sources`].
+    groups: Vec<usize>,
     sources: Vec<Ingest>,
     stages: Vec<StageRun>,
     /// How many read each stream, to hand it over to the last without a copy.
@@ -67,6 +71,8 @@ pub struct SourceCounters {
     pub watermark: Option<Micros>,
     /// The newest event time.
     pub newest: Option<Micros>,
+    /// Whether nothing follows.
+    pub ended: bool,
 }
 
 /// What a stage has done so far.
@@ -108,6 +114,7 @@ impl Engine {
         let stages = plan.stages.iter().map(StageRun::new).collect();
         let n_readers = count_readers(&plan);
         Self {
+            groups: plan.merged_sources(),
             plan,
             sources,
             stages,
@@ -226,6 +233,11 @@ impl Engine {
     /// Counters of the sources.
     pub fn source_counters(&self) -> Vec<SourceCounters> {
         self.sources.iter().map(Ingest::counters).collect()
+    }
+
+    /// How far event time has come; nothing before the first good record.
+    pub fn event_time(&self) -> Option<EventTime> {
+        EventTime::of(&self.groups, &self.source_counters())
     }
 
     /// Counters of the stages.

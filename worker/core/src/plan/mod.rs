@@ -17,6 +17,7 @@ mod fields;
 mod graph;
 mod incident;
 mod lower;
+mod merged;
 mod names;
 mod parsed;
 mod pushdown;
