@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tocsin_contract::ports::LIVE_PAGE;
 use tocsin_worker::source::Speed;
 
 /// Finds incidents in event streams while they happen.
@@ -20,9 +21,9 @@ macro_rules! exit_codes {
         "\
 Exit codes:
   0    done; also after a first Ctrl-C, with all that was read processed
-  2    the command line is wrong, or something that it names is missing
-  3    the pipeline's file is wrong
-  4    an input could not be read, or an output not be written
+  2    the command line is wrong
+  3    the pipeline, or a rule set, is wrong
+  4    a file is missing or cannot be read, or an output cannot be written
   5    a bad record, with --on-error stop
   130  ended at once by a second Ctrl-C (or SIGTERM); outputs may lack their end"
     };
@@ -97,7 +98,7 @@ pub struct RunArgs {
     #[arg(long, value_enum)]
     pub format: Option<Format>,
     /// Port of the live page; 0 takes any
-    #[arg(long, default_value_t = 4600)]
+    #[arg(long, default_value_t = LIVE_PAGE)]
     pub port: u16,
     /// Do not serve the live page
     #[arg(long)]
@@ -140,7 +141,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub serve: bool,
     /// Port of the live page; 0 takes any
-    #[arg(long, default_value_t = 4600)]
+    #[arg(long, default_value_t = LIVE_PAGE)]
     pub port: u16,
     /// Folder with the samples
     #[arg(long, value_name = "DIR")]

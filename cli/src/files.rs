@@ -16,8 +16,8 @@ use crate::failure::Failure;
 pub fn read(path: &Path) -> Result<String, Failure> {
     let name = path.display();
     match std::fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{name} is not text in UTF-8"))),
-        Err(error) => Err(Failure::Usage(format!("{name} cannot be read: {error}"))),
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Failure::Io(format!("{name} is not text in UTF-8"))),
+        Err(error) => Err(Failure::Io(format!("{name} cannot be read: {error}"))),
     }
 }
 

@@ -32,7 +32,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         note(format!("only a cluster reads: {}", ignored.join(", ")));
     }
     if let Some(folder) = args.secrets.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(Failure::Usage(format!(
+        return Err(Failure::Io(format!(
             "--secrets {}: there is no such folder",
             folder.display()
         )));
@@ -114,6 +114,15 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
         ));
     }
     for source in &summary.sources {
+        if source.records > 0 && source.dead == source.records {
+            note(format!(
+                "{}: no record could be read; `format.type` says whether they are Json (one a line) or Csv",
+                source.name
+            ));
+        }
+        if source.records == 0 && !summary.interrupted {
+            note(format!("{}: the input is empty", source.name));
+        }
         for (column, n) in &source.mismatches {
             // Above 1 % it is more likely the pipeline that is wrong than the records.
             let drift = if *n * 100 > source.records {
@@ -137,10 +146,11 @@ pub fn tell(summary: &Summary, args: &RunArgs) {
             stage.name
         ));
     }
-    if summary.failed_operations > 0 {
+    for stage in summary.stages.iter().filter(|stage| stage.failed_operations > 0) {
         note(format!(
-            "{} operations in expressions failed and gave NULL",
-            grouped(summary.failed_operations)
+            "{}: an operation in its expressions failed {} times and gave NULL",
+            stage.name,
+            grouped(stage.failed_operations)
         ));
     }
 }

@@ -126,9 +126,12 @@ fn a_record_of_1970_does_no_harm() {
 #[test]
 fn the_first_bad_record_ends_the_run_if_so_asked() {
     let folder = Folder::new();
-    folder.write("a.jsonl", "{\"ts\":1}\nnonsense\n{\"ts\":2}\n");
+    // What stands behind it is not taken: alone it would escalate.
+    let (front, behind) = ("{\"ts\":1}\n", alerts().join("\n"));
+    folder.write("a.jsonl", format!("{front}nonsense\n{behind}"));
     let output = folder.output(&[&RUN[..], &["alerts=a.jsonl", "--on-error", "stop"]].concat());
     assert_eq!(output.status.code(), Some(5));
+    assert_eq!(text(&output.stdout), "");
     assert!(
         text(&output.stderr).contains("source `alerts`, record 1"),
         "{}",
@@ -143,6 +146,11 @@ fn an_empty_file_is_no_error() {
     let output = folder.output(&[&RUN[..], &["alerts=a.jsonl"]].concat());
     assert!(output.status.success());
     assert_eq!(text(&output.stdout), "");
+    assert!(
+        text(&output.stderr).contains("alerts: the input is empty"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]

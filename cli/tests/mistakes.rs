@@ -29,7 +29,7 @@ fn a_missing_file_is_named_with_the_nearest() {
         4,
         &["alert.jsonl", "alerts.jsonl"],
     );
-    check_wrong(&["run", "q.yaml"], None, 2, &["q.yaml"]);
+    check_wrong(&["run", "q.yaml"], None, 4, &["q.yaml"]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_closed_standard_error_changes_neither_results_nor_exit_codes() {
         (&run[..], 0),
         (&stop, 5),
         (&page, 0),
-        (&["run", "q.yaml"], 2),
+        (&["run", "q.yaml"], 4),
         (&["run"], 2),
         (&["init", "log.jsonl", "-o", "mine.yaml"], 0),
     ] {

@@ -10,7 +10,7 @@ use crate::pipeline::stage::ObjectRef;
 use crate::problem::Problem;
 use crate::rule::{POSITIVE, Rule, validations};
 use crate::rule_set::Rollout;
-use crate::schema::list::List;
+use crate::schema::list::Unique;
 use crate::schema::text::{Column, PositiveDuration, Report, Sha256, Text, Time as TimeText};
 use crate::status::Conditions;
 
@@ -55,7 +55,7 @@ pub struct IncidentModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onnx: Option<Onnx>,
     /// Columns that the model reads, in its order. The stage's `features` must be as many.
-    #[schemars(with = "List<Column, 64>", extend("minItems" = 1))]
+    #[schemars(with = "Unique<Column, 64>", extend("minItems" = 1))]
     pub features: Vec<String>,
     /// Score from which an event counts as odd, between 0 and 1.
     #[schemars(range(min = 0.0, max = 1.0))]

@@ -9,7 +9,7 @@ pub const INGEST: u16 = 8088;
 /// Name of [`INGEST`] in services.
 pub const INGEST_NAME: &str = "ingest";
 /// The live page of `tocsin run`, on this machine alone.
-pub const LIVE_PAGE: u16 = 7410;
+pub const LIVE_PAGE: u16 = 4600;
 /// The operator's probes and metrics.
 pub const OPERATOR: u16 = 8080;
 /// The operator's admission webhook.

@@ -9,7 +9,7 @@ use crate::pipeline::rules::{RULE_CONDITION, RULE_SET};
 use crate::pipeline::stage::AlarmRule;
 use crate::problem::Problem;
 use crate::rule::validations;
-use crate::schema::list::{Identified, List, Named};
+use crate::schema::list::{Identified, List, Named, Unique};
 use crate::schema::text::{Column, Expression, Name, Report};
 use crate::status::Conditions;
 
@@ -83,7 +83,7 @@ pub struct IncidentRule {
     pub id: String,
     /// Fields that make the key; by default the stage's `by`, which must be among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// When the rule fires and clears.
     #[serde(flatten)]

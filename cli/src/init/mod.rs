@@ -25,14 +25,15 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     let stdin = args.records == Path::new("-");
     let sample = sample(args, stdin)?;
     if sample.records.is_empty() {
-        return Err(Failure::Usage(format!(
-            "{} has no JSON object and no CSV row to learn from",
+        return Err(Failure::Io(format!(
+            "{} has no JSON object and no CSV row to learn from; expected one JSON object a line, or CSV with a header. \
+             A list [...] becomes lines with: jq -c '.[]'",
             args.records.display()
         )));
     }
     let fields = Fields::of(&sample.records, sample.are_csv);
     let Some(time) = fields.time() else {
-        return Err(Failure::Usage(format!(
+        return Err(Failure::Io(format!(
             "no field looks like a time; the fields are: {}. Add one (RFC 3339, or a number of seconds, ms, us or ns since 1970)",
             fields.names()
         )));

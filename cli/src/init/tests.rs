@@ -190,7 +190,9 @@ proptest! {
         };
         let (text, fields, loaded) = check(&records(12, record), are_csv);
         let listed = &loaded.pipeline.spec.sources[0].format.fields;
-        for name in fields.order.iter().filter(|name| *name != "ts" && fields.can_be_listed(name)) {
+        // Rarely a field of another name looks more like the event time than `ts` does.
+        let time = fields.time().map(|time| time.field);
+        for name in fields.order.iter().filter(|name| time.as_ref() != Some(name) && fields.can_be_listed(name)) {
             let known = listed.iter().any(|field| field.name == *name);
             prop_assert_eq!(known, fields.kind(name).is_some(), "{:?}\n{}", name, text);
         }

@@ -24,6 +24,8 @@ pub(super) struct Checked {
     pub value: Value,
     /// The faults.
     pub problems: Vec<Problem>,
+    /// Paths of items whose name stands before: the first of them counts.
+    pub doubled: Vec<String>,
     /// Where everything stands.
     pub places: Places,
 }
@@ -32,12 +34,14 @@ pub(super) struct Checked {
 pub(super) fn document(node: &Node, kind: &str) -> Checked {
     let mut checker = Checker {
         problems: Vec::new(),
+        doubled: Vec::new(),
         places: Places::default(),
     };
     let value = hand::root(&mut checker, node, kind);
     Checked {
         value,
         problems: checker.problems,
+        doubled: checker.doubled,
         places: checker.places,
     }
 }
@@ -71,6 +75,7 @@ impl<'a> At<'a> {
 
 pub(super) struct Checker {
     pub problems: Vec<Problem>,
+    pub doubled: Vec<String>,
     pub places: Places,
 }
 
@@ -145,19 +150,23 @@ impl Checker {
             .keyword("x-kubernetes-list-map-keys")
             .and_then(|keys| keys.get(0))
             .and_then(Value::as_str);
+        let is_set = at.keyword("x-kubernetes-list-type").is_some_and(|kind| kind == "set");
         let mut names: HashMap<&str, usize> = HashMap::new();
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let path = format!("{}[{}]", at.path, item_name(item, key, index));
-            let name = key.and_then(|key| item.get(key)).and_then(Node::as_text);
-            if let (Some(name), Some(key)) = (name, key) {
+            let name = match key {
+                Some(key) => item.get(key).and_then(Node::as_text),
+                None if is_set => item.as_text(),
+                None => None,
+            };
+            if let Some(name) = name {
                 match names.get(name) {
                     Some(line) => {
-                        let message = format!(
-                            "the {key} {} is given twice; it stands in line {line} already",
-                            shown(name)
-                        );
+                        let what = key.map(|key| format!("the {key} ")).unwrap_or_default();
+                        let message = format!("{what}{} is given twice; it stands in line {line} already", shown(name));
                         self.wrong(&path, item, message, None);
+                        self.doubled.push(path);
                         continue;
                     }
                     None => _ = names.insert(name, item.place.line),

@@ -176,10 +176,9 @@ fn of_tree_and<K: Kind, T>(
 ) -> Result<(Parsed<K>, T), Vec<Problem>> {
     let mut checked = check::document(node, K::KIND);
     // Without the name of a part, everything that refers to it would look wrong.
-    let all_named = !checked
-        .problems
-        .iter()
-        .any(|fault| fault.path.ends_with(']') || fault.path.ends_with(".name"));
+    let all_named = !checked.problems.iter().any(|fault| {
+        fault.path.ends_with(".name") || fault.path.ends_with(']') && !checked.doubled.contains(&fault.path)
+    });
     match serde_json::from_value::<K>(checked.value) {
         Ok(value) => {
             let mut broken = value.rule_problems();

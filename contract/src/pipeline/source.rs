@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::rules;
 use crate::duration::Duration;
 use crate::rule::validations;
-use crate::schema::list::{List, Named};
+use crate::schema::list::{Named, Unique};
 use crate::schema::text::{Column, HttpUrl, Listen, Name, Path, Text, TopicName};
 
 /// A named stream of events from outside.
@@ -100,7 +100,7 @@ impl Default for GeneratorSource {
             services: 1_000,
             critical_percent: 25,
             out_of_order_percent: 5,
-            late_percent: 0,
+            late_percent: 1,
         }
     }
 }
@@ -120,7 +120,7 @@ pub struct HttpSource {
 #[serde(rename_all = "camelCase")]
 pub struct PartitionedBy {
     /// Fields that the record's key is made of.
-    #[schemars(with = "List<Column, 16>", extend("minItems" = 1))]
+    #[schemars(with = "Unique<Column, 16>", extend("minItems" = 1))]
     pub key: Vec<String>,
     /// How the producers turn the key into a partition.
     #[serde(default)]
@@ -295,7 +295,7 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileSource>,
     /// Fields that a row is found by.
-    #[schemars(with = "List<Column, 16>", extend("minItems" = 1))]
+    #[schemars(with = "Unique<Column, 16>", extend("minItems" = 1))]
     pub key: Vec<String>,
     /// How a row is written.
     #[serde(default)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rules;
 use crate::duration::Duration;
 use crate::rule::validations;
-use crate::schema::list::{List, Map};
+use crate::schema::list::{Map, Unique};
 use crate::schema::text::{Column, Expression, Name, ObjectName, PositiveDuration, Statement, Text, Word};
 
 /// A named step: its inputs, and exactly one kind.
@@ -115,10 +115,10 @@ pub struct Enrich {
     /// Fields of the event that make the table's key, in its order.
     // Not `on`: kubectl's YAML reads that key as true.
     #[serde(rename = "by")]
-    #[schemars(with = "List<Column, 16>", extend("minItems" = 1))]
+    #[schemars(with = "Unique<Column, 16>", extend("minItems" = 1))]
     pub on: Vec<String>,
     /// Columns of the table to add.
-    #[schemars(with = "List<Column, 64>", extend("minItems" = 1))]
+    #[schemars(with = "Unique<Column, 64>", extend("minItems" = 1))]
     pub add: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ pub struct Enrich {
 pub struct Aggregate {
     /// Fields that make the key.
     #[serde(default)]
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// The window; without one, running totals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,7 +186,7 @@ pub struct SessionWindow {
 #[serde(rename_all = "camelCase")]
 pub struct Escalate {
     /// Fields that make the key.
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// Number of events that escalates.
     #[schemars(range(min = 1, max = 1000000))]
@@ -225,7 +225,7 @@ pub enum EscalateTtl {
 #[schemars(extend("x-kubernetes-validations" = validations(&rules::ALARM)))]
 pub struct Alarm {
     /// Fields that make the key.
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// The inline rule.
     #[serde(flatten)]
@@ -313,10 +313,10 @@ fn min_samples() -> u32 {
 #[serde(rename_all = "camelCase")]
 pub struct Detect {
     /// Fields that make the key.
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// Columns that the model reads, in its order.
-    #[schemars(with = "List<Column, 64>", extend("minItems" = 1))]
+    #[schemars(with = "Unique<Column, 64>", extend("minItems" = 1))]
     pub features: Vec<String>,
     /// The IncidentModel.
     pub model_ref: ObjectRef,
@@ -327,7 +327,7 @@ pub struct Detect {
 #[serde(rename_all = "camelCase")]
 pub struct Match {
     /// Fields that make the key.
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// The sequence: `fail{5,} ok`.
     #[schemars(with = "Text<1024>")]
@@ -353,7 +353,7 @@ pub struct Match {
 #[serde(rename_all = "camelCase")]
 pub struct Incident {
     /// Fields that make the key.
-    #[schemars(with = "List<Column, 16>")]
+    #[schemars(with = "Unique<Column, 16>")]
     pub by: Vec<String>,
     /// How long an incident without news stays open.
     #[schemars(with = "PositiveDuration")]

@@ -5,13 +5,18 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow_schema::{DataType, TimeUnit};
 use expect_test::expect_file;
 use support::{plan, problems};
 use tocsin_worker_core::aggregate::not_offered;
-use tocsin_worker_core::expr::compile::aggregate_functions;
+use tocsin_worker_core::expr::compile::{aggregate_functions, bind, finish};
 use tocsin_worker_core::expr::functions::{left_out, scalar_functions};
+use tocsin_worker_core::expr::parse::parse_expression;
 
 fn list(out: &mut String, title: &str, names: &BTreeSet<String>) {
     write!(out, "\n## {title}\n\n").unwrap();
@@ -117,4 +122,68 @@ fn a_refused_function_is_known_and_says_why() {
     let problems = problems(&aggregating("approx_percentile_cont_with_weight(f, f, 0.5)"));
     let reason = "its t-digest depends on how records were batched; use percentile(x, q), which has no weights";
     assert!(problems.contains(reason), "{problems}");
+}
+
+/// Whether a call works: it compiles, and gives a value for the row.
+fn works(call: &str, row: &RecordBatch) -> Result<bool, String> {
+    let tree = parse_expression(call).map_err(|error| error.message)?;
+    let schema = row.schema();
+    let bound = bind(tree, &schema).map_err(|error| error.message)?;
+    let expression = finish(call, bound, &schema).map_err(|error| error.message)?;
+    Ok(expression.evaluate(row).is_valid(0))
+}
+
+#[test]
+fn every_function_of_the_documentation_can_be_called() {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("i", Arc::new(Int64Array::from(vec![2]))),
+        ("f", Arc::new(Float64Array::from(vec![0.5]))),
+        ("g", Arc::new(Float64Array::from(vec![1.5]))),
+        ("s", Arc::new(StringArray::from(vec!["abc"]))),
+        ("b", Arc::new(BooleanArray::from(vec![true]))),
+        (
+            "t",
+            Arc::new(TimestampMicrosecondArray::from(vec![1_767_225_600_000_000]).with_timezone("UTC")),
+        ),
+    ];
+    let row = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, values)| (name, values, true)));
+    let row = row.unwrap();
+    let arguments = [
+        "i",
+        "f",
+        "g",
+        "s",
+        "b",
+        "t",
+        "'day'",
+        "'%Y'",
+        "'2026-01-01'",
+        "INTERVAL '1' DAY",
+        "'md5'",
+        "'hex'",
+        "'0'",
+    ];
+    let mut lists = vec![String::new()];
+    let mut longer = lists.clone();
+    for _ in 0..3 {
+        longer = longer
+            .iter()
+            .flat_map(|list| {
+                let separator = if list.is_empty() { "" } else { ", " };
+                arguments
+                    .iter()
+                    .map(move |argument| format!("{list}{separator}{argument}"))
+            })
+            .collect();
+        lists.extend(longer.iter().cloned());
+    }
+    let mut dead = Vec::new();
+    for name in scalar_functions().keys() {
+        let tries = || lists.iter().map(|list| works(&format!("{name}({list})"), &row));
+        if !tries().any(|tried| tried == Ok(true)) {
+            let said: BTreeSet<String> = tries().filter_map(Result::err).collect();
+            dead.push((name, said));
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
 }

@@ -100,6 +100,9 @@ fn run_by(
     if settings.watched {
         engine.observe();
     }
+    if settings.stop_on_error {
+        engine.stop_at_dead();
+    }
     let dead = match &settings.dead_letters {
         Some(path) => DeadLetters::to_file(path)?,
         None => DeadLetters::counting(),
@@ -250,10 +253,18 @@ impl Running<'_> {
     ) -> Result<(), RunError> {
         input.last_records = self.clock.now();
         let mut outputs = Outputs::default();
-        let records = Records {
+        let mut records = Records {
             bytes: &block.bytes,
             spans: &block.spans,
         };
+        let mut too_long = block.too_long.as_slice();
+        if self.settings.stop_on_error
+            && let Some(first) = too_long.first()
+        {
+            let n_before = records.spans.partition_point(|span| span.offset < first.offset);
+            records.spans = &records.spans[..n_before];
+            too_long = &too_long[..1];
+        }
         if input.source.is_live() {
             let arrived = input.source.event_time_now(self.clock.unix_micros());
             self.engine.push_arrived(number, records, arrived, &mut outputs);
@@ -262,8 +273,12 @@ impl Running<'_> {
         }
         self.alignment
             .note(number, block.bytes.len() as u64, self.engine.watermark(number));
-        self.engine.count_unread(number, block.too_long.len() as u64);
-        for long in &block.too_long {
+        if self.settings.stop_on_error && !outputs.dead.is_empty() {
+            // It stands in front of them.
+            too_long = &[];
+        }
+        self.engine.count_unread(number, too_long.len() as u64);
+        for long in too_long {
             let cause = long.cause();
             let letter = DeadLetter {
                 source: &input.name,

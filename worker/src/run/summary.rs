@@ -20,8 +20,6 @@ pub struct Summary {
     pub events_per_second: f64,
     /// Dead records, by cause.
     pub dead: BTreeMap<&'static str, u64>,
-    /// Operations in expressions that failed and gave NULL.
-    pub failed_operations: u64,
     /// Whether it was interrupted.
     pub interrupted: bool,
     /// The sources.
@@ -58,6 +56,8 @@ pub struct StageSummary {
     pub late: u64,
     /// Keys with state.
     pub keys: u64,
+    /// Operations in its expressions that failed and gave NULL.
+    pub failed_operations: u64,
 }
 
 impl Summary {
@@ -87,12 +87,14 @@ impl Summary {
             .iter()
             .zip(engine.stage_counters())
             .zip(engine.state_size())
-            .map(|((stage, counters), (keys, _))| StageSummary {
+            .zip(engine.n_failures())
+            .map(|(((stage, counters), (keys, _)), failed_operations)| StageSummary {
                 name: stage.name.clone(),
                 rows_in: counters.rows_in,
                 rows_out: counters.rows_out,
                 late: counters.late,
                 keys: keys as u64,
+                failed_operations,
             })
             .collect();
         let events: u64 = sources.iter().map(|source| source.records).sum();
@@ -102,7 +104,6 @@ impl Summary {
             seconds,
             events_per_second: events as f64 / seconds.max(1e-9),
             dead: dead.counts().clone(),
-            failed_operations: engine.n_failures(),
             interrupted,
             sources,
             stages,

@@ -132,7 +132,11 @@ fn text_of_shape(schema: &Value) -> BoxedStrategy<Value> {
         Some(crate::duration::PATTERN) => prop_oneof![Just(json!("1h30m")), Just(json!("250ms"))].boxed(),
         Some(pattern) => {
             let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
-            string_regex(pattern).unwrap().prop_map(Value::from).boxed()
+            // Some patterns do not bound the length by themselves.
+            let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
+            let text = string_regex(pattern).unwrap();
+            let fits = text.prop_filter("too long", move |text| text.chars().count() as u64 <= most);
+            fits.prop_map(Value::from).boxed()
         }
         None => string_regex(&format!("\\PC{{{least},{most}}}"))
             .unwrap()

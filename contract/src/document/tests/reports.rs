@@ -327,3 +327,33 @@ fn an_empty_field_is_no_field() {
         "#]],
     );
 }
+
+#[test]
+fn a_doubled_name_hides_nothing_else() {
+    let text = "\
+apiVersion: tocsin.dev/v1alpha1
+kind: IncidentPipeline
+metadata: {name: noc}
+spec:
+  sources:
+  - {name: alerts, kafka: {topic: alerts}, eventTime: {field: ts}}
+  stages:
+  - {name: counts, from: alerts, aggregate: {by: [service, service], window: {tumbling: 1m}, select: {total: count(*)}}}
+  - {name: counts, from: alerts, filter: a > 1}
+";
+    let found = super::read_and::<IncidentPipeline, ()>(text, |_, _| {
+        Err(vec![Problem::new("spec.stages[counts].from", "somebody else's")])
+    });
+    let found = found
+        .map(drop)
+        .unwrap_err()
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect::<String>();
+    expect![[r#"
+        line 8, column 26: spec.stages[counts].from: somebody else's
+        line 8, column 60: spec.stages[counts].aggregate.by[1]: `service` is given twice; it stands in line 8 already
+        line 9, column 5: spec.stages[counts]: the name `counts` is given twice; it stands in line 8 already
+    "#]]
+    .assert_eq(&found);
+}

@@ -56,6 +56,9 @@ impl fmt::Display for MissingColumns {
         if self.header.len() > MOST_SHOWN {
             write!(f, " and {} more", self.header.len() - MOST_SHOWN)?;
         }
+        if self.header.first().is_some_and(|name| name.starts_with('{')) {
+            f.write_str(". It looks like JSON: say `format: {type: Json}`")?;
+        }
         if let [only] = self.header.as_slice()
             && let Some(separator) = [';', '\t', '|'].into_iter().find(|c| only.contains(*c))
         {

@@ -85,7 +85,7 @@ mod tests {
         fn json_numbers_are_those_of_serde_json(text in "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?[ a]?") {
             let is_json = serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|v| v.is_number());
             // serde_json takes white space around a number.
-            prop_assume!(!text.ends_with(' '));
+            let is_json = is_json && !text.ends_with(' ');
             prop_assert_eq!(is_json_number(&text), is_json, "{}", text);
             prop_assert!(!is_json || plain(&text).is_some(), "{}", text);
         }

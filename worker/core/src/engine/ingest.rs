@@ -24,6 +24,8 @@ pub(super) struct Ingest {
     /// What ticks raised the watermark to.
     ticked: Micros,
     ended: Option<Micros>,
+    /// Whether it takes nothing behind its first record that does not decode.
+    stops: bool,
     pub counters: SourceCounters,
 }
 
@@ -59,11 +61,16 @@ impl Ingest {
             held: None,
             ticked: NO_WATERMARK,
             ended: None,
+            stops: false,
             counters: SourceCounters {
                 mismatches,
                 ..SourceCounters::default()
             },
         }
+    }
+
+    pub fn stop_at_dead(&mut self) {
+        self.stops = true;
     }
 
     pub fn ended(&self) -> Option<Micros> {
@@ -104,7 +111,18 @@ impl Ingest {
         arrived: Option<Micros>,
         dead: &mut Vec<DeadLetter>,
     ) -> Batch {
+        let (all, mut records) = (records.spans, records);
         let mut decoded = self.decoder.decode(records);
+        let mut last = None;
+        if self.stops
+            && let Some(first) = decoded.dead.first().cloned()
+        {
+            // Once more without it and what stands behind it: this happens once.
+            records.spans = &records.spans[..first.span as usize];
+            last = Some(first);
+            decoded = self.decoder.decode(records);
+            self.counters.records += 1;
+        }
         // The plan's schema knows more of the columns than a decoder does: which texts are JSON values.
         let n_rows = decoded.rows.num_rows();
         decoded.rows = record_batch(&self.columns, decoded.rows.columns().to_vec(), n_rows);
@@ -115,7 +133,7 @@ impl Ingest {
             }
         }
         let letter = |span: u32, cause: Cause| {
-            let span = records.spans[span as usize];
+            let span = all[span as usize];
             DeadLetter {
                 source,
                 offset: span.offset,
@@ -127,6 +145,7 @@ impl Ingest {
             decoded
                 .dead
                 .iter()
+                .chain(&last)
                 .map(|record| letter(record.span, record.cause.clone())),
         );
         let fates = match arrived {

@@ -128,6 +128,11 @@ impl Engine {
         self.observed = true;
     }
 
+    /// Asks each source to take nothing behind its first record that cannot be decoded.
+    pub fn stop_at_dead(&mut self) {
+        self.sources.iter_mut().for_each(Ingest::stop_at_dead);
+    }
+
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -245,9 +250,9 @@ impl Engine {
         self.stages.iter().map(|stage| stage.counters.clone()).collect()
     }
 
-    /// Operations of expressions that failed and gave NULL.
-    pub fn n_failures(&self) -> u64 {
-        self.stages.iter().map(StageRun::n_failures).sum()
+    /// Operations of expressions that failed and gave NULL, by stage.
+    pub fn n_failures(&self) -> Vec<u64> {
+        self.stages.iter().map(StageRun::n_failures).collect()
     }
 
     /// Keys with state, and bytes of memory that they hold, by stage.

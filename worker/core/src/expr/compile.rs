@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::{DFSchema, DataFusionError, Result, TableReference, plan_err};
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue, TableReference, plan_err};
 use datafusion_expr::execution_props::ExecutionProps;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
@@ -44,10 +45,35 @@ pub fn bind(tree: ast::Expr, schema: &Schema) -> std::result::Result<Expr, Expre
         let context = SimplifyContext::builder().with_schema(Arc::clone(&schema)).build();
         let simplifier = ExprSimplifier::new(context);
         let coerced = simplifier.coerce(expr, &schema)?;
-        // Folding fails on a constant that fails, such as 1/0. Then that is what each row gets: NULL, and a count.
-        Ok(simplifier.simplify(coerced.clone()).unwrap_or(coerced))
+        // A constant that fails, such as 1/0 or exp(1000), is what each row gets: NULL, and a count.
+        Ok(match simplifier.simplify(coerced.clone()) {
+            Ok(simplified) if !has_failing_constant(&coerced, &simplifier) => simplified,
+            _ => coerced,
+        })
     };
     bound().map_err(|error| ExpressionError::new(plain_message(&error)))
+}
+
+/// Whether a part without columns has a result that is not finite. The simplifier would go on computing with it.
+fn has_failing_constant(expr: &Expr, simplifier: &ExprSimplifier) -> bool {
+    let mut found = false;
+    // Visiting does not fail: the visitor does not.
+    let _ = expr.apply(|part| {
+        if matches!(part, Expr::Literal(..)) || part.any_column_refs() {
+            return Ok(TreeNodeRecursion::Continue);
+        }
+        found = match simplifier.simplify(part.clone()) {
+            Ok(Expr::Literal(ScalarValue::Float64(Some(x)), _)) => !x.is_finite(),
+            Ok(_) => false,
+            Err(_) => true,
+        };
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
+    });
+    found
 }
 
 /// Makes a bound tree ready to run on batches with this schema. The result has one of the engine's own types.
@@ -169,8 +195,12 @@ fn plain_message(error: &DataFusionError) -> String {
     if let Some((_, of)) = text.split_once("Cannot coerce arithmetic expression ") {
         return format!("there is no such arithmetic with values of these types: {}", types(of));
     }
+    if let Some((_, of)) = text.split_once("Cannot infer common argument type for logical boolean operation ") {
+        return format!("AND and OR take conditions (true or false): {}", types(of));
+    }
     [
         "Error during planning: ",
+        "Internal error: ",
         "Schema error: ",
         "Execution error: ",
         "This feature is not implemented: ",
@@ -324,6 +354,17 @@ mod tests {
         check("n + 1", &[Some(1.0), Some(3.0), None, None], 1);
         check("x * 10", &[Some(0.0), Some(10.0), None, None], 1);
         check("ln(x - 1)", &[None, None, None, Some(libm::log(1e308))], 2);
+        // Of constants, too: 1 would be true.
+        check("CAST(exp(1000) > 1 AS INT)", &[None; 4], 4);
+        check("CAST(power(10, 400) > ln(0) AS INT)", &[None; 4], 8);
+        check("CAST('NaN' AS DOUBLE)", &[None; 4], 4);
+        check(
+            "CAST(CASE WHEN n = 2 THEN 'inf' ELSE '1' END AS DOUBLE)",
+            &[Some(1.0), None, Some(1.0), Some(1.0)],
+            1,
+        );
+        check("CAST(1e300 AS DECIMAL(38, 9))", &[None; 4], 4);
+        check("NULL", &[None; 4], 0);
         check(
             "CASE WHEN x > 0 OR 1 / x > 0 THEN 1.0 ELSE 2.0 END",
             &[Some(2.0), Some(1.0), Some(2.0), Some(1.0)],

@@ -36,6 +36,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("to_time", "there are no columns of times of day"),
     ("decode", "its result is bytes, which no column holds"),
     ("repeat", "its result has no bound"),
+    ("lpad", "its result has no bound"),
+    ("rpad", "its result has no bound"),
     ("factorial", "it overflows at 21"),
 ];
 
@@ -115,8 +117,8 @@ pub fn argument_use(name: &str, i: usize) -> ArgumentUse {
         "bool_and" | "bool_or" => Is(Use::Boolean),
         "string_agg" => Is(Use::Text),
         // Text functions with counts behind the text.
-        "left" | "right" | "lpad" | "rpad" | "substr" | "substring" | "split_part" | "substr_index" | "chr"
-            if i > 0 && !(name == "split_part" && i == 1) && !(name.ends_with("pad") && i == 2) =>
+        "left" | "right" | "substr" | "substring" | "split_part" | "substr_index" | "chr"
+            if i > 0 && !(name == "split_part" && i == 1) =>
         {
             Is(Use::Number)
         }
@@ -159,8 +161,6 @@ const TEXT_TO_TEXT: &[&str] = &[
     "initcap",
     "left",
     "right",
-    "lpad",
-    "rpad",
     "reverse",
     "substr",
     "substring",

@@ -8,6 +8,7 @@ pub mod compile;
 pub mod functions;
 mod libm_functions;
 pub mod parse;
+pub mod patterns;
 pub mod total;
 pub mod uses;
 

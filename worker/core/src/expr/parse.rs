@@ -89,8 +89,8 @@ pub fn parse_expression(text: &str) -> Result<Expr, ExpressionError> {
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(MAX_BRACKETS)
         .try_with_sql(text)
-        .map_err(parser_error)?;
-    let expr = parser.parse_expr().map_err(parser_error)?;
+        .map_err(|error| parser_error(text, error))?;
+    let expr = parser.parse_expr().map_err(|error| parser_error(text, error))?;
     let next = parser.peek_token();
     if next.token != Token::EOF {
         let Location { line, column } = next.span.start;
@@ -114,7 +114,7 @@ pub fn parse_statement(text: &str) -> Result<Statement, ExpressionError> {
         .with_recursion_limit(MAX_BRACKETS)
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(parser_error)?;
+        .map_err(|error| parser_error(text, error))?;
     let n_statements = statements.len();
     match statements.into_iter().next() {
         Some(statement) if n_statements == 1 => Ok(statement),
@@ -137,14 +137,23 @@ fn check_length(text: &str) -> Result<(), ExpressionError> {
     Ok(())
 }
 
-/// The parser writes the place at the end of its message: ` at Line: 1, Column: 9`.
-fn parser_error(error: ParserError) -> ExpressionError {
+/// The parser writes the place at the end of its message: ` at Line: 1, Column: 9`; none where the text ends too early.
+fn parser_error(source: &str, error: ParserError) -> ExpressionError {
     let text = match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
         ParserError::RecursionLimitExceeded => {
             return ExpressionError::new(format!("nested deeper than {MAX_BRACKETS} levels"));
         }
     };
+    if let Some(expected) = text.strip_suffix(", found: EOF") {
+        let line = source.lines().count().max(1);
+        let column = source.lines().last().map_or(0, |line| line.chars().count()) + 1;
+        return ExpressionError {
+            message: format!("{}, found the end", lower_first(expected)),
+            place: Some((line as u64, column as u64)),
+            advice: None,
+        };
+    }
     let Some((message, place)) = text.rsplit_once(" at Line: ") else {
         return ExpressionError::new(lower_first(&text));
     };
@@ -205,7 +214,9 @@ mod tests {
         check(
             "(cpu > 80",
             expect![[r#"
-            expected: ), found: EOF"#]],
+            expected: ), found the end
+            (cpu > 80
+                     ^"#]],
         );
         check("  ", expect!["the expression is empty"]);
     }

@@ -91,10 +91,6 @@ struct Total {
 }
 
 impl Total {
-    fn failed(&self, n_rows: usize) {
-        self.failures.fetch_add(n_rows as u64, Ordering::Relaxed);
-    }
-
     fn row_by_row(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let data_type = self.child.data_type(batch.schema_ref())?;
         let mut values: Vec<ArrayRef> = Vec::with_capacity(batch.num_rows());
@@ -104,7 +100,7 @@ impl Total {
                 .evaluate(&batch.slice(row, 1))
                 .and_then(|value| value.into_array(1));
             values.push(value.unwrap_or_else(|_| {
-                self.failed(1);
+                failed(&self.failures, 1);
                 new_null_array(&data_type, 1)
             }));
         }
@@ -114,25 +110,30 @@ impl Total {
         }
         Ok(ColumnarValue::Array(concat(&values)?))
     }
+}
 
-    /// NULL for infinities and NaN: a division by zero, an overflow, a logarithm of a negative number.
-    fn finite(&self, value: ColumnarValue) -> ColumnarValue {
-        match value {
-            ColumnarValue::Scalar(ScalarValue::Float64(Some(x))) if !x.is_finite() => {
-                self.failed(1);
-                ColumnarValue::Scalar(ScalarValue::Float64(None))
-            }
-            ColumnarValue::Array(array) if array.data_type() == &DataType::Float64 => {
-                let numbers = array.as_primitive::<Float64Type>();
-                if numbers.values().iter().all(|x| x.is_finite()) {
-                    return ColumnarValue::Array(array);
-                }
-                let kept = numbers.unary_opt::<_, Float64Type>(|x| x.is_finite().then_some(x));
-                self.failed(kept.null_count() - numbers.null_count());
-                ColumnarValue::Array(Arc::new(kept))
-            }
-            other => other,
+fn failed(failures: &AtomicU64, n_rows: usize) {
+    failures.fetch_add(n_rows as u64, Ordering::Relaxed);
+}
+
+/// NULL for infinities and NaN: a division by zero, an overflow, a logarithm of a negative number, the text 'inf'.
+/// A scalar stands for `n_rows` rows.
+fn finite(value: ColumnarValue, n_rows: usize, failures: &AtomicU64) -> ColumnarValue {
+    match value {
+        ColumnarValue::Scalar(ScalarValue::Float64(Some(x))) if !x.is_finite() => {
+            failed(failures, n_rows);
+            ColumnarValue::Scalar(ScalarValue::Float64(None))
         }
+        ColumnarValue::Array(array) if array.data_type() == &DataType::Float64 => {
+            let numbers = array.as_primitive::<Float64Type>();
+            if numbers.values().iter().all(|x| x.is_finite()) {
+                return ColumnarValue::Array(array);
+            }
+            let kept = numbers.unary_opt::<_, Float64Type>(|x| x.is_finite().then_some(x));
+            failed(failures, kept.null_count() - numbers.null_count());
+            ColumnarValue::Array(Arc::new(kept))
+        }
+        other => other,
     }
 }
 
@@ -146,10 +147,8 @@ impl PhysicalExpr for Total {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        match self.child.evaluate(batch) {
-            Ok(value) => Ok(self.finite(value)),
-            Err(_) => self.row_by_row(batch).map(|value| self.finite(value)),
-        }
+        let value = self.child.evaluate(batch).or_else(|_| self.row_by_row(batch))?;
+        Ok(finite(value, batch.num_rows(), &self.failures))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -211,23 +210,25 @@ impl PhysicalExpr for TotalCast {
             safe: true,
             ..CastOptions::default()
         };
-        let count = |before: usize, after: usize| {
-            self.failures
-                .fetch_add(after.saturating_sub(before) as u64, Ordering::Relaxed);
+        // An array of type Null has no bitmap to count in.
+        let lost = |before: &ArrayRef, after: &ArrayRef| {
+            after.logical_null_count().saturating_sub(before.logical_null_count())
         };
-        match self.child.evaluate(batch)? {
+        let n_rows = batch.num_rows();
+        let cast = match self.child.evaluate(batch)? {
             ColumnarValue::Array(array) => {
                 let cast = cast_with_options(&array, &self.to, &options)?;
-                count(array.null_count(), cast.null_count());
-                Ok(ColumnarValue::Array(cast))
+                failed(&self.failures, lost(&array, &cast));
+                ColumnarValue::Array(cast)
             }
             ColumnarValue::Scalar(scalar) => {
                 let array = scalar.to_array()?;
                 let cast = cast_with_options(&array, &self.to, &options)?;
-                count(array.null_count(), cast.null_count());
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?))
+                failed(&self.failures, lost(&array, &cast) * n_rows);
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&cast, 0)?)
             }
-        }
+        };
+        Ok(finite(cast, n_rows, &self.failures))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

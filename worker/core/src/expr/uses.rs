@@ -76,6 +76,12 @@ impl Uses {
                 };
                 return Err(nested_name(expr, &parts));
             }
+            Expr::Value(value) if matches!(value.value, Value::Placeholder(_)) => {
+                return Err(ExpressionError::at(
+                    "there is nothing to put in place of a parameter",
+                    expr,
+                ));
+            }
             Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => {}
             Expr::Nested(inner) => self.walk(inner, wanted, depth)?,
             Expr::UnaryOp { op, expr } => {
@@ -102,9 +108,11 @@ impl Uses {
             | Expr::IsNotFalse(inner)
             | Expr::IsUnknown(inner)
             | Expr::IsNotUnknown(inner) => self.walk(inner, Use::Boolean, depth)?,
-            Expr::Like { expr, pattern, .. }
-            | Expr::ILike { expr, pattern, .. }
-            | Expr::SimilarTo { expr, pattern, .. } => {
+            Expr::SimilarTo { .. } => {
+                return Err(ExpressionError::at("SIMILAR TO is not offered", expr)
+                    .advice("use LIKE, or a regular expression: severity ~ '^(CRIT|MAJ)'"));
+            }
+            Expr::Like { expr, pattern, .. } | Expr::ILike { expr, pattern, .. } => {
                 self.walk(expr, Use::Text, depth)?;
                 self.walk(pattern, Use::Text, depth)?;
             }

@@ -10,13 +10,14 @@ use tocsin_contract::problem::Problem;
 use super::Step;
 use super::calls::{Calls, column};
 use super::context::{Context, Lowered, Stream};
-use super::parsed::Text;
+use super::parsed::{Text, at_use};
 use super::signature::revision_columns;
 use super::sql::ParsedSql;
 use crate::encode::{RECORD, is_json, json_field};
 use crate::expr::Expression;
 use crate::expr::compile::{bind, finish, finish_condition, timestamp_type};
 use crate::expr::parse::ExpressionError;
+use crate::expr::uses::{ColumnUse, Use};
 use crate::stage::aggregate::{AggregatePlan, EmitOn, Window};
 
 const SECOND: i64 = 1_000_000;
@@ -242,14 +243,14 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
     for ((name, text), bound) in parts.select.iter().zip(selected) {
         match finish(&text.shown(), bound?, &results) {
             Ok(expression) => select.push((name.clone(), expression)),
-            Err(error) => context.problems.push(text.problem(&only_keys(error, &by))),
+            Err(error) => context.problems.push(text.problem(&only_keys(error, text, &by))),
         }
     }
     let having = match having {
         Some((text, bound)) => match finish_condition(&text.shown(), bound, &results) {
             Ok(condition) => Some(condition),
             Err(error) => {
-                context.problems.push(text.problem(&only_keys(error, &by)));
+                context.problems.push(text.problem(&only_keys(error, text, &by)));
                 return None;
             }
         },
@@ -317,12 +318,21 @@ fn emit(stage: &Stage, window: Option<Window>, context: &mut Context<'_>) -> Opt
 }
 
 /// A column that is neither a key nor inside a call has no one value for a result.
-fn only_keys(error: ExpressionError, by: &[(String, Expression)]) -> ExpressionError {
-    if !error.message.contains("No field named") && !error.message.contains("not found") {
+fn only_keys(error: ExpressionError, text: &Text, by: &[(String, Expression)]) -> ExpressionError {
+    let Some((_, named)) = error.message.split_once("No field named ") else {
         return error;
-    }
+    };
+    let uses = text.uses(Use::Any).unwrap_or_default();
+    let name = |column: &&ColumnUse| named.trim_start_matches('"').starts_with(&column.name);
+    let Some(column) = uses.columns.iter().filter(name).max_by_key(|column| column.name.len()) else {
+        return error;
+    };
     let keys: Vec<&str> = by.iter().map(|(name, _)| name.as_str()).collect();
-    ExpressionError::new("a column outside of aggregate functions must be part of the key").advice(format!(
+    let message = format!(
+        "`{}` stands outside of aggregate functions and is no part of the key",
+        column.name
+    );
+    at_use(message, column).advice(format!(
         "the key is ({}); put other columns into a function such as last(...), max(...)",
         keys.join(", ")
     ))

@@ -8,7 +8,7 @@ use tocsin_contract::problem::Problem;
 
 use super::Step;
 use super::fields::EVENT_TIME;
-use super::parsed::Text;
+use super::parsed::{Aggregates, Text};
 use crate::expr::Expression;
 use crate::expr::compile::{bind, finish, finish_condition, timestamp_type};
 use crate::stream::Micros;
@@ -128,7 +128,7 @@ impl Context<'_> {
     }
 
     fn keep(&mut self, condition: &str) {
-        let text = Text::parse(self.path.to_owned(), condition, self.problems);
+        let text = Text::parse(self.path.to_owned(), condition, Aggregates::Refused, self.problems);
         if let Some(condition) = text.and_then(|text| self.condition(&text)) {
             self.steps.push(Step::Filter(condition));
         }

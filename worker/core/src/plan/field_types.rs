@@ -61,8 +61,10 @@ pub fn columns(number: usize, source: &Source, collected: &Collected, problems: 
             continue;
         }
         let together = same_type(number, name, collected);
-        let places: Vec<&Place> = together
-            .iter()
+        // Its own places come last: of equal ones, an error shows the last.
+        let others = together.iter().filter(|other| other != name);
+        let places: Vec<&Place> = others
+            .chain([&(*name).to_owned()])
             .filter_map(|name| used.get(name.as_str()))
             .copied()
             .flatten()
@@ -92,15 +94,24 @@ pub fn columns(number: usize, source: &Source, collected: &Collected, problems: 
                 );
             }
             Err((place, error)) => {
-                let error = error.advice(format!(
-                    "add to {}.format.fields: - {{name: {name}, type: {}}}",
-                    source_path(&source.name),
-                    if error_is_conflict(&places) {
-                        "String"
-                    } else {
-                        "Float64"
-                    },
-                ));
+                let of_type = |ty: &str| {
+                    format!(
+                        "add to {}.format.fields: - {{name: {name}, type: {ty}}}",
+                        source_path(&source.name)
+                    )
+                };
+                let advice = if error_is_conflict(&places) {
+                    of_type("String")
+                } else if together.len() > 1 {
+                    // Of two names that nothing is known of, one is rather meant as a text.
+                    format!(
+                        "a text stands in single quotes: '{name}'. For a column, {}",
+                        of_type("String")
+                    )
+                } else {
+                    of_type("Float64")
+                };
+                let error = error.advice(advice);
                 let text = place.text.as_ref().map(|(text, _)| text.as_str()).unwrap_or_default();
                 problems.push(problem(place.path.clone(), text, &error));
             }

@@ -8,9 +8,11 @@ use tocsin_contract::problem::Problem;
 use super::References;
 use super::names::{stage_path, suggestion};
 use super::sql::{self, ParsedSql};
+use crate::expr::compile::aggregate_functions;
 use crate::expr::functions::{refusal, scalar_functions};
 use crate::expr::parse::{ExpressionError, parse_expression};
-use crate::expr::uses::{ColumnUse, Use, Uses};
+use crate::expr::patterns::check_patterns;
+use crate::expr::uses::{ColumnUse, Use, Uses, arguments};
 
 /// A text of the file with its tree.
 #[derive(Clone, Debug)]
@@ -25,11 +27,9 @@ pub struct Text {
 
 impl Text {
     /// Reads one expression.
-    pub fn parse(path: String, text: &str, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub fn parse(path: String, text: &str, aggregates: Aggregates, problems: &mut Vec<Problem>) -> Option<Self> {
         let read = parse_expression(text).and_then(|tree| {
-            // First, because it also looks whether the tree is shallow enough for all that follows.
-            Uses::default().collect(&tree, Use::Any)?;
-            check_functions(&tree)?;
+            check(&tree, aggregates)?;
             Ok(tree)
         });
         match read {
@@ -63,9 +63,14 @@ impl Text {
         }
     }
 
-    /// A problem with this text.
+    /// A problem with this text; where the place is not known, it is the beginning of the expression.
     pub fn problem(&self, error: &ExpressionError) -> Problem {
-        problem(self.path.clone(), &self.text, error)
+        let place = error.place.or(ExpressionError::at("", &self.tree).place);
+        problem(
+            self.path.clone(),
+            &self.text,
+            &ExpressionError { place, ..error.clone() },
+        )
     }
 
     /// The columns that it reads.
@@ -152,7 +157,14 @@ pub fn parse_stages(
 
 fn parse_stage(stage: &Stage, references: &References, problems: &mut Vec<Problem>) -> ParsedStage {
     let path = stage_path(&stage.name);
-    let mut text = |field: &str, text: &str| Text::parse(format!("{path}.{field}"), text, problems);
+    let mut text = |field: &str, text: &str| {
+        let aggregates = if stage.aggregate.is_some() {
+            Aggregates::Taken
+        } else {
+            Aggregates::Refused
+        };
+        Text::parse(format!("{path}.{field}"), text, aggregates, problems)
+    };
     let kind = if let Some(condition) = &stage.filter {
         text("filter", condition).map(|text| ParsedKind::Filter(Box::new(text)))
     } else if let Some(aggregate) = &stage.aggregate {
@@ -164,7 +176,10 @@ fn parse_stage(stage: &Stage, references: &References, problems: &mut Vec<Proble
             let rule_set = references.rule_sets.get(&reference.name);
             columns.extend(rule_set.iter().flat_map(|set| &set.kpis).map(|kpi| {
                 let path = format!("IncidentRuleSet {}: spec.kpis[{}].select", reference.name, kpi.name);
-                Some((kpi.name.clone(), Text::parse(path, &kpi.select, problems)?))
+                Some((
+                    kpi.name.clone(),
+                    Text::parse(path, &kpi.select, Aggregates::Taken, problems)?,
+                ))
             }));
         }
         columns.into_iter().collect::<Option<_>>().map(ParsedKind::Aggregate)
@@ -258,7 +273,7 @@ fn parse_rule(
 ) -> Option<ParsedRule> {
     let mut text = |field: &str, text: &Option<String>| {
         text.as_ref()
-            .map(|text| Text::parse(format!("{path}.{field}"), text, problems))
+            .map(|text| Text::parse(format!("{path}.{field}"), text, Aggregates::Refused, problems))
     };
     let when = text("when", &rule.when);
     let clear = text("clear", &rule.clear);
@@ -288,12 +303,58 @@ fn parse_rule(
     })
 }
 
-/// Refuses functions that are not there, before DataFusion says so in its own words.
-pub fn check_functions(tree: &ast::Expr) -> Result<(), ExpressionError> {
+/// Whether an expression may aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregates {
+    /// It selects results of a window.
+    Taken,
+    /// It sees one row at a time.
+    Refused,
+}
+
+/// Refuses what no stream can compute, before DataFusion says so in its own words.
+pub fn check(tree: &ast::Expr, aggregates: Aggregates) -> Result<(), ExpressionError> {
+    // First, because it also looks whether the tree is shallow enough for all that follows.
+    Uses::default().collect(tree, Use::Any)?;
+    check_functions(tree)?;
+    check_aggregates(tree, aggregates)?;
+    check_patterns(tree)
+}
+
+fn check_aggregates(tree: &ast::Expr, aggregates: Aggregates) -> Result<(), ExpressionError> {
+    let mut wrong = None;
+    walk_functions(tree, &mut |function| {
+        if wrong.is_some() || !is_aggregate(function) {
+            return;
+        }
+        let error = |message: &str| ExpressionError::at(format!("`{}` {message}", function.name), &function.name);
+        if aggregates == Aggregates::Refused {
+            let error = error("makes one value of many rows, and here is one row at a time");
+            wrong = Some(error.advice("put an `aggregate` stage before this one, and read its column here"));
+            return;
+        }
+        for argument in arguments(function).unwrap_or_default() {
+            walk_functions(argument, &mut |inner| {
+                if wrong.is_none() && is_aggregate(inner) {
+                    let error = error(&format!("cannot aggregate what `{}` aggregates", inner.name));
+                    wrong = Some(error.advice("make two `aggregate` stages, one behind the other"));
+                }
+            });
+        }
+    });
+    wrong.map_or(Ok(()), Err)
+}
+
+/// Whether a call is one of an aggregate function.
+pub fn is_aggregate(function: &ast::Function) -> bool {
+    aggregate_functions().contains_key(&function.name.to_string().to_lowercase())
+}
+
+fn check_functions(tree: &ast::Expr) -> Result<(), ExpressionError> {
     let mut wrong = None;
     walk_functions(tree, &mut |function| {
         let name = function.name.to_string().to_lowercase();
-        let aggregates = crate::expr::compile::aggregate_functions();
+        let aggregates = aggregate_functions();
         if scalar_functions().contains_key(&name) || aggregates.contains_key(&name) || wrong.is_some() {
             return;
         }

@@ -1,13 +1,13 @@
 //! `sql` stages: one SELECT over a stream, taken apart into what other stages do as well.
 
 use datafusion_sql::sqlparser::ast::{
-    self, DateTimeField, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, Statement, TableFactor,
+    self, DateTimeField, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, Spanned, Statement, TableFactor,
     TableObject, Value,
 };
 use tocsin_contract::duration::Duration;
 use tocsin_contract::problem::Problem;
 
-use super::parsed::{Text, check_functions, problem};
+use super::parsed::{Aggregates, Text, check, is_aggregate, problem, walk_functions};
 use crate::expr::parse::{ExpressionError, parse_statement};
 use crate::expr::uses::arguments;
 use crate::stage::aggregate::Window;
@@ -44,10 +44,7 @@ impl ParsedSql {
     pub fn aggregates(&self) -> bool {
         let calls = |text: &Text| {
             let mut found = false;
-            super::parsed::walk_functions(&text.tree, &mut |function| {
-                let name = function.name.to_string().to_lowercase();
-                found |= crate::expr::compile::aggregate_functions().contains_key(&name);
-            });
+            walk_functions(&text.tree, &mut |function| found |= is_aggregate(function));
             found
         };
         let selected = self.select.iter().flatten().map(|(_, text)| text);
@@ -95,34 +92,38 @@ fn take_apart(path: &str, text: &str, statement: Statement) -> Result<ParsedSql,
         fetch,
         ..
     } = *query;
-    if with.is_some() {
-        return Err(refused("WITH").advice("make the inner query a stage of its own"));
+    if let Some(with) = with {
+        return Err(refused_at("WITH", &with).advice("make the inner query a stage of its own"));
     }
-    if order_by.is_some() {
-        return Err(refused("ORDER BY").advice("a stream has no end to sort by; sort where the results are read"));
+    if let Some(order_by) = order_by {
+        return Err(
+            refused_at("ORDER BY", &order_by).advice("a stream has no end to sort by; sort where the results are read")
+        );
     }
     if limit_clause.is_some() || fetch.is_some() {
         return Err(refused("LIMIT"));
     }
     let SetExpr::Select(select) = *body else {
-        return Err(refused("UNION, EXCEPT, INTERSECT and VALUES").advice("give a stage several inputs instead"));
+        return Err(refused_at("UNION, EXCEPT, INTERSECT and VALUES", body.as_ref())
+            .advice("give a stage several inputs instead"));
     };
     let mut select = *select;
     if select.distinct.is_some() {
         return Err(refused("SELECT DISTINCT").advice("GROUP BY the columns instead"));
     }
     let from = from(&select)?;
-    let clause = |tree: ast::Expr| -> Result<Text, ExpressionError> {
-        crate::expr::uses::Uses::default().collect(&tree, crate::expr::uses::Use::Any)?;
-        check_functions(&tree)?;
+    let clause = |tree: ast::Expr, aggregates: Aggregates| -> Result<Text, ExpressionError> {
+        check(&tree, aggregates)?;
         Ok(Text {
             path: path.to_owned(),
             text: text.to_owned(),
             tree,
         })
     };
-    let filter = select.selection.take().map(clause).transpose()?;
-    let having = select.having.take().map(clause).transpose()?;
+    let of_row = |tree| clause(tree, Aggregates::Refused);
+    let of_group = |tree| clause(tree, Aggregates::Taken);
+    let filter = select.selection.take().map(of_row).transpose()?;
+    let having = select.having.take().map(of_group).transpose()?;
     let (mut group_by, mut window) = (Vec::new(), None);
     let GroupByExpr::Expressions(groups, modifiers) = select.group_by else {
         return Err(refused("GROUP BY ALL"));
@@ -134,7 +135,10 @@ fn take_apart(path: &str, text: &str, statement: Statement) -> Result<ParsedSql,
         match window_call(&group)? {
             Some(found) if window.is_none() => window = Some(found),
             Some(_) => return Err(ExpressionError::at("there can be one window", &group)),
-            None => group_by.push(clause(group)?),
+            None if matches!(group, ast::Expr::Value(_)) => {
+                return Err(ExpressionError::at("GROUP BY takes columns, not their numbers", &group));
+            }
+            None => group_by.push(of_row(group)?),
         }
     }
     let mut columns = Vec::new();
@@ -142,8 +146,8 @@ fn take_apart(path: &str, text: &str, statement: Statement) -> Result<ParsedSql,
     for item in select.projection {
         match item {
             SelectItem::Wildcard(_) => all = true,
-            SelectItem::UnnamedExpr(tree) => columns.push((column_name(&tree), clause(tree)?)),
-            SelectItem::ExprWithAlias { expr, alias } => columns.push((alias.value, clause(expr)?)),
+            SelectItem::UnnamedExpr(tree) => columns.push((column_name(&tree), of_group(tree)?)),
+            SelectItem::ExprWithAlias { expr, alias } => columns.push((alias.value, of_group(expr)?)),
             other => return Err(refused(&format!("`{other}`"))),
         }
     }
@@ -153,7 +157,7 @@ fn take_apart(path: &str, text: &str, statement: Statement) -> Result<ParsedSql,
     if !all {
         // Every result says which group and window it is of, so that a reader can replace it by the next revision.
         let start = window
-            .map(|_| clause(ast::Expr::Identifier("window_start".into())))
+            .map(|_| of_group(ast::Expr::Identifier("window_start".into())))
             .transpose()?;
         for key in group_by.iter().chain(&start) {
             if !columns
@@ -186,8 +190,8 @@ fn from(select: &ast::Select) -> Result<String, ExpressionError> {
     let [table] = select.from.as_slice() else {
         return Err(refused("FROM with other than one stream").advice(advice));
     };
-    if !table.joins.is_empty() {
-        return Err(refused("JOIN").advice(advice));
+    if let Some(join) = table.joins.first() {
+        return Err(refused_at("JOIN", join).advice(advice));
     }
     match &table.relation {
         TableFactor::Table { name, args: None, .. } => Ok(name.to_string().replace('"', "")),
@@ -198,6 +202,11 @@ fn from(select: &ast::Select) -> Result<String, ExpressionError> {
 
 fn refused(what: &str) -> ExpressionError {
     ExpressionError::new(format!("{what} cannot be used on a stream"))
+}
+
+/// The same with the place where it stands.
+fn refused_at(what: &str, part: &impl Spanned) -> ExpressionError {
+    ExpressionError::at(format!("{what} cannot be used on a stream"), part)
 }
 
 /// The name of a column that was given none.
