@@ -217,4 +217,7 @@ fn describe_aggregate(aggregate: &AggregatePlan, out: &mut String) {
     for (name, column) in aggregate.select.iter().filter(|(name, column)| *name != column.text) {
         let _ = writeln!(out, "  {name} = {}", column.text);
     }
+    if let Some(having) = &aggregate.having {
+        let _ = writeln!(out, "  keeps results where {}", having.text);
+    }
 }
