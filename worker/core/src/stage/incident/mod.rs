@@ -190,7 +190,8 @@ impl Incidents {
         columns.push(texts(&|row| row.status.to_owned()));
         columns.push(texts(&|row| row.incident.severity.clone()));
         columns.push(times(&|row| Some(row.incident.opened_at)));
-        columns.push(times(&|row| Some(row.at)));
+        // A report may be older than the one before it.
+        columns.push(times(&|row| Some(row.at.max(row.incident.updated_at))));
         columns.push(times(&|row| (row.status == "resolved").then_some(row.at)));
         columns.push(texts(&|row| row.incident.summary()));
         columns.push(texts(&|row| row.incident.causes_as_json()));
