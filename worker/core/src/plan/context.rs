@@ -8,7 +8,8 @@ use tocsin_contract::problem::Problem;
 
 use super::Step;
 use super::fields::EVENT_TIME;
-use super::parsed::{Aggregates, Text};
+use super::parsed::Text;
+use super::refused::Aggregates;
 use crate::expr::Expression;
 use crate::expr::compile::{bind, finish, finish_condition, timestamp_type};
 use crate::stream::Micros;

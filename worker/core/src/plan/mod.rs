@@ -21,6 +21,7 @@ mod merged;
 mod names;
 mod parsed;
 mod pushdown;
+mod refused;
 mod signature;
 mod sources;
 mod sql;

@@ -7,7 +7,8 @@ use datafusion_sql::sqlparser::ast::{
 use tocsin_contract::duration::Duration;
 use tocsin_contract::problem::Problem;
 
-use super::parsed::{Aggregates, Text, check, is_aggregate, problem, walk_functions};
+use super::parsed::{Text, problem};
+use super::refused::{Aggregates, check, is_aggregate, walk_functions};
 use crate::expr::parse::{ExpressionError, parse_statement};
 use crate::expr::uses::arguments;
 use crate::stage::aggregate::Window;
