@@ -68,7 +68,7 @@ fn fitting(schema: &Value) -> BoxedStrategy<Value> {
         Some("object") => object_of(schema),
         Some("array") => {
             let least = schema["minItems"].as_u64().unwrap_or(0) as usize;
-            let unique = schema.get("x-kubernetes-list-map-keys").is_some();
+            let unique = matches!(schema["x-kubernetes-list-type"].as_str(), Some("map" | "set"));
             let most = if unique { least.max(1) } else { least.max(2) };
             proptest::collection::vec(fitting(&schema["items"]), least..=most)
                 .prop_map(Value::from)
