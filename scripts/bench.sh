@@ -7,7 +7,7 @@ scripts/need.sh rust cc git
 
 step "building (release)"
 # Programs and benchmarks together: alone, each would build the dependencies with other features.
-cargo build --locked --release --workspace --exclude tocsin-fuzz --bins --benches
+cargo build --locked --release --workspace --bins --benches
 cargo build --quiet --locked --package xtask
 export TOCSIN_BIN=$CARGO_TARGET_DIR/release/tocsin
 

@@ -8,7 +8,7 @@ step "format"
 cargo fmt --all --check || fail "The code is not formatted. Run: make fmt"
 
 step "clippy"
-cargo clippy --locked --workspace --all-targets -- -D warnings
+cargo clippy --locked --workspace --all-targets --features tocsin-fuzz/targets -- -D warnings
 
 step "documentation"
 scripts/doc.sh

@@ -118,6 +118,13 @@ fn what_a_stream_cannot_do_is_shown_where_it_stands() {
                        ^"#]],
     );
     filter(
+        "load < 1e999",
+        expect![[r#"
+        spec.stages[x].filter: this number is beyond the range of Float64
+            load < 1e999
+                   ^"#]],
+    );
+    filter(
         "load > $1",
         expect![[r#"
         spec.stages[x].filter: there is nothing to put in place of a parameter

@@ -128,14 +128,17 @@ mod tests {
         (made, clock)
     }
 
+    /// So many alerts a second of event time, at this speed.
+    fn source_at(rate: u64, speed: f64) -> (GeneratorSource, ManualClock) {
+        let spec = Spec {
+            rate,
+            ..Spec::default()
+        };
+        source(spec, Speed::Times(speed))
+    }
+
     fn check_pace(rate: u64, speed: f64, seconds: u64, expected: u64) {
-        let (mut source, clock) = source(
-            Spec {
-                rate,
-                ..Spec::default()
-            },
-            Speed::Times(speed),
-        );
+        let (mut source, clock) = source_at(rate, speed);
         let (mut block, mut n_alerts) = (Block::default(), 0);
         while clock.now() < Duration::from_secs(seconds) {
             if source.poll(&mut block, Duration::from_millis(50)).unwrap() == Polled::Records {
@@ -157,13 +160,7 @@ mod tests {
 
     #[test]
     fn a_poll_returns_idle_when_its_time_is_up() {
-        let (mut source, clock) = source(
-            Spec {
-                rate: 1,
-                ..Spec::default()
-            },
-            Speed::Times(1.0),
-        );
+        let (mut source, clock) = source_at(1, 1.0);
         let mut block = Block::default();
         assert_eq!(
             source.poll(&mut block, Duration::ZERO).unwrap(),
@@ -181,13 +178,7 @@ mod tests {
 
     #[test]
     fn it_is_as_late_as_the_pace_has_come_whatever_the_wall_shows() {
-        let (mut source, clock) = source(
-            Spec {
-                rate: 1,
-                ..Spec::default()
-            },
-            Speed::Times(0.2),
-        );
+        let (mut source, clock) = source_at(1, 0.2);
         let start = tocsin_worker_core::generator::START;
         let mut block = Block::default();
         source.poll(&mut block, Duration::ZERO).unwrap();

@@ -82,6 +82,9 @@ impl Uses {
                     expr,
                 ));
             }
+            Expr::Value(value) if is_too_large(&value.value) => {
+                return Err(ExpressionError::at("this number is beyond the range of Float64", expr));
+            }
             Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => {}
             Expr::Nested(inner) => self.walk(inner, wanted, depth)?,
             Expr::UnaryOp { op, expr } => {
@@ -360,6 +363,11 @@ fn shows(expr: &Expr) -> Use {
         },
         _ => Use::Any,
     }
+}
+
+/// Whether a number would be read as infinity.
+fn is_too_large(value: &Value) -> bool {
+    matches!(value, Value::Number(text, _) if text.parse::<f64>().is_ok_and(f64::is_infinite))
 }
 
 fn is_time(expr: &Expr) -> bool {
