@@ -12,6 +12,7 @@ pub mod expr;
 pub mod generator;
 pub mod id;
 pub mod json;
+pub mod kafka;
 pub mod key;
 pub mod merge;
 pub mod plan;

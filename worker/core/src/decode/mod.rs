@@ -233,6 +233,9 @@ pub enum Cause {
     /// An event time so far ahead that no other record confirms it.
     #[error("event time is more than maxAhead in front of its neighbours")]
     TimestampAhead,
+    /// A record of Kafka without a value, a tombstone.
+    #[error("the record has no value")]
+    NoValue,
     /// Larger than the limit.
     #[error("record of {bytes} bytes; at most {limit} are taken")]
     TooLong {

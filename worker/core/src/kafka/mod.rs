@@ -1,0 +1,23 @@
+//! Kafka's record format and partitioners, without a client: bytes of a Fetch response in, records out.
+//!
+//! Only the record batches of message format 2 (Kafka 0.11 and newer; Kafka 4 knows no other).
+
+mod aborted;
+mod batch;
+mod codec;
+mod lz4;
+pub mod partitioner;
+mod reader;
+mod record;
+mod scratch;
+mod snappy;
+mod varint;
+
+pub use self::aborted::AbortedTransaction;
+pub use self::batch::{CorruptBatch, Fault};
+pub use self::codec::Codec;
+pub use self::reader::{Block, PartitionReader, Settings, Unread};
+pub use self::record::{Header, Record};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Kafka's variable-length numbers: zigzag in groups of seven bits, the lowest first.
+
+/// Takes a number from the front; nothing if it is cut off or longer than 64 bits.
+#[inline]
+pub fn take(bytes: &mut &[u8]) -> Option<i64> {
+    // Nearly all are of one byte: deltas and lengths of small records.
+    if let [byte @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Some(unzigzag(u64::from(*byte)));
+    }
+    take_long(bytes)
+}
+
+fn take_long(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0_u64;
+    for (i, &byte) in bytes.iter().enumerate().take(10) {
+        let group = u64::from(byte & 0x7f);
+        if i == 9 && group > 1 {
+            return None;
+        }
+        value |= group << (7 * i);
+        if byte < 0x80 {
+            *bytes = &bytes[i + 1..];
+            return Some(unzigzag(value));
+        }
+    }
+    None
+}
+
+/// Takes a length from the front: -1 stands for nothing.
+#[inline]
+pub fn take_length(bytes: &mut &[u8]) -> Option<Option<usize>> {
+    match take(bytes)? {
+        -1 => Some(None),
+        n => usize::try_from(n).ok().map(Some),
+    }
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], expected: Option<i64>, left: usize) {
+        let mut rest = bytes;
+        assert_eq!(take(&mut rest), expected, "{bytes:x?}");
+        if expected.is_some() {
+            assert_eq!(rest.len(), left, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_kafka_writes_them() {
+        check(&[0], Some(0), 0);
+        check(&[1, 9], Some(-1), 1);
+        check(&[2], Some(1), 0);
+        check(&[0x7f], Some(-64), 0);
+        check(&[0x80, 0x01], Some(64), 0);
+        check(&[0xff, 0xff, 0xff, 0xff, 0x0f], Some(i64::from(i32::MIN)), 0);
+        let mut longest = [0xff; 10];
+        longest[9] = 1;
+        check(&longest, Some(i64::MIN), 0);
+    }
+
+    #[test]
+    fn a_number_that_is_cut_off_or_too_long_is_none() {
+        check(&[], None, 0);
+        check(&[0x80], None, 0);
+        check(&[0xff; 10], None, 0);
+        check(
+            &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
+            None,
+            0,
+        );
+    }
+}
