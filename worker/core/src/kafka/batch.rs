@@ -132,3 +132,20 @@ fn parse(batch: &[u8], base_offset: i64) -> Result<Batch<'_>, CorruptBatch> {
 fn int<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
+
+/// Passes over the next batch without a look at its records: its last offset and the reign in which it was written. A last
+/// offset below 0 says that it is damaged.
+pub fn pass(bytes: &mut &[u8]) -> Option<(i64, i32)> {
+    let base_offset = int(bytes, 0).map(i64::from_be_bytes)?;
+    let length = int(bytes, 8).map(i32::from_be_bytes)?;
+    let epoch = int(bytes, 12).map(i32::from_be_bytes)?;
+    let last_delta = int(bytes, 23).map(i32::from_be_bytes)?;
+    let damaged = length < (HEADER_BYTES - FRONT_BYTES) as i32 || last_delta < 0 || base_offset < 0;
+    if damaged {
+        *bytes = &[];
+        return Some((-1, epoch));
+    }
+    let (_, rest) = bytes.split_at_checked(FRONT_BYTES + length as usize)?;
+    *bytes = rest;
+    Some((base_offset.saturating_add(i64::from(last_delta)), epoch))
+}

@@ -3,8 +3,10 @@
 //! Only the record batches of message format 2 (Kafka 0.11 and newer; Kafka 4 knows no other).
 
 mod aborted;
+mod answer;
 mod batch;
 mod codec;
+pub mod fetching;
 mod lz4;
 pub mod partitioner;
 mod reader;
@@ -14,6 +16,7 @@ mod snappy;
 mod varint;
 
 pub use self::aborted::AbortedTransaction;
+pub use self::answer::Answer;
 pub use self::batch::{CorruptBatch, Fault};
 pub use self::codec::Codec;
 pub use self::reader::{Block, PartitionReader, Settings, Unread};

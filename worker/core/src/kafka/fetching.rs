@@ -1,0 +1,383 @@
+//! Which partitions are asked for next, and what an answer means.
+//!
+//! Facts in (leaders, answers, the time), decisions out: what to ask a broker for, when to look for leaders again, what
+//! ends a partition. A partition is never read from another position than the one that was asked for: where the log
+//! has lost it, reading stops with a name for the loss.
+
+use std::collections::BTreeMap;
+
+use super::answer::{self, Answer, Meaning};
+
+/// A time of the caller's clock, in milliseconds.
+pub type Millis = u64;
+
+/// A partition of a topic, by the caller's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// Number of the topic.
+    pub topic: u32,
+    /// The partition.
+    pub partition: u32,
+}
+
+/// Who leads a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// The broker.
+    pub broker: i32,
+    /// Number of its reign.
+    pub epoch: i32,
+}
+
+/// Where a partition is read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Offset of the next record.
+    pub offset: i64,
+    /// Reign in which the last record was written; -1 if it is not known.
+    pub epoch: i32,
+}
+
+/// What to ask a leader for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The partition.
+    pub partition: Partition,
+    /// From where on.
+    pub from: Position,
+    /// The reign in which the leader is believed to be.
+    pub leader_epoch: i32,
+}
+
+/// How partitions are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// A partition is not asked for while so many of its bytes wait to be processed.
+    pub buffered: usize,
+    /// Time until a partition is asked for again that could not be read.
+    pub backoff: Millis,
+    /// After so long a topic that is not there is believed to be none.
+    pub patience: Millis,
+    /// How often a damaged batch is asked for.
+    pub tries: u32,
+    /// How long a follower near by is read from.
+    pub follower_for: Millis,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            buffered: 8 << 20,
+            backoff: 50,
+            patience: 30_000,
+            tries: 5,
+            follower_for: 300_000,
+        }
+    }
+}
+
+/// What an answer led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Records, or none: they are for the reader.
+    Good,
+    /// The partition is asked for again, after a while or at another broker.
+    Later,
+    /// The log has no such offset: the broker must be asked which it has, for [`Fetching::range`].
+    OutOfRange,
+    /// It is not read any more.
+    Failed(Loss),
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+/// Why a partition is not read any more. Going on would lose or repeat records, so a person decides.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// Retention was faster than the reader.
+    #[error("records from offset {wanted} on are gone: the log begins at {begins} (ReplayGap)")]
+    ReplayGap {
+        /// The position.
+        wanted: i64,
+        /// The first offset that is left.
+        begins: i64,
+    },
+    /// The log was cut behind a position that was read.
+    #[error("the log was cut at offset {end}, before offset {read} that was read (LogTruncated)")]
+    LogTruncated {
+        /// Where the log ends that both agree on.
+        end: i64,
+        /// The position.
+        read: i64,
+    },
+    /// A topic of the same name is another one.
+    #[error("the topic was deleted and made again (TopicRecreated)")]
+    TopicRecreated,
+    /// The topic, or the partition, is not there.
+    #[error("the topic or the partition is not there (UnknownTopic)")]
+    UnknownTopic,
+    /// The broker does not let us.
+    #[error("reading the topic is not allowed (TopicAuthorizationFailed)")]
+    NotAllowed,
+    /// A batch is damaged, at every look.
+    #[error("the batch at offset {offset} is damaged in the log (CorruptBatch)")]
+    Corrupt {
+        /// First offset of the batch.
+        offset: i64,
+    },
+    /// An answer that nobody knows how to go on from.
+    #[error("the broker answers with error {code}")]
+    Unknown {
+        /// Kafka's number of the error.
+        code: i16,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    position: Position,
+    leader: Option<Leader>,
+    /// A follower near by, and until when it is read from.
+    follower: Option<(i32, Millis)>,
+    buffered: usize,
+    paused: bool,
+    /// Whether a request is out.
+    asked: bool,
+    not_before: Millis,
+    /// Since when nobody leads it.
+    leaderless_since: Option<Millis>,
+    /// The damaged batch that was seen last, and how often.
+    damaged: (i64, u32),
+}
+
+/// The partitions that are being read.
+#[derive(Debug)]
+pub struct Fetching {
+    settings: Settings,
+    partitions: BTreeMap<Partition, State>,
+    wants_leaders: bool,
+}
+
+impl Fetching {
+    /// Nothing is read yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            partitions: BTreeMap::new(),
+            wants_leaders: false,
+        }
+    }
+
+    /// Reads a partition from a position on.
+    pub fn add(&mut self, partition: Partition, position: Position) {
+        let state = State {
+            position,
+            leader: None,
+            follower: None,
+            buffered: 0,
+            paused: false,
+            asked: false,
+            not_before: 0,
+            leaderless_since: None,
+            damaged: (-1, 0),
+        };
+        self.partitions.insert(partition, state);
+        self.wants_leaders = true;
+    }
+
+    /// Reads a partition no more. An answer that is under way is [`Verdict::Unwanted`].
+    pub fn remove(&mut self, partition: Partition) {
+        self.partitions.remove(&partition);
+    }
+
+    /// Holds a partition back, or lets it go on.
+    pub fn pause(&mut self, partition: Partition, paused: bool) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.paused = paused;
+        }
+    }
+
+    /// Bytes of a partition were processed.
+    pub fn processed(&mut self, partition: Partition, bytes: usize) {
+        if let Some(state) = self.partitions.get_mut(&partition) {
+            state.buffered = state.buffered.saturating_sub(bytes);
+        }
+    }
+
+    /// The partitions that are read.
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
+        self.partitions.keys().copied()
+    }
+
+    /// Whether leaders must be looked for; asking clears it.
+    pub fn take_wants_leaders(&mut self) -> bool {
+        std::mem::take(&mut self.wants_leaders)
+    }
+
+    /// Who leads a partition, or nobody. Answers what ends the partition, if it has not been there for too long.
+    pub fn led(&mut self, partition: Partition, leader: Option<Leader>, now: Millis) -> Option<Loss> {
+        let settings = self.settings;
+        let state = self.partitions.get_mut(&partition)?;
+        match leader {
+            // An old answer must not bring back a leader that was deposed.
+            Some(new) if state.leader.is_some_and(|old| old.epoch > new.epoch) => None,
+            Some(_) => {
+                state.leader = leader;
+                state.leaderless_since = None;
+                None
+            }
+            None => {
+                state.leader = None;
+                state.not_before = now + settings.backoff;
+                self.wants_leaders = true;
+                let since = *state.leaderless_since.get_or_insert(now);
+                let gone = now.saturating_sub(since) > settings.patience;
+                gone.then(|| self.fail(partition, Loss::UnknownTopic))
+            }
+        }
+    }
+
+    /// Which offsets the log of a partition has, asked for behind a [`Verdict::OutOfRange`]. Answers what ends the
+    /// partition, if the position is not among them.
+    pub fn range(&mut self, partition: Partition, begins: i64, end: i64) -> Option<Loss> {
+        let wanted = self.partitions.get(&partition)?.position.offset;
+        let loss = if wanted < begins {
+            Loss::ReplayGap { wanted, begins }
+        } else if wanted > end {
+            Loss::LogTruncated { end, read: wanted }
+        } else {
+            return None;
+        };
+        Some(self.fail(partition, loss))
+    }
+
+    /// A batch of a partition is damaged, in front of which all is processed up to `position`: it is asked for again. Answers
+    /// what ends the partition, if it came like that too often.
+    pub fn damaged(&mut self, partition: Partition, position: Position, offset: i64, now: Millis) -> Option<Loss> {
+        let (backoff, tries) = (self.settings.backoff, self.settings.tries);
+        let state = self.partitions.get_mut(&partition)?;
+        state.position = position;
+        state.buffered = 0;
+        state.not_before = now + backoff;
+        let before = if state.damaged.0 == offset { state.damaged.1 } else { 0 };
+        state.damaged = (offset, before + 1);
+        (before + 1 >= tries).then(|| self.fail(partition, Loss::Corrupt { offset }))
+    }
+
+    /// The topic of a partition has another id than before.
+    pub fn recreated(&mut self, partition: Partition) -> Loss {
+        self.fail(partition, Loss::TopicRecreated)
+    }
+
+    /// Brokers that lead a partition or are read from.
+    pub fn brokers(&self) -> impl Iterator<Item = i32> + '_ {
+        self.partitions.values().flat_map(|state| {
+            let follower = state.follower.map(|(broker, _)| broker);
+            state.leader.map(|leader| leader.broker).into_iter().chain(follower)
+        })
+    }
+
+    /// What to ask a broker for now; each partition is asked for once at a time.
+    pub fn ask(&mut self, broker: i32, now: Millis) -> Vec<Ask> {
+        let limit = self.settings.buffered;
+        let mut asks = Vec::new();
+        for (&partition, state) in &mut self.partitions {
+            let ready = !state.asked && !state.paused && state.buffered < limit && state.not_before <= now;
+            let Some(leader) = state.leader.filter(|_| ready) else {
+                continue;
+            };
+            if state.reads_from(leader, now) == broker {
+                state.asked = true;
+                let from = state.position;
+                let leader_epoch = leader.epoch;
+                asks.push(Ask {
+                    partition,
+                    from,
+                    leader_epoch,
+                });
+            }
+        }
+        asks
+    }
+
+    /// When a partition of a broker may be asked for that may not now.
+    pub fn next_try(&self, broker: i32, now: Millis) -> Option<Millis> {
+        let waiting = self.partitions.values().filter(|state| {
+            let led_here = state.leader.is_some_and(|leader| leader.broker == broker);
+            led_here && !state.asked && !state.paused && state.not_before > now
+        });
+        waiting.map(|state| state.not_before).min()
+    }
+
+    /// A broker did not answer: what was asked for is asked for again, where the leader is then.
+    pub fn unanswered(&mut self, asks: &[Ask], now: Millis) {
+        for ask in asks {
+            if let Some(state) = self.partitions.get_mut(&ask.partition) {
+                state.asked = false;
+                state.wait(now + self.settings.backoff);
+                self.wants_leaders = true;
+            }
+        }
+    }
+
+    /// A broker answered to `ask`.
+    pub fn answered(&mut self, ask: &Ask, answer: &Answer<'_>, now: Millis) -> Verdict {
+        let settings = self.settings;
+        let Some(state) = self.partitions.get_mut(&ask.partition) else {
+            return Verdict::Unwanted;
+        };
+        if state.position != ask.from {
+            // Removed and added again at another place while the request was out.
+            return Verdict::Unwanted;
+        }
+        state.asked = false;
+        match answer::meaning(ask.from, answer) {
+            Meaning::Good { next, bytes } => {
+                state.position = next;
+                state.buffered += bytes;
+                if let Some(follower) = answer.follower {
+                    state.follower = Some((follower, now + settings.follower_for));
+                }
+                Verdict::Good
+            }
+            // A leader that is not ready may be none any more.
+            Meaning::OtherLeader | Meaning::NotYet => {
+                state.wait(now + settings.backoff);
+                self.wants_leaders = true;
+                Verdict::Later
+            }
+            Meaning::OutOfRange => {
+                state.wait(now + settings.backoff);
+                Verdict::OutOfRange
+            }
+            Meaning::Damaged { offset } => {
+                let position = state.position;
+                match self.damaged(ask.partition, position, offset, now) {
+                    Some(loss) => Verdict::Failed(loss),
+                    None => Verdict::Later,
+                }
+            }
+            Meaning::Lost(loss) => Verdict::Failed(self.fail(ask.partition, loss)),
+        }
+    }
+
+    fn fail(&mut self, partition: Partition, loss: Loss) -> Loss {
+        self.partitions.remove(&partition);
+        loss
+    }
+}
+
+impl State {
+    fn reads_from(&mut self, leader: Leader, now: Millis) -> i32 {
+        self.follower = self.follower.filter(|(_, until)| *until > now);
+        self.follower.map_or(leader.broker, |(broker, _)| broker)
+    }
+
+    fn wait(&mut self, until: Millis) {
+        self.follower = None;
+        self.not_before = until;
+    }
+}
+
+#[cfg(test)]
+mod tests;
