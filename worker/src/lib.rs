@@ -3,6 +3,8 @@
 //! All IO and every clock of the worker are here; what happens to records is decided in the core.
 
 pub mod dead_letter;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod live;
 pub mod page;
 pub mod run;

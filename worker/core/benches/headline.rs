@@ -11,7 +11,7 @@ use std::time::Instant;
 use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_contract::pipeline::source::GeneratorSource;
 use tocsin_worker_core::decode::{Records, Span};
-use tocsin_worker_core::engine::{Engine, Outputs};
+use tocsin_worker_core::engine::{Arrived, Engine, Outputs};
 use tocsin_worker_core::generator::Generator;
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{References, compile};
@@ -126,6 +126,7 @@ fn memory(case: &MemoryCase, n_keys: u64) -> f64 {
                     bytes: &bytes,
                     spans: &spans,
                 },
+                Arrived::Unknown,
                 &mut outputs,
             );
             assert!(outputs.dead.is_empty());
@@ -185,7 +186,7 @@ fn run(input: Input, strict: bool, stages: &[&str]) -> Measured {
         while spans.len() < PREPARED as usize && generator.fill(&mut bytes, &mut spans, 1 << 31, PREPARED) > 0 {}
         let (started, cpu_before) = (Instant::now(), cpu_seconds());
         for spans in spans.chunks(PART) {
-            engine.push(0, Records { bytes: &bytes, spans }, &mut outputs);
+            engine.push(0, Records { bytes: &bytes, spans }, Arrived::Unknown, &mut outputs);
         }
         assert!(outputs.dead.is_empty());
         if spans.is_empty() {

@@ -4,6 +4,7 @@
 //! the same output whatever the batches, crashes and restores.
 
 pub mod aggregate;
+pub mod alignment;
 pub mod csv;
 pub mod decode;
 pub mod encode;
@@ -16,6 +17,7 @@ pub mod kafka;
 pub mod key;
 pub mod merge;
 pub mod plan;
+pub mod shard;
 pub mod stage;
 pub mod state;
 pub mod stream;

@@ -3,7 +3,6 @@
 //! The loop decides nothing about records. It reads first from the source whose watermark is furthest behind, and does not
 //! read from one that is too far ahead (`alignment`), so that what is held to be merged stays small.
 
-mod alignment;
 mod error;
 mod final_rows;
 mod input;
@@ -13,13 +12,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tocsin_worker_core::alignment::Alignment;
 use tocsin_worker_core::decode::{Decoder, Records};
 use tocsin_worker_core::encode::Encoded;
-use tocsin_worker_core::engine::{Engine, Outputs};
+use tocsin_worker_core::engine::{Arrived, Engine, Outputs};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::stream::Micros;
 
-use self::alignment::Alignment;
 pub use self::error::RunError;
 pub use self::final_rows::FinalRows;
 pub use self::input::{Input, InputKind, open_inputs};
@@ -265,12 +264,12 @@ impl Running<'_> {
             records.spans = &records.spans[..n_before];
             too_long = &too_long[..1];
         }
-        if input.source.is_live() {
-            let arrived = input.source.event_time_now(self.clock.unix_micros());
-            self.engine.push_arrived(number, records, arrived, &mut outputs);
+        let arrived = if input.source.is_live() {
+            Arrived::At(input.source.event_time_now(self.clock.unix_micros()))
         } else {
-            self.engine.push(number, records, &mut outputs);
-        }
+            Arrived::Unknown
+        };
+        self.engine.push(number, records, arrived, &mut outputs);
         self.alignment
             .note(number, block.bytes.len() as u64, self.engine.watermark(number));
         if self.settings.stop_on_error && !outputs.dead.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetter, SourceCounters};
+use super::{Arrived, DeadLetter, SourceCounters};
 use crate::aggregate::CorruptState;
 use crate::decode::{Cause, Decoded, Decoder, Records};
 use crate::plan::SourcePlan;
@@ -103,12 +103,12 @@ impl Ingest {
         }
     }
 
-    /// Takes the next records; `arrived` is when, if that is known.
+    /// Takes the next records.
     pub fn take(
         &mut self,
         source: usize,
         records: Records<'_>,
-        arrived: Option<Micros>,
+        arrived: Arrived<'_>,
         dead: &mut Vec<DeadLetter>,
     ) -> Batch {
         let (all, mut records) = (records.spans, records);
@@ -149,8 +149,12 @@ impl Ingest {
                 .map(|record| letter(record.span, record.cause.clone())),
         );
         let fates = match arrived {
-            Some(arrived) => self.keep_clock_by_arrival(&decoded.event_times, arrived),
-            None => self.keep_clock(&decoded.event_times),
+            Arrived::Unknown => self.keep_clock(&decoded.event_times),
+            Arrived::At(arrived) => self.keep_clock_by_arrival(&decoded.event_times, |_| arrived),
+            Arrived::Each(arrived) => self.keep_clock_by_arrival(&decoded.event_times, |i| {
+                let record = decoded.spans[i] as usize;
+                arrived.get(record).copied().unwrap_or(Micros::MAX)
+            }),
         };
         let ahead = fates
             .ahead
@@ -234,10 +238,10 @@ impl Ingest {
         front
     }
 
-    fn keep_clock_by_arrival(&mut self, times: &[Micros], arrived: Micros) -> Fates {
+    fn keep_clock_by_arrival(&mut self, times: &[Micros], arrived: impl Fn(usize) -> Micros) -> Fates {
         let mut fates = Fates::default();
         for (i, &time) in times.iter().enumerate() {
-            let counts = self.clock.arrive(time, arrived);
+            let counts = self.clock.arrive(time, arrived(i));
             fates.watermarks.push(counts.unwrap_or(NO_WATERMARK));
             if counts.is_none() {
                 fates.ahead.push(i);

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::CorruptState;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::{Encoded, encode_rows};
+use crate::kafka::Unread;
 use crate::plan::{Plan, StreamId};
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros};
@@ -43,6 +44,17 @@ pub struct Outputs {
     pub observed: Vec<(usize, Encoded)>,
     /// Records that could not be taken.
     pub dead: Vec<DeadLetter>,
+}
+
+/// When records arrived. An event time far beyond that is wrong, and makes a dead record.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrived<'a> {
+    /// Nobody knows, as of a file: other records confirm an event time that jumps ahead.
+    Unknown,
+    /// All at one time.
+    At(Micros),
+    /// Each at its own, in the order of the records.
+    Each(&'a [Micros]),
 }
 
 /// A record that could not be taken.
@@ -138,17 +150,8 @@ impl Engine {
         &self.plan
     }
 
-    /// Takes the next records of a source whose records have no time of arrival, such as a file.
-    pub fn push(&mut self, source: usize, records: Records<'_>, outputs: &mut Outputs) {
-        self.take(source, records, None, outputs);
-    }
-
-    /// Takes the next records of a live source, and when they arrived: an event time far beyond that is a dead record.
-    pub fn push_arrived(&mut self, source: usize, records: Records<'_>, arrived: Micros, outputs: &mut Outputs) {
-        self.take(source, records, Some(arrived), outputs);
-    }
-
-    fn take(&mut self, source: usize, records: Records<'_>, arrived: Option<Micros>, outputs: &mut Outputs) {
+    /// Takes the next records of a source.
+    pub fn push(&mut self, source: usize, records: Records<'_>, arrived: Arrived<'_>, outputs: &mut Outputs) {
         let Some(ingest) = self.sources.get_mut(source) else {
             return;
         };
@@ -156,6 +159,17 @@ impl Engine {
         let batch = ingest.take(source, records, arrived, &mut outputs.dead);
         ingest.counters.dead += (outputs.dead.len() - n_dead) as u64;
         self.round(source, batch, outputs);
+    }
+
+    /// Takes records of a source that were dead before they got here.
+    pub fn unread(&mut self, source: usize, unread: &[Unread], outputs: &mut Outputs) {
+        self.count_unread(source, unread.len() as u64);
+        outputs.dead.extend(unread.iter().map(|record| DeadLetter {
+            source,
+            offset: record.offset as u64,
+            cause: record.cause.clone(),
+            bytes: record.head.clone(),
+        }));
     }
 
     /// Counts records of a source that were dead before they got here: too large to be read.

@@ -30,7 +30,7 @@ pub struct Leader {
 }
 
 /// Where a partition is read on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Offset of the next record.
     pub offset: i64,
@@ -207,6 +207,16 @@ impl Fetching {
     /// The partitions that are read.
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
         self.partitions.keys().copied()
+    }
+
+    /// Where a partition is read on.
+    pub fn position(&self, partition: Partition) -> Option<Position> {
+        self.partitions.get(&partition).map(|state| state.position)
+    }
+
+    /// Leaders must be looked for: the last look failed.
+    pub fn want_leaders(&mut self) {
+        self.wants_leaders = true;
     }
 
     /// Whether leaders must be looked for; asking clears it.

@@ -66,14 +66,35 @@ pub struct Reading<'a> {
     /// Batches that are not begun.
     rest: &'a [u8],
     aborted: Aborted,
-    /// Offset of the next record that is wanted.
-    position: i64,
+    wanted: Wanted,
     /// The position behind the last block.
     given: i64,
     /// A batch that did not go into the last block.
     next: Option<Batch<'a>>,
     open: Option<Open<'a>>,
     failed: Option<CorruptBatch>,
+}
+
+/// Which offsets are still wanted.
+#[derive(Clone, Copy)]
+struct Wanted {
+    from: i64,
+    /// One behind the last.
+    until: i64,
+}
+
+impl Wanted {
+    /// Goes on behind an offset.
+    fn pass(&mut self, offset: i64) {
+        self.from = offset.saturating_add(1).clamp(self.from, self.until);
+    }
+
+    /// Whether an offset is wanted, and goes on behind it.
+    fn takes(&mut self, offset: i64) -> bool {
+        let wanted = offset >= self.from && offset < self.until;
+        self.pass(offset);
+        wanted
+    }
 }
 
 /// A compressed batch that is being unpacked.
@@ -113,12 +134,23 @@ impl PartitionReader {
     /// The records of a response's part for the partition, from `position` on; `aborted` is the response's list. An empty
     /// list is right for a reader of uncommitted records.
     pub fn read<'a>(&'a mut self, response: &'a [u8], aborted: &[AbortedTransaction], position: i64) -> Reading<'a> {
+        self.read_until(response, aborted, position, i64::MAX)
+    }
+
+    /// The same up to an offset and not beyond: what was read in an earlier run is read again so far.
+    pub fn read_until<'a>(
+        &'a mut self,
+        response: &'a [u8],
+        aborted: &[AbortedTransaction],
+        position: i64,
+        until: i64,
+    ) -> Reading<'a> {
         Reading {
             reader: self,
             response,
             rest: response,
             aborted: Aborted::new(aborted),
-            position,
+            wanted: Wanted { from: position, until },
             given: position,
             next: None,
             open: None,
@@ -159,7 +191,7 @@ impl Reading<'_> {
     /// nobody's.
     ///
     /// # Errors
-    /// If a batch cannot be read. The blocks before it were given out, and [`Reading::position`] stands behind them.
+    /// If a batch cannot be read. The blocks before it were given out, and [`Reading::behind`] stands behind them.
     pub fn next_block(&mut self) -> Result<Option<Block<'_>>, CorruptBatch> {
         let done = self.open.as_ref().map_or(usize::MAX, |open| open.at);
         self.reader.begin_block(done);
@@ -167,17 +199,17 @@ impl Reading<'_> {
             open.at = 0;
         }
         let mut in_place = false;
-        while self.failed.is_none() {
+        while self.failed.is_none() && self.wanted.from < self.wanted.until {
             match self.step(&mut in_place) {
                 Ok(Step::More) => {}
                 Ok(Step::Full | Step::End) => break,
                 Err(error) => self.failed = Some(error),
             }
         }
-        if self.position == self.given && self.reader.is_empty() {
+        if self.wanted.from == self.given && self.reader.is_empty() {
             return self.failed.clone().map_or(Ok(None), Err);
         }
-        self.given = self.position;
+        self.given = self.wanted.from;
         let reader = &*self.reader;
         let bytes = if in_place {
             self.response
@@ -191,13 +223,13 @@ impl Reading<'_> {
             },
             arrived: &reader.arrived,
             unread: &reader.unread,
-            next_offset: self.position,
+            next_offset: self.wanted.from,
             frames: &reader.frames,
         }))
     }
 
     /// Where reading goes on behind the blocks that were given out.
-    pub fn position(&self) -> i64 {
+    pub fn behind(&self) -> i64 {
         self.given
     }
 
@@ -207,7 +239,7 @@ impl Reading<'_> {
             if open.n_left > 0 || open.passing > 0 {
                 self.open = Some(open);
             } else {
-                self.position = open.batch.last_offset + 1;
+                self.wanted.pass(open.batch.last_offset);
             }
             return Ok(step);
         }
@@ -218,11 +250,15 @@ impl Reading<'_> {
         let Some(batch) = next else {
             return Ok(Step::End);
         };
-        if batch.last_offset < self.position {
+        if batch.last_offset < self.wanted.from {
             return Ok(Step::More);
         }
+        if batch.base_offset >= self.wanted.until {
+            self.wanted.from = self.wanted.until;
+            return Ok(Step::End);
+        }
         if self.aborted.passes_over(&batch) {
-            self.position = batch.last_offset + 1;
+            self.wanted.pass(batch.last_offset);
             return Ok(Step::More);
         }
         let fault = |fault| CorruptBatch::new(batch.base_offset, fault);
@@ -236,7 +272,7 @@ impl Reading<'_> {
         if batch.is_control {
             let key = control_key(&batch).ok_or_else(|| fault(Fault::Records))?;
             self.aborted.control(batch.producer_id, key);
-            self.position = batch.last_offset + 1;
+            self.wanted.pass(batch.last_offset);
             return Ok(Step::More);
         }
         match decompress {
@@ -265,10 +301,10 @@ impl Reading<'_> {
                 record,
                 At::Response(self.response, at),
                 batch,
-                &mut self.position,
+                &mut self.wanted,
             )?;
         }
-        self.position = batch.last_offset + 1;
+        self.wanted.pass(batch.last_offset);
         let first = self.reader.spans.first().map_or(0, |span| span.start);
         let last = self.reader.spans.last().map_or(0, |span| span.end);
         let is_full = last - first >= self.reader.settings.block_bytes;
@@ -289,7 +325,7 @@ impl Reading<'_> {
         while open.n_left > 0 && open.passing == 0 {
             let mut rest = &filled[open.at..];
             let Some(record) = record::take(&mut rest) else {
-                taken = too_long(reader, filled, open, &mut self.position);
+                taken = too_long(reader, filled, open, &mut self.wanted);
                 break;
             };
             taken = take(
@@ -297,7 +333,7 @@ impl Reading<'_> {
                 record,
                 At::Scratch(filled, open.at),
                 &open.batch,
-                &mut self.position,
+                &mut self.wanted,
             );
             if taken.is_none() {
                 break;
@@ -334,14 +370,13 @@ enum At<'a> {
 }
 
 /// Takes a record. Nothing if it contradicts its batch.
-fn take(reader: &mut PartitionReader, record: &[u8], at: At<'_>, batch: &Batch<'_>, position: &mut i64) -> Option<()> {
+fn take(reader: &mut PartitionReader, record: &[u8], at: At<'_>, batch: &Batch<'_>, wanted: &mut Wanted) -> Option<()> {
     let (At::Response(whole, at) | At::Scratch(whole, at)) = at;
     let frame = record::parse(record)?;
     let offset = offset(batch, frame.offset_delta)?;
-    if offset < *position {
+    if !wanted.takes(offset) {
         return Some(());
     }
-    *position = offset + 1;
     match frame.value {
         None => reader.unread.push(Unread {
             offset,
@@ -363,7 +398,7 @@ fn take(reader: &mut PartitionReader, record: &[u8], at: At<'_>, batch: &Batch<'
 }
 
 /// Looks at a record that is not there as a whole: if it is too long, it is passed over. Nothing if it is broken.
-fn too_long(reader: &mut PartitionReader, filled: &[u8], open: &mut Open<'_>, position: &mut i64) -> Option<()> {
+fn too_long(reader: &mut PartitionReader, filled: &[u8], open: &mut Open<'_>, wanted: &mut Wanted) -> Option<()> {
     let mut rest = &filled[open.at..];
     let Some(length) = varint::take_length(&mut rest) else {
         // A length has at most ten bytes.
@@ -378,8 +413,7 @@ fn too_long(reader: &mut PartitionReader, filled: &[u8], open: &mut Open<'_>, po
     let (_, mut parts) = rest.split_first()?;
     let _timestamp = varint::take(&mut parts)?;
     let offset = offset(&open.batch, varint::take(&mut parts)?)?;
-    if offset >= *position {
-        *position = offset + 1;
+    if wanted.takes(offset) {
         let value = match varint::take_length(&mut parts)? {
             Some(key) => parts.get(key..).unwrap_or_default(),
             None => parts,

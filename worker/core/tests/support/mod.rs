@@ -1,6 +1,7 @@
 //! Runs a pipeline in memory: texts in, JSON lines out.
 #![allow(dead_code)]
 
+pub mod pipelines;
 pub mod reference;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use tocsin_contract::document;
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
-use tocsin_worker_core::engine::{DeadLetter, Engine, Outputs};
+use tocsin_worker_core::engine::{Arrived, DeadLetter, Engine, Outputs};
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
@@ -151,6 +152,7 @@ fn push(engine: &mut Engine, source: usize, records: &[String], first: usize, pl
             bytes: &bytes,
             spans: &spans,
         },
+        Arrived::Unknown,
         &mut outputs,
     );
     results.add(plan, outputs);

@@ -22,6 +22,9 @@ const SETTINGS: Settings = Settings {
     head_bytes: 16,
 };
 
+/// Offset delta, key, value.
+type SentRecord = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A batch as a producer sends it.
 #[derive(Clone, Debug)]
 struct Sent {
@@ -33,7 +36,7 @@ struct Sent {
     control: bool,
     base: i64,
     /// Key and value by offset delta; deltas ascend.
-    records: Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    records: Vec<SentRecord>,
     /// Delta of the last record before the log was compacted.
     last_delta: i64,
     timestamp: i64,
@@ -61,7 +64,7 @@ impl Sent {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let record = |(delta, key, value): &(i64, Option<Vec<u8>>, Option<Vec<u8>>)| Written {
+        let record = |(delta, key, value): &SentRecord| Written {
             transactional: self.transactional,
             control: self.control,
             partition_leader_epoch: 3,
@@ -172,12 +175,12 @@ fn read(response: &[u8], aborted: &[AbortedTransaction], from: i64, settings: Se
             Ok(None) => break,
             Err(fault) => {
                 assert_eq!(reading.next_block().unwrap_err(), fault, "a fault stays");
-                assert_eq!(reading.position(), position);
+                assert_eq!(reading.behind(), position);
                 return (got, position, Some(fault));
             }
         }
     }
-    assert_eq!(reading.position(), position);
+    assert_eq!(reading.behind(), position);
     (got, position, None)
 }
 

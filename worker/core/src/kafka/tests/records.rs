@@ -96,6 +96,19 @@ proptest! {
         let end = batches.last().unwrap().next_offset();
         prop_assert_eq!(position, end.max(from));
 
+        // Up to any offset, and from there on, it is the same.
+        let middle = from + block_bytes as i64 % 50;
+        let mut reader = PartitionReader::new(settings);
+        let mut halves = Vec::new();
+        for (from, until) in [(from, middle), (middle, i64::MAX)] {
+            let mut reading = reader.read_until(&whole, &[], from, until);
+            while let Some(block) = reading.next_block().unwrap() {
+                prop_assert!(block.next_offset <= until);
+                take(&block, &mut halves);
+            }
+        }
+        prop_assert_eq!(halves, expected(&batches, from, settings));
+
         // A broker cuts the last batch where the response is full.
         let cut = cut.min(whole.len());
         let mut there = 0;

@@ -5,15 +5,15 @@
 
 use std::collections::VecDeque;
 
-use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::stream::Micros;
+use crate::plan::Plan;
+use crate::stream::Micros;
 
-/// How many bytes of records a source may be ahead, whatever their event times (ENGINE's bound on what a merge holds).
+/// How many bytes of records a source may be ahead, whatever their event times .
 const MOST_BYTES_AHEAD: u64 = 64 << 20;
 
 /// Who waits for whom.
 #[derive(Debug)]
-pub(super) struct Alignment {
+pub struct Alignment {
     /// See [`Plan::merged_sources`].
     groups: Vec<usize>,
     /// How far each source may be ahead, in microseconds.
@@ -30,7 +30,8 @@ struct Read {
 }
 
 impl Alignment {
-    pub(super) fn new(plan: &Plan) -> Self {
+    /// For the sources of a plan.
+    pub fn new(plan: &Plan) -> Self {
         Self {
             groups: plan.merged_sources(),
             most_ahead: plan.sources.iter().map(|source| source.alignment).collect(),
@@ -39,7 +40,7 @@ impl Alignment {
     }
 
     /// A source gave records of so many bytes, and its watermark came to `watermark`.
-    pub(super) fn note(&mut self, source: usize, bytes: u64, watermark: Micros) {
+    pub fn note(&mut self, source: usize, bytes: u64, watermark: Micros) {
         let read = &mut self.read[source];
         read.bytes += bytes;
         match read.parts.back_mut() {
@@ -50,7 +51,7 @@ impl Alignment {
     }
 
     /// Whether a source waits for others; `watermarks` has one for each source that has not ended.
-    pub(super) fn holds(&mut self, source: usize, watermarks: &[Option<Micros>]) -> bool {
+    pub fn holds(&mut self, source: usize, watermarks: &[Option<Micros>]) -> bool {
         let (Some(group), Some(Some(own))) = (self.groups.get(source), watermarks.get(source)) else {
             return false;
         };

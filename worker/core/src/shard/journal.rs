@@ -1,0 +1,89 @@
+//! Journal records: what a shard did between two cuts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kafka::fetching::Position;
+use crate::state::{decode, encode};
+use crate::stream::Micros;
+
+/// Where each source is read on behind a cut; none where the shard has no partition of it.
+pub type Cut = Vec<Option<Position>>;
+
+/// What a shard did between two cuts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRecord {
+    /// Number of the cut. Each is one more than that before.
+    pub sequence: u64,
+    /// The run epoch: one more each time that a pipeline is wound back.
+    pub epoch: u32,
+    /// Where the sources are read on.
+    pub cut: Cut,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Something that a shard did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// It read a source up to an offset.
+    Read {
+        /// Number of the source.
+        source: u32,
+        /// One behind the last offset.
+        to: i64,
+    },
+    /// The clock moved the event time of an idle source.
+    Tick {
+        /// Number of the source.
+        source: u32,
+        /// The time.
+        now: Micros,
+    },
+}
+
+/// Bytes that are no journal record, or one of a newer version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidJournal {
+    /// A newer Tocsin wrote it.
+    #[error("the journal is written in version {0}; this Tocsin reads up to version {VERSION}")]
+    Newer(u8),
+    /// Something else wrote it.
+    #[error("a record of the journal is none")]
+    Corrupt,
+}
+
+/// First byte of a record.
+const VERSION: u8 = 1;
+
+type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>);
+
+impl JournalRecord {
+    /// The record as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let cut = self.cut.iter().map(|position| position.map(|at| (at.offset, at.epoch)));
+        let saved: Saved = (self.sequence, self.epoch, cut.collect(), self.steps.clone());
+        let mut bytes = vec![VERSION];
+        bytes.extend(encode(&saved));
+        bytes
+    }
+
+    /// The record that [`JournalRecord::encode`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes are something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidJournal> {
+        let (&version, saved) = bytes.split_first().ok_or(InvalidJournal::Corrupt)?;
+        if version > VERSION {
+            return Err(InvalidJournal::Newer(version));
+        }
+        let saved: Result<Saved, _> = decode(saved, "a journal record");
+        let (sequence, epoch, cut, steps) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let position = |(offset, epoch)| Position { offset, epoch };
+        Ok(Self {
+            sequence,
+            epoch,
+            cut: cut.into_iter().map(|at| at.map(position)).collect(),
+            steps,
+        })
+    }
+}

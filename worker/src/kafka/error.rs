@@ -1,0 +1,122 @@
+//! What goes wrong with brokers: with whom, what, and what to do.
+
+use std::io;
+
+/// A broker that cannot be used, or an answer that cannot.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// There is nobody, or not for long.
+    #[error("broker {broker} cannot be reached: {source}")]
+    Unreachable {
+        /// Its address.
+        broker: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It hung up.
+    #[error(
+        "broker {broker} closed the connection{}",
+        if *.begun { "" } else { " at once: it may expect TLS, or a name and password (kafka.tls, kafka.sasl)" }
+    )]
+    Closed {
+        /// Its address.
+        broker: String,
+        /// Whether it had answered before.
+        begun: bool,
+    },
+    /// It did not answer in time.
+    #[error("broker {broker} did not answer to {what} within {seconds} s")]
+    Timeout {
+        /// Its address.
+        broker: String,
+        /// The question.
+        what: &'static str,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Encryption could not be set up. Nothing was sent without.
+    #[error("TLS with broker {broker} failed: {reason}")]
+    Tls {
+        /// Its address.
+        broker: String,
+        /// Why.
+        reason: String,
+    },
+    /// The settings for encryption are none.
+    #[error("kafka.tls: {0}")]
+    TlsSettings(String),
+    /// It does not believe who we are.
+    #[error("broker {broker} refuses user {username} ({mechanism}): {reason}")]
+    Authentication {
+        /// Its address.
+        broker: String,
+        /// The user.
+        username: String,
+        /// How name and password were sent.
+        mechanism: &'static str,
+        /// What it says.
+        reason: String,
+    },
+    /// It takes no names of this kind.
+    #[error("broker {broker} does not take {mechanism}; it takes {offered}")]
+    Mechanism {
+        /// Its address.
+        broker: String,
+        /// How name and password should be sent.
+        mechanism: &'static str,
+        /// What it takes.
+        offered: String,
+    },
+    /// It is too old or too new.
+    #[error("broker {broker} does not know {what} in a version that Tocsin speaks; Kafka 2.7 and newer do")]
+    Version {
+        /// Its address.
+        broker: String,
+        /// The question.
+        what: &'static str,
+    },
+    /// Its answer is none.
+    #[error("broker {broker} does not speak Kafka's protocol: {what}")]
+    Protocol {
+        /// Its address.
+        broker: String,
+        /// What is odd.
+        what: String,
+    },
+    /// It answered with an error.
+    #[error("broker {broker} answers to {what} with {name} ({code})")]
+    Answer {
+        /// Its address.
+        broker: String,
+        /// The question.
+        what: &'static str,
+        /// Kafka's name of the error.
+        name: String,
+        /// Kafka's number of the error.
+        code: i16,
+    },
+    /// There is no such topic.
+    #[error("there is no topic {0}")]
+    UnknownTopic(String),
+    /// Somebody else ended it.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl KafkaError {
+    /// Whether another try may do. What is not transient needs a person: a password, a certificate, another setting.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Answer { .. } => true,
+            Self::Closed { begun, .. } => *begun,
+            Self::Tls { .. }
+            | Self::TlsSettings(_)
+            | Self::Authentication { .. }
+            | Self::Mechanism { .. }
+            | Self::Version { .. }
+            | Self::Protocol { .. }
+            | Self::UnknownTopic(_)
+            | Self::Stopped => false,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! A client for Kafka's brokers that speaks the protocol itself: connections, metadata, and the fetching of records.
+//!
+//! It moves bytes and waits. What to ask for next, and what an answer means, the core decides
+//! ([`tocsin_worker_core::kafka`]). Group membership and transactions are librdkafka's.
+
+mod cluster;
+mod connection;
+mod error;
+mod fetcher;
+mod sasl;
+mod scram;
+mod settings;
+mod stream;
+mod tls;
+
+pub use self::cluster::{Cluster, PartitionInfo, Time, TopicInfo};
+pub use self::error::KafkaError;
+pub use self::fetcher::{Event, Fetched, Fetcher, FetcherSettings};
+pub use self::settings::{Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, Tls};

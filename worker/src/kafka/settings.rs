@@ -1,0 +1,150 @@
+//! Where the brokers are, and how to reach them.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// How to reach a cluster. Neither passwords nor keys show in `Debug`.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// Brokers to begin with.
+    pub brokers: Brokers,
+    /// What brokers call us in their logs and quotas.
+    pub client_id: String,
+    /// Encryption. Without it nothing is encrypted; with it nothing is ever sent without.
+    pub tls: Option<Tls>,
+    /// Who we are.
+    pub sasl: Option<Sasl>,
+    /// Where we are; brokers then name replicas near by.
+    pub rack: Option<String>,
+    /// How long a connection may take until it can be used.
+    pub connect_timeout: Duration,
+    /// How long an answer may take, the time apart for which the broker was asked to wait.
+    pub request_timeout: Duration,
+}
+
+impl ClusterSettings {
+    /// Without encryption and name.
+    pub fn plain(brokers: Brokers) -> Self {
+        Self {
+            brokers,
+            client_id: "tocsin".to_owned(),
+            tls: None,
+            sasl: None,
+            rack: None,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Addresses of brokers, at least one: `host:port`, several with commas between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brokers(Vec<String>);
+
+/// A text that does not say where brokers are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected brokers as host:port, several with commas between; found '{0}'")]
+pub struct InvalidBrokers(String);
+
+impl Brokers {
+    /// Reads addresses.
+    ///
+    /// # Errors
+    /// If one has no host or no port.
+    pub fn parse(text: &str) -> Result<Self, InvalidBrokers> {
+        let one = |address: &str| {
+            let (host, port) = address.rsplit_once(':')?;
+            let good = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
+            good.then(|| address.to_owned())
+        };
+        let all: Option<Vec<String>> = text.split(',').map(str::trim).map(one).collect();
+        all.filter(|all| !all.is_empty())
+            .map(Self)
+            .ok_or_else(|| InvalidBrokers(text.to_owned()))
+    }
+
+    /// The addresses.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl fmt::Display for Brokers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+/// Encryption.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Certificates of the authorities that are believed, in PEM; without them the system's.
+    pub authorities: Option<Vec<u8>>,
+    /// Who we are.
+    pub identity: Option<Identity>,
+}
+
+/// A client's certificate.
+#[derive(Clone)]
+pub struct Identity {
+    /// The chain, in PEM, the client's own first.
+    pub chain: Vec<u8>,
+    /// Its key, in PEM.
+    pub key: SecretString,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+/// A name and a password.
+#[derive(Clone, Debug)]
+pub struct Sasl {
+    /// How they are sent.
+    pub mechanism: SaslMechanism,
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+pub use tocsin_contract::pipeline::kafka::SaslMechanism;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn brokers_are_hosts_with_ports() {
+        let brokers = Brokers::parse("a:1, b.example:9092,[::1]:9093").unwrap();
+        assert_eq!(
+            brokers.iter().collect::<Vec<_>>(),
+            ["a:1", "b.example:9092", "[::1]:9093"]
+        );
+        for wrong in ["", "a", "a:", ":1", "a:0", "a:70000", "a:1,,b:2"] {
+            assert!(Brokers::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let mut settings = ClusterSettings::plain(Brokers::parse("a:1").unwrap());
+        settings.sasl = Some(Sasl {
+            mechanism: SaslMechanism::Plain,
+            username: "worker".to_owned(),
+            password: "canary".to_owned().into(),
+        });
+        let (chain, key) = (b"canary".to_vec(), "canary".to_owned().into());
+        settings.tls = Some(Tls {
+            authorities: None,
+            identity: Some(Identity { chain, key }),
+        });
+        let shown = format!("{settings:?}");
+        assert!(shown.contains("worker") && !shown.contains("canary"), "{shown}");
+    }
+}
