@@ -5,7 +5,7 @@ set -euo pipefail
 scripts/need.sh rust cc
 
 step "building (the first time takes minutes, nearly all of it DataFusion)"
-cargo build --locked --profile demo --package tocsin
+cargo build --locked --profile demo --package tocsin --no-default-features
 step "running the demo"
 arguments=()
 if [ -n "${SERVE:-}" ] && [ "$SERVE" != 0 ]; then

@@ -58,6 +58,7 @@ Examples:
   cat alerts.jsonl | tocsin run pipeline.yaml --input alerts=-
   tocsin run pipeline.yaml --input alerts=alerts.csv.gz --output pager=incidents.jsonl
   tocsin run pipeline.yaml --speed 60x                     an hour of events in a minute
+  tocsin run pipeline.yaml --bootstrap localhost:9092      from Kafka to Kafka, each result once
 
 A sink without --output prints to standard output, each row with its sink's name in `_sink`.
 
@@ -76,6 +77,15 @@ pub struct RunArgs {
     /// What stands for a sink: a file, or - for standard output
     #[arg(long, value_name = "NAME=PATH")]
     pub output: Vec<Named>,
+    /// Brokers of a Kafka to read from and write to; without it no Kafka is touched
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap: Option<String>,
+    /// Which of the pipeline's workers this is; with --bootstrap
+    #[arg(long, value_name = "NAME", default_value = "0", requires = "bootstrap")]
+    pub worker: String,
+    /// How many threads work; with --bootstrap, by default one a core
+    #[arg(long, value_name = "N", requires = "bootstrap")]
+    pub threads: Option<usize>,
     /// What stands for an IncidentRuleSet
     #[arg(long, value_name = "NAME=PATH")]
     pub rules: Vec<Named>,

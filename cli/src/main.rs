@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod incidents;
 mod init;
+mod kafka;
 mod page;
 mod progress;
 mod run;

@@ -39,6 +39,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt);
+    if let Some(bootstrap) = &args.bootstrap {
+        return crate::kafka::run(args, bootstrap, pipeline, plan, interrupt);
+    }
     let kinds = input_kinds(&pipeline, &args.input, &args.pipeline)?;
     let paths = sink_paths(args, &pipeline, &plan)?;
     check_targets(args, &plan, &kinds, &paths)?;
@@ -199,7 +202,7 @@ fn input_kinds(pipeline: &IncidentPipeline, given: &[Named], file: &Path) -> Res
 }
 
 /// The files that stand for the sinks, in the plan's order; none, or `-`, is standard output.
-fn sink_paths(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Option<PathBuf>>, Failure> {
+pub fn sink_paths(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Option<PathBuf>>, Failure> {
     let names: Vec<&str> = plan.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let given = files::by_name(&args.output, &names, "--output", "sink")?;
     let sinks = plan.sinks.iter().zip(&pipeline.spec.sinks);
@@ -230,7 +233,7 @@ fn check_targets(args: &RunArgs, plan: &Plan, kinds: &[InputKind], paths: &[Opti
     refuse_overwriting(&read, &written)
 }
 
-fn open_sinks(args: &RunArgs, plan: &Plan, paths: &[Option<PathBuf>]) -> Result<Vec<Box<dyn Sink>>, Failure> {
+pub fn open_sinks(args: &RunArgs, plan: &Plan, paths: &[Option<PathBuf>]) -> Result<Vec<Box<dyn Sink>>, Failure> {
     let stdout = SharedStdout::new();
     let format = args.format.unwrap_or(if std::io::stdout().is_terminal() {
         Format::Table

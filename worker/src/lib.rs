@@ -9,5 +9,7 @@ pub mod live;
 pub mod page;
 pub mod run;
 mod server;
+#[cfg(feature = "kafka")]
+pub mod shards;
 pub mod sink;
 pub mod source;

@@ -37,6 +37,40 @@ pub struct Encoded {
     pub bytes: Vec<u8>,
     /// Where each ends.
     pub ends: Vec<usize>,
+    /// The keys of the rows, if they were asked for.
+    pub keys: Option<RecordKeys>,
+}
+
+/// Keys of records in Kafka, one a row: the text of one column, or a JSON array of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordKeys {
+    bytes: Vec<u8>,
+    /// Where each ends, and whether there is one: a key of NULLs is none.
+    ends: Vec<(usize, bool)>,
+}
+
+impl RecordKeys {
+    /// The keys of rows, of these columns.
+    pub fn of(rows: &RecordBatch, columns: &[usize]) -> Self {
+        let mut keys = Self::default();
+        for row in 0..rows.num_rows() {
+            let present = columns.iter().any(|&i| rows.column(i).is_valid(row));
+            match columns {
+                &[i] => keys.bytes.extend_from_slice(cell_text(rows.column(i), row).as_bytes()),
+                _ if present => array(rows, columns, row, &mut keys.bytes),
+                _ => {}
+            }
+            keys.ends.push((keys.bytes.len(), present));
+        }
+        keys
+    }
+
+    /// The key of a row.
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let (end, present) = *self.ends.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        present.then(|| &self.bytes[start..end])
+    }
 }
 
 impl Encoded {
@@ -161,6 +195,19 @@ fn object(rows: &RecordBatch, columns: impl Iterator<Item = usize>, row: usize, 
         cell(rows.column(i), schema.field(i), row, out);
     }
     out.push(b'}');
+}
+
+/// A JSON array of some columns of a row.
+fn array(rows: &RecordBatch, columns: &[usize], row: usize, out: &mut Vec<u8>) {
+    let schema = rows.schema();
+    out.push(b'[');
+    for (n, &i) in columns.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        cell(rows.column(i), schema.field(i), row, out);
+    }
+    out.push(b']');
 }
 
 /// Writes one value as JSON.
@@ -296,6 +343,26 @@ mod tests {
     use arrow_schema::Schema;
 
     use super::*;
+
+    #[test]
+    fn a_key_is_the_text_of_one_column_or_an_array_of_several() {
+        let schema = Schema::new(vec![
+            Field::new("service", DataType::Utf8, true),
+            Field::new("load", DataType::Float64, true),
+        ]);
+        let services: ArrayRef = Arc::new(StringArray::from(vec![Some("a\"b"), None, None]));
+        let loads: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.5), Some(2.0), None]));
+        let rows = RecordBatch::try_new(Arc::new(schema), vec![services, loads]).unwrap();
+        let keys = |columns: &[usize]| {
+            let keys = RecordKeys::of(&rows, columns);
+            let text = |key: &[u8]| String::from_utf8(key.to_vec()).unwrap();
+            (0..3).map(|row| keys.get(row).map(text)).collect::<Vec<_>>()
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(keys(&[0]), [some("a\"b"), None, None]);
+        assert_eq!(keys(&[1]), [some("1.5"), some("2.0"), None]);
+        assert_eq!(keys(&[0, 1]), [some("[\"a\\\"b\",1.5]"), some("[null,2.0]"), None]);
+    }
 
     #[test]
     fn times_are_rfc_3339_in_utc() {

@@ -266,8 +266,16 @@ impl Cluster {
         answer
     }
 
+    pub(super) fn forget_any(&mut self) {
+        self.any = None;
+    }
+
+    pub(super) fn connect(&self, address: &str) -> Result<Connection, KafkaError> {
+        Connection::open(address, &self.settings, self.tls.as_ref())
+    }
+
     /// A connection to any broker: to those that the cluster named, and to those of the settings.
-    fn any(&mut self) -> Result<&mut Connection, KafkaError> {
+    pub(super) fn any(&mut self) -> Result<&mut Connection, KafkaError> {
         let stale = self.any.as_ref().is_some_and(Connection::is_old);
         let connection = match self.any.take().filter(|_| !stale) {
             Some(connection) => connection,

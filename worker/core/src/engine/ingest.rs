@@ -139,6 +139,7 @@ impl Ingest {
                 offset: span.offset,
                 cause,
                 bytes: records.bytes[span.start..span.end].to_vec(),
+                whole_bytes: span.end - span.start,
             }
         };
         dead.extend(
@@ -297,6 +298,7 @@ impl Ingest {
                     source,
                     offset,
                     cause: Cause::TimestampAhead,
+                    whole_bytes: bytes.len(),
                     bytes,
                 });
                 None

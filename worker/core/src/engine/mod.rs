@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::CorruptState;
 use crate::decode::{Cause, Decoder, Records};
-use crate::encode::{Encoded, encode_rows};
+use crate::encode::{Encoded, RecordKeys, encode_rows};
 use crate::kafka::Unread;
 use crate::plan::{Plan, StreamId};
 use crate::state::{decode, encode};
@@ -32,6 +32,7 @@ pub struct Engine {
     /// How many read each stream, to hand it over to the last without a copy.
     n_readers: Readers,
     observed: bool,
+    keyed: bool,
 }
 
 /// What a part of the input led to.
@@ -68,6 +69,8 @@ pub struct DeadLetter {
     pub cause: Cause,
     /// The record.
     pub bytes: Vec<u8>,
+    /// Size of the whole record, of which `bytes` may be the beginning.
+    pub whole_bytes: usize,
 }
 
 /// What a source has given so far.
@@ -132,12 +135,18 @@ impl Engine {
             stages,
             n_readers,
             observed: false,
+            keyed: false,
         }
     }
 
     /// Asks for the rows that a person watches.
     pub fn observe(&mut self) {
         self.observed = true;
+    }
+
+    /// Asks for the keys of the rows that sinks take.
+    pub fn key_records(&mut self) {
+        self.keyed = true;
     }
 
     /// Asks each source to take nothing behind its first record that cannot be decoded.
@@ -169,6 +178,10 @@ impl Engine {
             offset: record.offset as u64,
             cause: record.cause.clone(),
             bytes: record.head.clone(),
+            whole_bytes: match record.cause {
+                Cause::TooLong { bytes, .. } => bytes,
+                _ => record.head.len(),
+            },
         }));
     }
 
@@ -244,7 +257,11 @@ impl Engine {
         }
         for (number, sink) in self.plan.sinks.iter().enumerate() {
             if let Some(batch) = round.read(sink.stream).filter(|batch| batch.n_rows() > 0) {
-                outputs.sinks.push((number, encode_rows(&batch.rows, &sink.changed)));
+                let mut rows = encode_rows(&batch.rows, &sink.changed);
+                if self.keyed && !sink.key.is_empty() {
+                    rows.keys = Some(RecordKeys::of(&batch.rows, &sink.key));
+                }
+                outputs.sinks.push((number, rows));
             }
         }
     }

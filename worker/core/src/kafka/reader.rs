@@ -55,6 +55,8 @@ pub struct Unread {
     pub offset: i64,
     /// Why.
     pub cause: Cause,
+    /// Its key, if it has one and that could be read.
+    pub key: Option<Vec<u8>>,
     /// The beginning of its value.
     pub head: Vec<u8>,
 }
@@ -381,10 +383,11 @@ fn take(reader: &mut PartitionReader, record: &[u8], at: At<'_>, batch: &Batch<'
         None => reader.unread.push(Unread {
             offset,
             cause: Cause::NoValue,
+            key: frame.key.map(<[u8]>::to_vec),
             head: Vec::new(),
         }),
         Some(value) if value.len() > reader.settings.record_limit => {
-            pass_over(reader, offset, value.len(), value);
+            pass_over(reader, offset, value.len(), value, frame.key);
         }
         Some(value) => {
             let start = value.as_ptr() as usize - whole.as_ptr() as usize;
@@ -420,7 +423,7 @@ fn too_long(reader: &mut PartitionReader, filled: &[u8], open: &mut Open<'_>, wa
         };
         let mut value = value;
         let bytes = varint::take_length(&mut value).flatten().unwrap_or(length);
-        pass_over(reader, offset, bytes, value);
+        pass_over(reader, offset, bytes, value, None);
     }
     open.n_left -= 1;
     open.passing = length - rest.len();
@@ -428,12 +431,13 @@ fn too_long(reader: &mut PartitionReader, filled: &[u8], open: &mut Open<'_>, wa
     Some(())
 }
 
-fn pass_over(reader: &mut PartitionReader, offset: i64, bytes: usize, value: &[u8]) {
+fn pass_over(reader: &mut PartitionReader, offset: i64, bytes: usize, value: &[u8], key: Option<&[u8]>) {
     let PartitionReader { settings, unread, .. } = reader;
     let limit = settings.record_limit;
     unread.push(Unread {
         offset,
         cause: Cause::TooLong { bytes, limit },
+        key: key.map(|key| key[..key.len().min(settings.head_bytes)].to_vec()),
         head: value[..value.len().min(settings.head_bytes)].to_vec(),
     });
 }

@@ -11,6 +11,7 @@ use super::context::{Context, Lowered, Stream, add_event_time};
 use super::fields::Fields;
 use super::graph::Graph;
 use super::parsed::{ParsedKind, ParsedStage};
+use super::record_key::record_key;
 use super::sources::{lower_source, merge, source_stream, sources_with_record};
 use super::{InputPlan, Plan, SinkPlan, SourcePlan, StagePlan, Step, StreamId};
 use super::{aggregate, ahead, alarm, escalate, incident, pushdown, unused};
@@ -115,6 +116,7 @@ pub fn lower(
             name: sink.name.clone(),
             stream: in_plan(*stream),
             changed,
+            key: Vec::new(),
         })
     });
     let sinks: Vec<SinkPlan> = sinks.collect();
@@ -130,8 +132,30 @@ pub fn lower(
         warnings,
         missing,
     };
+    key_records(&mut plan, spec);
     pushdown::push_down(&mut plan);
     Ok(plan)
+}
+
+/// Says what the records of each sink are keyed by.
+fn key_records(plan: &mut Plan, spec: &IncidentPipelineSpec) {
+    let keys: Vec<Vec<usize>> = plan
+        .sinks
+        .iter()
+        .map(|sink| {
+            let columns = match sink.stream {
+                StreamId::Source(i) => &plan.sources[i].columns,
+                StreamId::Stage(i) => &plan.stages[i].output,
+                StreamId::Late(i) => &plan.stages[i].input,
+            };
+            let names = record_key(plan, &spec.sources, sink.stream);
+            let key: Option<Vec<usize>> = names.iter().map(|name| columns.index_of(name).ok()).collect();
+            key.unwrap_or_default()
+        })
+        .collect();
+    for (sink, key) in plan.sinks.iter_mut().zip(keys) {
+        sink.key = key;
+    }
 }
 
 fn kind_name(kind: &ParsedKind) -> &'static str {

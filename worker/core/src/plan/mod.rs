@@ -20,7 +20,9 @@ mod lower;
 mod merged;
 mod names;
 mod parsed;
+pub mod partitioning;
 mod pushdown;
+mod record_key;
 mod refused;
 mod signature;
 mod sources;
@@ -173,6 +175,8 @@ pub struct SinkPlan {
     pub stream: StreamId,
     /// Columns that replace fields of the record, where the stream keeps the record.
     pub changed: Vec<usize>,
+    /// Columns that make the key of a record in Kafka; without any, records have none.
+    pub key: Vec<usize>,
 }
 
 impl Plan {

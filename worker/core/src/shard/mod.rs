@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 use crate::alignment::Alignment;
-use crate::engine::{Arrived, Engine, Outputs};
+use crate::engine::{Arrived, DeadLetter, Engine, Outputs};
 use crate::kafka::Block;
 use crate::kafka::fetching::Position;
 use crate::stream::Micros;
@@ -27,8 +27,8 @@ pub struct Shard {
     epoch: u32,
     steps: Vec<Step>,
     outputs: Outputs,
-    /// Records read since the last cut.
-    n_records: u64,
+    /// Where each dead letter of the outputs came from.
+    origins: Vec<Origin>,
 }
 
 /// What happened up to a cut, to be committed as a whole.
@@ -42,6 +42,39 @@ pub struct Committable {
     pub positions: Vec<Option<Position>>,
     /// What is given out.
     pub outputs: Outputs,
+    /// Where each dead letter of the outputs came from, in their order.
+    pub origins: Vec<Origin>,
+}
+
+/// Key and headers of a record that could not be taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// Names and values of the headers.
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Origin {
+    fn of(letter: &DeadLetter, block: &Block<'_>) -> Self {
+        let offset = letter.offset;
+        if let Ok(i) = block.records.spans.binary_search_by_key(&offset, |span| span.offset) {
+            let record = block.record(i);
+            let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+            let headers = record.headers.iter();
+            return Self {
+                key: owned(record.key),
+                headers: headers
+                    .map(|header| (header.key.to_vec(), owned(header.value)))
+                    .collect(),
+            };
+        }
+        let unread = block.unread.iter().find(|unread| unread.offset as u64 == offset);
+        Self {
+            key: unread.and_then(|unread| unread.key.clone()),
+            headers: Vec::new(),
+        }
+    }
 }
 
 /// A journal that does not fit the shard.
@@ -66,6 +99,7 @@ pub enum ReplayError {
 impl Shard {
     /// A shard at its beginning. A source without a partition for it is one that has ended.
     pub fn new(mut engine: Engine, positions: Vec<Option<Position>>, epoch: u32) -> Self {
+        engine.key_records();
         let mut outputs = Outputs::default();
         for (source, position) in positions.iter().enumerate() {
             if position.is_none() {
@@ -80,7 +114,7 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             outputs,
-            n_records: 0,
+            origins: Vec::new(),
         }
     }
 
@@ -106,10 +140,12 @@ impl Shard {
         };
         let offset = block.next_offset;
         *position = Position { offset, epoch };
-        self.n_records += block.records.spans.len() as u64;
-        self.engine
-            .push(source, block.records, Arrived::Each(block.arrived), &mut self.outputs);
+        let n_dead = self.outputs.dead.len();
+        let arrived = Arrived::Each(block.arrived);
+        self.engine.push(source, block.records, arrived, &mut self.outputs);
         self.engine.unread(source, block.unread, &mut self.outputs);
+        let dead = self.outputs.dead[n_dead..].iter();
+        self.origins.extend(dead.map(|letter| Origin::of(letter, block)));
         let bytes = block.records.spans.last().map_or(0, |last| last.end)
             - block.records.spans.first().map_or(0, |first| first.start);
         self.alignment.note(source, bytes as u64, self.engine.watermark(source));
@@ -171,13 +207,22 @@ impl Shard {
         sinks.chain(dead).sum()
     }
 
+    /// The journal's first record: where the shard begins.
+    pub fn beginning(&self) -> JournalRecord {
+        JournalRecord {
+            sequence: self.sequence,
+            epoch: self.epoch,
+            cut: self.positions.clone(),
+            steps: Vec::new(),
+        }
+    }
+
     /// Ends what happened so far; nothing if nothing did.
     pub fn cut(&mut self) -> Option<Committable> {
         if self.steps.is_empty() {
             return None;
         }
         self.sequence += 1;
-        self.n_records = 0;
         let record = JournalRecord {
             sequence: self.sequence,
             epoch: self.epoch,
@@ -189,6 +234,7 @@ impl Shard {
             journal: record.encode(),
             positions: record.cut,
             outputs: std::mem::take(&mut self.outputs),
+            origins: std::mem::take(&mut self.origins),
         })
     }
 
@@ -279,6 +325,7 @@ impl Replay {
                     shard.steps.clear();
                     // It was given out before.
                     shard.outputs = Outputs::default();
+                    shard.origins.clear();
                     return Wants::Nothing;
                 }
             }

@@ -1,0 +1,58 @@
+//! How the cluster is reached, from the pipeline's file and the folder with secrets.
+
+use std::path::Path;
+
+use tocsin_contract::pipeline::kafka::{Kafka, SaslMechanism};
+use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, Sasl, Tls};
+
+use crate::failure::Failure;
+
+/// Settings for the brokers at `bootstrap`.
+pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Result<ClusterSettings, Failure> {
+    let brokers = Brokers::parse(bootstrap).map_err(|error| Failure::Usage(format!("--bootstrap: {error}")))?;
+    let mut settings = ClusterSettings::plain(brokers);
+    if let Some(tls) = &kafka.tls {
+        let authority = tls.ca_secret_ref.as_ref();
+        let identity = tls.certificate_secret_ref.as_ref();
+        settings.tls = Some(Tls {
+            authorities: authority.map(|at| secret(secrets, &at.name, &at.key)).transpose()?,
+            identity: identity
+                .map(|at| -> Result<Identity, Failure> {
+                    Ok(Identity {
+                        chain: secret(secrets, &at.name, "tls.crt")?,
+                        key: text(secret(secrets, &at.name, "tls.key")?).into(),
+                    })
+                })
+                .transpose()?,
+        });
+    }
+    if let Some(sasl) = &kafka.sasl {
+        if sasl.mechanism == SaslMechanism::Plain && settings.tls.is_none() {
+            let what = "spec.kafka.sasl: Plain sends the password as it is; it needs spec.kafka.tls";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        let at = &sasl.password_secret_ref;
+        let password = text(secret(secrets, &at.name, &at.key)?);
+        settings.sasl = Some(Sasl {
+            mechanism: sasl.mechanism,
+            username: sasl.username.clone(),
+            password: password.trim_end_matches(['\r', '\n']).to_owned().into(),
+        });
+    }
+    Ok(settings)
+}
+
+/// The contents of `DIR/name/key`.
+fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failure> {
+    let Some(folder) = folder else {
+        let what =
+            format!("the pipeline needs the secret {name}/{key}: give --secrets DIR, with the file DIR/{name}/{key}");
+        return Err(Failure::Usage(what));
+    };
+    let path = folder.join(name).join(key);
+    std::fs::read(&path).map_err(|error| Failure::Io(format!("the secret {} cannot be read: {error}", path.display())))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_default()
+}

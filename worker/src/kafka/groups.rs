@@ -1,0 +1,150 @@
+//! Consumer groups, as far as librdkafka has no word for it: offsets with their metadata, and leaving for good.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use kafka_protocol::messages::{FindCoordinatorRequest, GroupId, LeaveGroupRequest, OffsetFetchRequest};
+use kafka_protocol::protocol::StrBytes;
+
+use super::cluster::{Cluster, topic_name};
+use super::connection::Connection;
+use super::error::KafkaError;
+
+/// A committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset.
+    pub offset: i64,
+    /// Reign of the last record; -1 if it is not known.
+    pub epoch: i32,
+    /// What was written beside it.
+    pub metadata: String,
+}
+
+/// Committed offsets by topic and partition; partitions without one are left out.
+pub type CommittedOffsets = BTreeMap<(String, u32), Committed>;
+
+/// Answer to FindCoordinator: version 4 and newer take several groups.
+const FIND_COORDINATOR: i16 = 4;
+/// OffsetFetch: version 8 and newer take several groups.
+const OFFSET_FETCH: i16 = 8;
+/// LeaveGroup: version 3 and newer take names of static members.
+const LEAVE_GROUP: i16 = 4;
+
+/// UNSTABLE_OFFSET_COMMIT: a transaction that commits offsets is still open.
+const UNSTABLE: i16 = 88;
+/// UNKNOWN_MEMBER_ID: it has left already.
+const UNKNOWN_MEMBER: i16 = 25;
+
+impl Cluster {
+    /// Offsets that a group has committed. Nothing while a transaction that commits some of them is open.
+    ///
+    /// # Errors
+    /// If the group's coordinator does not answer.
+    pub fn committed(
+        &mut self,
+        group: &str,
+        partitions: &[(String, u32)],
+    ) -> Result<Option<CommittedOffsets>, KafkaError> {
+        let what = "OffsetFetch";
+        let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for (topic, partition) in partitions {
+            topics.entry(topic).or_default().push(*partition as i32);
+        }
+        let topics = topics.into_iter().map(|(topic, partitions)| {
+            OffsetFetchRequestTopics::default()
+                .with_name(topic_name(topic))
+                .with_partition_indexes(partitions)
+        });
+        let asked = OffsetFetchRequestGroup::default()
+            .with_group_id(group_id(group))
+            .with_topics(Some(topics.collect()));
+        let request = OffsetFetchRequest::default()
+            .with_groups(vec![asked])
+            .with_require_stable(true);
+        let mut connection = self.coordinator(group)?;
+        let response = connection.call(what, &request, OFFSET_FETCH)?;
+        let mut found = BTreeMap::new();
+        for answer in &response.groups {
+            if answer.error_code == UNSTABLE {
+                return Ok(None);
+            }
+            connection.check(what, answer.error_code)?;
+            for topic in &answer.topics {
+                for partition in &topic.partitions {
+                    if partition.error_code == UNSTABLE {
+                        return Ok(None);
+                    }
+                    connection.check(what, partition.error_code)?;
+                    if partition.committed_offset >= 0 {
+                        let committed = Committed {
+                            offset: partition.committed_offset,
+                            epoch: partition.committed_leader_epoch,
+                            metadata: partition.metadata.as_deref().unwrap_or_default().to_owned(),
+                        };
+                        let key = (topic.name.0.to_string(), partition.partition_index as u32);
+                        found.insert(key, committed);
+                    }
+                }
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Takes a static member out of its group, which librdkafka leaves in: its partitions go to others at once.
+    ///
+    /// # Errors
+    /// If the group's coordinator does not answer.
+    pub fn leave_group(&mut self, group: &str, instance: &str) -> Result<(), KafkaError> {
+        let what = "LeaveGroup";
+        let member = MemberIdentity::default().with_group_instance_id(Some(StrBytes::from_string(instance.to_owned())));
+        let request = LeaveGroupRequest::default()
+            .with_group_id(group_id(group))
+            .with_members(vec![member]);
+        let mut connection = self.coordinator(group)?;
+        let response = connection.call(what, &request, LEAVE_GROUP)?;
+        connection.check(what, response.error_code)?;
+        for member in response
+            .members
+            .iter()
+            .filter(|member| member.error_code != UNKNOWN_MEMBER)
+        {
+            connection.check(what, member.error_code)?;
+        }
+        Ok(())
+    }
+
+    /// A connection to a group's coordinator. It is looked for each time: such questions are rare.
+    fn coordinator(&mut self, group: &str) -> Result<Connection, KafkaError> {
+        let what = "FindCoordinator";
+        let request = FindCoordinatorRequest::default()
+            .with_key_type(0)
+            .with_coordinator_keys(vec![StrBytes::from_string(group.to_owned())]);
+        let any = self.any()?;
+        let response = match any.call(what, &request, FIND_COORDINATOR) {
+            Ok(response) => response,
+            Err(error) => {
+                self.forget_any();
+                return Err(error);
+            }
+        };
+        let any = self.any()?;
+        let broker = any.broker().to_owned();
+        let coordinator = response
+            .coordinators
+            .into_iter()
+            .next()
+            .ok_or_else(|| KafkaError::Protocol {
+                broker,
+                what: "the answer to FindCoordinator has no coordinator".to_owned(),
+            })?;
+        any.check(what, coordinator.error_code)?;
+        let address = format!("{}:{}", coordinator.host, coordinator.port);
+        self.connect(&address)
+    }
+}
+
+fn group_id(group: &str) -> GroupId {
+    GroupId(StrBytes::from_string(group.to_owned()))
+}

@@ -1,0 +1,45 @@
+//! librdkafka's settings for a cluster.
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use secrecy::ExposeSecret;
+
+use super::sasl;
+use super::settings::ClusterSettings;
+
+/// Settings of a client of librdkafka for the same cluster.
+pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", settings.brokers.to_string())
+        .set("client.id", &settings.client_id)
+        .set("socket.nagle.disable", "true")
+        .set_log_level(RDKafkaLogLevel::Warning);
+    if let Some(rack) = &settings.rack {
+        config.set("client.rack", rack);
+    }
+    let protocol = match (&settings.tls, &settings.sasl) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    config.set("security.protocol", protocol);
+    if let Some(tls) = &settings.tls {
+        if let Some(authorities) = &tls.authorities {
+            config.set("ssl.ca.pem", String::from_utf8_lossy(authorities));
+        }
+        if let Some(identity) = &tls.identity {
+            config
+                .set("ssl.certificate.pem", String::from_utf8_lossy(&identity.chain))
+                .set("ssl.key.pem", identity.key.expose_secret());
+        }
+    }
+    if let Some(sasl) = &settings.sasl {
+        config
+            .set("sasl.mechanism", sasl::name(sasl.mechanism))
+            .set("sasl.username", &sasl.username)
+            .set("sasl.password", sasl.password.expose_secret());
+    }
+    config
+}

@@ -1,0 +1,79 @@
+//! Making topics.
+
+use kafka_protocol::messages::CreateTopicsRequest;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::protocol::StrBytes;
+
+use super::cluster::{Cluster, topic_name};
+use super::error::KafkaError;
+
+/// A topic to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// How many copies; without a number what the brokers have set.
+    pub replication: Option<u16>,
+    /// Further settings.
+    pub config: Vec<(String, String)>,
+}
+
+/// CreateTopics: version 5 and newer take the brokers' own settings.
+const CREATE_TOPICS: i16 = 5;
+/// TOPIC_ALREADY_EXISTS.
+const EXISTS: i16 = 36;
+
+impl Cluster {
+    /// Makes topics; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// If the cluster refuses one, with what it says.
+    pub fn create_topics(&mut self, topics: &[NewTopic]) -> Result<(), KafkaError> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let what = "CreateTopics";
+        let text = |text: &String| StrBytes::from_string(text.clone());
+        let creatable = |topic: &NewTopic| {
+            let configs = topic.config.iter().map(|(name, value)| {
+                CreatableTopicConfig::default()
+                    .with_name(text(name))
+                    .with_value(Some(text(value)))
+            });
+            CreatableTopic::default()
+                .with_name(topic_name(&topic.name))
+                .with_num_partitions(topic.partitions as i32)
+                .with_replication_factor(topic.replication.map_or(-1, |copies| copies as i16))
+                .with_configs(configs.collect())
+        };
+        let request = CreateTopicsRequest::default()
+            .with_topics(topics.iter().map(creatable).collect())
+            .with_timeout_ms(15_000);
+        let connection = self.any()?;
+        let response = connection.call(what, &request, CREATE_TOPICS)?;
+        for topic in response.topics.iter().filter(|topic| topic.error_code != EXISTS) {
+            connection
+                .check(what, topic.error_code)
+                .map_err(|error| match (error, &topic.error_message) {
+                    (
+                        KafkaError::Answer {
+                            broker,
+                            what,
+                            name,
+                            code,
+                        },
+                        Some(said),
+                    ) => KafkaError::Answer {
+                        broker,
+                        what,
+                        name: format!("{name} for {}: {said}", topic.name.0),
+                        code,
+                    },
+                    (error, _) => error,
+                })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! Commits transactions, one after the other, and knows one way out of every error.
+//!
+//! What a transaction writes stays in memory until its commit is known. An error that leaves that open (a time-out, a
+//! fence) has one path: the producer is given up, a new one with the same id ends what the old one left open, and the
+//! committed offsets say what became of it. It was committed: go on. It was not, and the shards are still ours: send it
+//! again. Anything else: the shards are recovered from what is committed.
+//!
+//! The producer is never used again after such an error: librdkafka does not speak KIP-890, and a commit that was delayed on
+//! the way could end a later transaction of the same epoch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use rdkafka::client::ClientContext;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::grant::{Grant, Ownership};
+use super::transaction::Transaction;
+use super::{ShardsError, sequence};
+use crate::kafka::{Cluster, ClusterSettings, client_config};
+
+/// How long a call that ends a transaction may take until its outcome counts as unknown.
+const CALL: Duration = Duration::from_secs(8);
+
+/// Time between two tries to begin anew.
+const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+
+/// How long the group may take to say by which grant a shard is still ours.
+const NEW_GRANT: Duration = Duration::from_secs(30);
+
+/// What became of a transaction.
+pub enum Outcome {
+    /// It is committed.
+    Committed,
+    /// It is not, and these shards must be recovered, if they are still ours.
+    Lost,
+    /// No other try would do.
+    Failed(ShardsError),
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub commits: AtomicU64,
+    pub aborts: AtomicU64,
+    pub reinitialised: AtomicU64,
+}
+
+/// The thread that commits.
+pub struct Committer {
+    transactions: Option<Sender<Transaction>>,
+    pub outcomes: Receiver<(Outcome, Transaction)>,
+    pub counters: Arc<Counters>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    /// Starts the thread with a producer of this id.
+    pub fn start(
+        settings: ClusterSettings,
+        group: String,
+        id: String,
+        ownership: Arc<Ownership>,
+    ) -> Result<Self, ShardsError> {
+        let (sender, transactions) = crossbeam_channel::bounded(1);
+        let (outcome, outcomes) = crossbeam_channel::bounded(1);
+        let counters = Arc::new(Counters::default());
+        let mut state = Committing {
+            cluster: Cluster::new(settings.clone())?,
+            settings,
+            group,
+            id,
+            ownership,
+            counters: Arc::clone(&counters),
+            producer: None,
+        };
+        let thread = std::thread::spawn(move || {
+            // Ready before the first transaction comes.
+            let mut first = state.begin_anew();
+            for transaction in transactions {
+                let done = match std::mem::replace(&mut first, Ok(())) {
+                    Ok(()) => state.commit(&transaction),
+                    Err(error) => Outcome::Failed(error),
+                };
+                if outcome.send((done, transaction)).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            transactions: Some(sender),
+            outcomes,
+            counters,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands a transaction over. None may be under way.
+    pub fn commit(&self, transaction: Transaction) {
+        if let Some(sender) = &self.transactions {
+            // The thread ends only when nobody hands it anything.
+            sender.send(transaction).ok();
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.transactions = None;
+        while self.outcomes.recv().is_ok() {}
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Counts records that the broker refused.
+#[derive(Default)]
+struct Deliveries {
+    refused: Arc<AtomicU64>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Transactional {
+    producer: BaseProducer<Deliveries>,
+    refused: Arc<AtomicU64>,
+}
+
+struct Committing {
+    cluster: Cluster,
+    settings: ClusterSettings,
+    group: String,
+    id: String,
+    ownership: Arc<Ownership>,
+    counters: Arc<Counters>,
+    producer: Option<Transactional>,
+}
+
+/// How a try ended.
+enum Tried {
+    Committed,
+    /// The transaction was aborted.
+    Aborted(ClientError),
+    /// Nobody knows.
+    Unknown(ClientError),
+}
+
+/// What the committed offsets say of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// It is committed.
+    This,
+    /// What came before it is.
+    Before,
+    /// Something else.
+    Other,
+}
+
+impl Committing {
+    fn commit(&mut self, transaction: &Transaction) -> Outcome {
+        let shards = transaction.shard_numbers();
+        let mut grant = transaction.grant.clone();
+        loop {
+            let Some(producer) = &self.producer else {
+                match self.recover(transaction) {
+                    Ok(Found::This) => return self.committed(),
+                    Ok(Found::Other) => return Outcome::Lost,
+                    Ok(Found::Before) => match self.ownership.grant(&shards) {
+                        None => return Outcome::Lost,
+                        Some(newest) => grant = newest,
+                    },
+                    Err(error) => return Outcome::Failed(error),
+                }
+                continue;
+            };
+            match attempt(producer, transaction, &grant) {
+                Tried::Committed => return self.committed(),
+                Tried::Aborted(error) => {
+                    self.counters.aborts.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "a transaction was aborted and is sent again");
+                    let stale = is_stale_grant(&error);
+                    match self.next_grant(&grant, &shards, stale) {
+                        Some(newer) => grant = newer,
+                        None => return Outcome::Lost,
+                    }
+                }
+                Tried::Unknown(error) => {
+                    tracing::warn!(%error, "what became of a transaction is not known: the producer is given up");
+                    self.producer = None;
+                }
+            }
+        }
+    }
+
+    fn committed(&self) -> Outcome {
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        Outcome::Committed
+    }
+
+    fn next_grant(&self, grant: &Grant, shards: &[u32], stale: bool) -> Option<Grant> {
+        if stale {
+            return self.ownership.newer(grant, shards, NEW_GRANT);
+        }
+        let unchanged = self.ownership.newer(grant, shards, BETWEEN_TRIES);
+        unchanged.or_else(|| self.ownership.grant(shards))
+    }
+
+    /// Begins anew, and looks what became of a transaction.
+    fn recover(&mut self, transaction: &Transaction) -> Result<Found, ShardsError> {
+        self.begin_anew()?;
+        self.counters.reinitialised.fetch_add(1, Ordering::Relaxed);
+        let asked: Vec<(String, u32)> = transaction
+            .shards
+            .iter()
+            .flat_map(|cut| cut.positions.iter().map(|(topic, _)| (topic.clone(), cut.shard)))
+            .collect();
+        let committed = loop {
+            match self.cluster.committed(&self.group, &asked) {
+                Ok(Some(committed)) => break committed,
+                Ok(None) => {}
+                Err(error) if error.is_transient() => {}
+                Err(error) => return Err(error.into()),
+            }
+            pause(BETWEEN_TRIES);
+        };
+        let found: Vec<Found> = transaction
+            .shards
+            .iter()
+            .map(|cut| {
+                let mut of_shard = committed.iter().filter(|((_, shard), _)| *shard == cut.shard);
+                let newest = of_shard.try_fold(0, |newest: u64, (_, offset)| {
+                    sequence::of_metadata(&offset.metadata).map(|sequence| newest.max(sequence))
+                });
+                match newest {
+                    Some(sequence) if sequence == cut.sequence => Found::This,
+                    Some(sequence) if sequence + 1 == cut.sequence => Found::Before,
+                    _ => Found::Other,
+                }
+            })
+            .collect();
+        let all = |wanted| found.iter().all(|found| *found == wanted);
+        Ok(if all(Found::This) {
+            Found::This
+        } else if all(Found::Before) {
+            Found::Before
+        } else {
+            Found::Other
+        })
+    }
+
+    /// A new producer with the same id. It waits until what the old one left open has ended.
+    fn begin_anew(&mut self) -> Result<(), ShardsError> {
+        self.producer = None;
+        loop {
+            let failed = |source| ShardsError::Client {
+                what: "beginning transactions",
+                source,
+            };
+            let deliveries = Deliveries::default();
+            let refused = Arc::clone(&deliveries.refused);
+            let mut config = client_config(&self.settings);
+            config
+                .set("transactional.id", &self.id)
+                .set("transaction.timeout.ms", "10000")
+                .set("message.timeout.ms", "9000")
+                .set("retry.backoff.ms", "1")
+                .set("retry.backoff.max.ms", "100")
+                .set("linger.ms", "0")
+                .set("compression.type", "lz4")
+                .set("queue.buffering.max.messages", "1000000")
+                .set("queue.buffering.max.kbytes", "262144")
+                .set("partitioner", "murmur2_random");
+            let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries).map_err(failed)?;
+            match producer.init_transactions(CALL) {
+                Ok(()) => {
+                    self.producer = Some(Transactional { producer, refused });
+                    return Ok(());
+                }
+                Err(error) if is_final(&error) => return Err(failed(error)),
+                Err(error) => {
+                    tracing::warn!(%error, "the brokers do not let transactions begin yet");
+                    pause(BETWEEN_TRIES);
+                }
+            }
+        }
+    }
+}
+
+/// Whether no other try would do: what the brokers' administrator must change.
+fn is_final(error: &ClientError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::InvalidTransactionTimeout
+                | RDKafkaErrorCode::UnsupportedFeature
+                | RDKafkaErrorCode::Authentication
+        )
+    )
+}
+
+/// Whether the group has gone on to another generation.
+fn is_stale_grant(error: &ClientError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::FencedInstanceId
+        )
+    )
+}
+
+/// Lets some time pass.
+fn pause(time: Duration) {
+    std::thread::park_timeout(time);
+}
+
+fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
+    let Transactional { producer, refused } = transactional;
+    if let Err(error) = producer.begin_transaction() {
+        return Tried::Unknown(error);
+    }
+    let refused_before = refused.load(Ordering::Relaxed);
+    match fill(producer, transaction, grant).and_then(|()| {
+        if refused.load(Ordering::Relaxed) == refused_before {
+            producer.commit_transaction(CALL)
+        } else {
+            Err(ClientError::MessageProduction(RDKafkaErrorCode::Fail))
+        }
+    }) {
+        Ok(()) => Tried::Committed,
+        Err(error) if may_abort(&error) => match producer.abort_transaction(CALL) {
+            Ok(()) => Tried::Aborted(error),
+            Err(error) => Tried::Unknown(error),
+        },
+        Err(error) => Tried::Unknown(error),
+    }
+}
+
+/// Whether an error leaves no doubt that the transaction is not committed.
+fn may_abort(error: &ClientError) -> bool {
+    match error {
+        ClientError::Transaction(error) => error.txn_requires_abort(),
+        ClientError::MessageProduction(_) => true,
+        _ => false,
+    }
+}
+
+/// Sends the records and the offsets of a transaction.
+fn fill(producer: &BaseProducer<Deliveries>, transaction: &Transaction, grant: &Grant) -> Result<(), ClientError> {
+    for record in &transaction.records {
+        let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&record.topic).payload(&record.value);
+        base.partition = record.partition;
+        base.key = record.key.as_deref();
+        base.headers.clone_from(&record.headers);
+        let mut unsent = Some(base);
+        while let Some(record) = unsent.take() {
+            match producer.send(record) {
+                Ok(()) => {}
+                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
+                    producer.poll(Duration::from_millis(10));
+                    unsent = Some(record);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+    // The commit's own flush waits in steps of 100 ms.
+    let until = Instant::now() + CALL;
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::from_millis(1));
+        if Instant::now() > until {
+            return Err(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut));
+        }
+    }
+    let mut offsets = TopicPartitionList::new();
+    for cut in &transaction.shards {
+        for (topic, position) in &cut.positions {
+            let mut element = offsets.add_partition(topic, cut.shard as i32);
+            element.set_offset(Offset::Offset(position.offset))?;
+            element.set_metadata(sequence::to_metadata(cut.sequence));
+        }
+    }
+    producer.send_offsets_to_transaction(&offsets, grant.metadata(), CALL)
+}

@@ -1,0 +1,88 @@
+//! What ends a run on Kafka.
+
+use tocsin_contract::problem::Problem;
+use tocsin_worker_core::kafka::fetching::Loss;
+use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
+
+use crate::kafka::KafkaError;
+use crate::sink::SinkError;
+
+/// What ends a run on Kafka: each needs a person.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardsError {
+    /// A broker cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// librdkafka cannot go on.
+    #[error("{what}: {source}")]
+    Client {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: rdkafka::error::KafkaError,
+    },
+    /// The pipeline does not fit its topics.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// A topic has not as many partitions as it must.
+    #[error("topic {topic} has {found} partitions; it must have {wanted}, as many as the inputs have")]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        found: u32,
+        /// How many it must have.
+        wanted: u32,
+    },
+    /// A log has lost what a shard needs.
+    #[error("{topic}-{partition}: {loss}")]
+    Lost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// What was lost.
+        loss: Loss,
+    },
+    /// A journal cannot be read.
+    #[error("shard {shard}: {source}")]
+    Journal {
+        /// The shard.
+        shard: u32,
+        /// Why not.
+        source: InvalidJournal,
+    },
+    /// A journal does not fit.
+    #[error("shard {shard}: {source}")]
+    Replay {
+        /// The shard.
+        shard: u32,
+        /// Why not.
+        source: ReplayError,
+    },
+    /// The journal lacks its beginning.
+    #[error("shard {shard}: the journal lacks its beginning, and there is no snapshot (JournalGap)")]
+    NoBeginning {
+        /// The shard.
+        shard: u32,
+    },
+    /// Somebody else committed offsets for the pipeline's group.
+    #[error("shard {shard}: the group's offset for {topic} was not committed by Tocsin (its metadata is '{metadata}')")]
+    ForeignOffset {
+        /// The shard.
+        shard: u32,
+        /// The topic.
+        topic: String,
+        /// What stands beside the offset.
+        metadata: String,
+    },
+    /// A sink outside of Kafka failed.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Another worker took this one's name.
+    #[error("another worker runs under the name {0}: this one ends")]
+    Fenced(String),
+    /// A thread ended in a way that was not foreseen.
+    #[error("a thread of the worker ended unexpectedly")]
+    Panicked,
+}

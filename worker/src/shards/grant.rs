@@ -1,0 +1,86 @@
+//! What the consumer group has granted: shards, and the proof that they are ours.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+
+/// The group's metadata of one generation. It is taken inside the rebalance callback, together with the assignment: asked
+/// for at any other time, librdkafka gives the newest, and a thread that was left behind would pass for a member.
+#[derive(Clone)]
+pub struct Grant(Arc<ConsumerGroupMetadata>);
+
+impl Grant {
+    pub fn new(metadata: ConsumerGroupMetadata) -> Self {
+        Self(Arc::new(metadata))
+    }
+
+    pub fn metadata(&self) -> &ConsumerGroupMetadata {
+        &self.0
+    }
+
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// Which shards are ours, and by which grant.
+#[derive(Default)]
+pub struct Ownership {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    shards: BTreeSet<u32>,
+    grant: Option<Grant>,
+}
+
+impl Ownership {
+    pub(super) fn assign(&self, shards: &[u32], grant: Grant) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shards.extend(shards);
+        state.grant = Some(grant);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn revoke(&self, shards: &[u32]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shards.retain(|shard| !shards.contains(shard));
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The grant by which all these shards are ours.
+    pub(super) fn grant(&self, shards: &[u32]) -> Option<Grant> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = shards.iter().all(|shard| state.shards.contains(shard));
+        state.grant.clone().filter(|_| ours)
+    }
+
+    /// The same, but not this one: waits for a newer. Nothing when the shards are lost, or it takes too long.
+    pub(super) fn newer(&self, than: &Grant, shards: &[u32], patience: Duration) -> Option<Grant> {
+        let until = Instant::now() + patience;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if !shards.iter().all(|shard| state.shards.contains(shard)) {
+                return None;
+            }
+            if let Some(grant) = state.grant.as_ref().filter(|grant| !grant.is(than)) {
+                return Some(grant.clone());
+            }
+            let left = until.checked_duration_since(Instant::now())?;
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl std::fmt::Debug for Ownership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ownership").finish_non_exhaustive()
+    }
+}

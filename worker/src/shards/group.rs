@@ -1,0 +1,171 @@
+//! Membership in the consumer group: the thread that polls, and what it hands on.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use super::grant::{Grant, Ownership};
+use super::start::Layout;
+use super::thread::{Command, ShardThread};
+use super::{LONGEST_END, Settings, ShardsError};
+use crate::kafka::{Cluster, client_config};
+
+/// A poll waits so long: then an interrupt is heard.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Polls the group until the run is interrupted or a thread ends.
+pub fn run(
+    settings: &Settings,
+    layout: &Layout,
+    ownership: &Arc<Ownership>,
+    commands: &[Sender<Command>],
+    threads: &[ShardThread],
+) -> Result<(), ShardsError> {
+    let failed = |what| move |source| ShardsError::Client { what, source };
+    let member = Member {
+        ownership: Arc::clone(ownership),
+        commands: commands.to_vec(),
+    };
+    let instance = format!("{}.{}", settings.group, settings.instance);
+    let mut config = client_config(&settings.cluster);
+    config
+        .set("group.id", &settings.group)
+        .set("group.instance.id", &instance)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1500")
+        .set("max.poll.interval.ms", "30000")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "latest")
+        // It is paused at once; what it fetches in between is thrown away.
+        .set("queued.min.messages", "1")
+        .set("queued.max.messages.kbytes", "64");
+    let consumer: BaseConsumer<Member> = config
+        .create_with_context(member)
+        .map_err(failed("joining the consumer group"))?;
+    consumer
+        .subscribe(&[layout.journal.name.as_str()])
+        .map_err(failed("joining the consumer group"))?;
+    let mut outcome = Ok(());
+    while !settings.interrupt.is_raised() && threads.iter().all(ShardThread::is_alive) {
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
+                    outcome = Err(ShardsError::Fenced(instance.clone()));
+                    break;
+                }
+                Some(
+                    RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::Authentication,
+                ) => {
+                    let what = "joining the consumer group";
+                    outcome = Err(ShardsError::Client { what, source: error });
+                    break;
+                }
+                _ => tracing::warn!(%error, "the consumer group has trouble"),
+            }
+        }
+    }
+    for thread in commands {
+        // A thread that has ended needs no telling.
+        thread.send(Command::Finish).ok();
+    }
+    let until = Instant::now() + LONGEST_END;
+    while threads.iter().any(ShardThread::is_alive) && Instant::now() < until {
+        consumer.poll(POLL);
+    }
+    drop(consumer);
+    if outcome.is_ok() {
+        // A static member that only closes keeps its shards for the length of a session.
+        let mut cluster = Cluster::new(settings.cluster.clone())?;
+        if let Err(error) = cluster.leave_group(&settings.group, &instance) {
+            tracing::warn!(%error, "the consumer group could not be left");
+        }
+    }
+    outcome
+}
+
+/// What happens at a rebalance.
+struct Member {
+    ownership: Arc<Ownership>,
+    commands: Vec<Sender<Command>>,
+}
+
+impl ClientContext for Member {
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::warn!(%error, reason, "the consumer group has trouble");
+    }
+}
+
+impl ConsumerContext for Member {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let shards: Vec<u32> = list
+            .elements()
+            .iter()
+            .map(|element| element.partition() as u32)
+            .collect();
+        let outcome = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => consumer.incremental_assign(list).and_then(|()| {
+                consumer.pause(list)?;
+                if let Some(metadata) = consumer.group_metadata() {
+                    self.assign(&shards, Grant::new(metadata));
+                }
+                Ok(())
+            }),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.revoke(&shards, consumer.assignment_lost());
+                consumer.incremental_unassign(list)
+            }
+            other => Err(ClientError::Rebalance(other.into())),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "a rebalance failed");
+        }
+    }
+}
+
+impl Member {
+    fn assign(&self, shards: &[u32], grant: Grant) {
+        tracing::info!(?shards, "shards were assigned");
+        self.ownership.assign(shards, grant);
+        for (number, thread) in self.commands.iter().enumerate() {
+            thread.send(Command::Assign(self.of_thread(shards, number))).ok();
+        }
+    }
+
+    fn revoke(&self, shards: &[u32], lost: bool) {
+        tracing::info!(?shards, lost, "shards were revoked");
+        if lost {
+            self.ownership.revoke(shards);
+        }
+        let (done, all_done) = crossbeam_channel::bounded(self.commands.len());
+        for (number, thread) in self.commands.iter().enumerate() {
+            let shards = self.of_thread(shards, number);
+            let done = done.clone();
+            thread.send(Command::Revoke { shards, lost, done }).ok();
+        }
+        drop(done);
+        let until = Instant::now() + LONGEST_END;
+        // Threads that have ended drop their end.
+        while all_done.recv_deadline(until).is_ok() {}
+        self.ownership.revoke(shards);
+    }
+
+    fn of_thread(&self, shards: &[u32], number: usize) -> Vec<u32> {
+        let n_threads = self.commands.len().max(1);
+        shards
+            .iter()
+            .copied()
+            .filter(|shard| *shard as usize % n_threads == number)
+            .collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! Runs a pipeline from Kafka to Kafka: shards are dealt out by a consumer group, results and progress are committed
+//! together.
+//!
+//! One thread polls the group and nothing else. Each shard thread owns some shards: it fetches their records, runs their
+//! engines, and hands what they give out to a committer, which makes one transaction after the other. Nothing is shared
+//! between shards.
+
+mod commit;
+mod error;
+mod grant;
+mod group;
+mod input;
+mod owned;
+mod sequence;
+mod start;
+mod thread;
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_contract::pipeline::source::Source;
+use tocsin_contract::topics::InternalTopics;
+use tocsin_worker_core::plan::Plan;
+
+pub use self::error::ShardsError;
+pub use self::grant::Ownership;
+use self::thread::ShardThread;
+use crate::kafka::{Cluster, ClusterSettings};
+use crate::sink::Sink;
+use crate::source::Interrupt;
+
+/// How a pipeline is run on Kafka.
+pub struct Settings {
+    /// The Kafka.
+    pub cluster: ClusterSettings,
+    /// Name of the consumer group.
+    pub group: String,
+    /// The pipeline's own topics.
+    pub topics: InternalTopics,
+    /// Which worker this is; it keeps its shards over a restart.
+    pub instance: String,
+    /// How many threads work on shards.
+    pub threads: usize,
+    /// Where a pipeline begins to read that has never run.
+    pub starting_offsets: StartingOffsets,
+    /// Whether topics that are missing are made.
+    pub makes_topics: bool,
+    /// Ends the run from another thread: what was read is committed.
+    pub interrupt: Interrupt,
+}
+
+/// Where a sink writes.
+pub enum Target {
+    /// A topic of Kafka.
+    Topic(String),
+    /// Elsewhere, behind each commit: rows may be lost or repeated at a crash.
+    Local(Box<dyn Sink>),
+}
+
+/// A pipeline to run.
+pub struct Job {
+    /// Its plan.
+    pub plan: Plan,
+    /// Its sources, as its file has them.
+    pub sources: Vec<Source>,
+    /// Where each sink writes.
+    pub targets: Vec<Target>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records read.
+    pub records: u64,
+    /// Dead records.
+    pub dead: u64,
+    /// Rows given out.
+    pub rows: u64,
+    /// Transactions that were committed.
+    pub commits: u64,
+    /// Transactions that were aborted and sent again.
+    pub aborts: u64,
+    /// Producers that were given up for a new one.
+    pub reinitialised: u64,
+}
+
+impl Report {
+    fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.dead += other.dead;
+        self.rows += other.rows;
+        self.commits += other.commits;
+        self.aborts += other.aborts;
+        self.reinitialised += other.reinitialised;
+    }
+}
+
+/// How long shards may take to end when they are revoked or the run ends.
+const LONGEST_END: Duration = Duration::from_secs(10);
+
+/// Runs a pipeline until it is interrupted.
+///
+/// # Errors
+/// What cannot be mended by another try: a setting, a topic that is missing, a log that has lost what a shard needs.
+pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
+    let mut cluster = Cluster::new(settings.cluster.clone())?;
+    let layout = Arc::new(start::prepare(&mut cluster, &job, settings)?);
+    let ownership = Arc::new(Ownership::default());
+    let n_threads = settings.threads.clamp(1, layout.n_shards as usize);
+    let targets = transaction::Targets::new(job.targets, &settings.topics);
+    let targets = Arc::new(targets);
+    let mut threads = Vec::new();
+    let mut commands = Vec::new();
+    for number in 0..n_threads {
+        let (sender, receiver) = crossbeam_channel::bounded(64);
+        commands.push(sender);
+        threads.push(ShardThread::spawn(thread::Setup {
+            plan: job.plan.clone(),
+            layout: Arc::clone(&layout),
+            settings: thread::ThreadSettings::of(settings, number),
+            ownership: Arc::clone(&ownership),
+            targets: Arc::clone(&targets),
+            commands: receiver,
+        })?);
+    }
+    let outcome = group::run(settings, &layout, &ownership, &commands, &threads);
+    let mut report = Report::default();
+    let mut ended = outcome;
+    for thread in threads {
+        match thread.join() {
+            Ok(done) => report.add(&done),
+            Err(error) => ended = ended.and(Err(error)),
+        }
+    }
+    targets.close()?;
+    ended.map(|()| report)
+}

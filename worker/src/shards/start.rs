@@ -1,0 +1,115 @@
+//! Before the first record: whether the topics are there and fit, and what is missing is made.
+
+use tocsin_contract::problem::Problem;
+use tocsin_worker_core::plan::partitioning::spread_keys;
+
+use super::{Job, Settings, ShardsError, Target};
+use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
+
+/// The topics of a run.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The topic of each source.
+    pub inputs: Vec<TopicInfo>,
+    /// The journal; its partitions are the shards.
+    pub journal: TopicInfo,
+    /// How many shards there are.
+    pub n_shards: u32,
+}
+
+impl Layout {
+    /// Whether a source has a partition for a shard.
+    pub fn has_partition(&self, source: usize, shard: u32) -> bool {
+        self.inputs
+            .get(source)
+            .is_some_and(|topic| topic.partitions.len() > shard as usize)
+    }
+
+    /// Topics for the fetcher: those of the sources, then the journal.
+    pub fn fetched(&self) -> Vec<TopicInfo> {
+        self.inputs.iter().chain([&self.journal]).cloned().collect()
+    }
+}
+
+/// Checks the topics, and makes those of the pipeline that are missing.
+pub fn prepare(cluster: &mut Cluster, job: &Job, settings: &Settings) -> Result<Layout, ShardsError> {
+    let names = input_topics(job)?;
+    let inputs: Vec<TopicInfo> = names.iter().map(|name| cluster.topic(name)).collect::<Result<_, _>>()?;
+    let n_partitions: Vec<u32> = inputs.iter().map(|topic| topic.partitions.len() as u32).collect();
+    let problems = spread_keys(&job.plan, &job.sources, &n_partitions);
+    if !problems.is_empty() {
+        return Err(ShardsError::Problems(problems));
+    }
+    let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
+    make_missing(cluster, job, settings, n_shards)?;
+    let journal = cluster.topic(settings.topics.journal().as_str())?;
+    let found = journal.partitions.len() as u32;
+    if found != n_shards {
+        return Err(ShardsError::Partitions {
+            topic: journal.name,
+            found,
+            wanted: n_shards,
+        });
+    }
+    Ok(Layout {
+        inputs,
+        journal,
+        n_shards,
+    })
+}
+
+fn input_topics(job: &Job) -> Result<Vec<String>, ShardsError> {
+    let mut names: Vec<String> = Vec::new();
+    let mut problems = Vec::new();
+    for source in &job.sources {
+        let path = format!("spec.sources[{}]", source.name);
+        match source.kafka.as_ref().map(|kafka| &kafka.topic) {
+            None => problems.push(Problem::new(path, "it does not read Kafka, as the others do")),
+            Some(topic) if names.contains(topic) => {
+                let what = format!("another source reads topic {topic} too");
+                problems.push(Problem::new(path, what).hint("make them one source: stages can share it"));
+            }
+            Some(topic) => names.push(topic.clone()),
+        }
+    }
+    if problems.is_empty() {
+        Ok(names)
+    } else {
+        Err(ShardsError::Problems(problems))
+    }
+}
+
+/// Makes the pipeline's own topics, and those that its sinks write to; without leave for that, they must be there.
+fn make_missing(cluster: &mut Cluster, job: &Job, settings: &Settings, n_shards: u32) -> Result<(), ShardsError> {
+    let topic = |name: &str, partitions, config: &[(&str, &str)]| NewTopic {
+        name: name.to_owned(),
+        partitions,
+        replication: None,
+        config: config
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    };
+    let journal = settings.topics.journal();
+    let dead_letter = settings.topics.dead_letter();
+    let mut wanted = vec![
+        topic(journal.as_str(), n_shards, &[("cleanup.policy", "delete")]),
+        topic(dead_letter.as_str(), 1, &[]),
+    ];
+    for target in &job.targets {
+        if let Target::Topic(name) = target
+            && !wanted.iter().any(|wanted| wanted.name == *name)
+        {
+            wanted.push(topic(name, n_shards, &[]));
+        }
+    }
+    let names: Vec<&str> = wanted.iter().map(|topic| topic.name.as_str()).collect();
+    let there = cluster.topics(&names)?;
+    wanted.retain(|wanted| !there.iter().any(|topic| topic.name == wanted.name));
+    if settings.makes_topics {
+        cluster.create_topics(&wanted)?;
+    } else if let Some(missing) = wanted.first() {
+        return Err(KafkaError::UnknownTopic(missing.name.clone()).into());
+    }
+    Ok(())
+}

@@ -1,0 +1,444 @@
+//! A shard thread: fetches, processes, commits. It shares nothing with the others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender};
+use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_worker_core::kafka::fetching::Partition;
+use tocsin_worker_core::kafka::{PartitionReader, Settings as ReaderSettings};
+use tocsin_worker_core::plan::Plan;
+
+use super::commit::{Committer, Outcome};
+use super::grant::Ownership;
+use super::input::Taken;
+use super::owned::{Common, Owned};
+use super::start::Layout;
+use super::transaction::{Targets, Transaction};
+use super::{LONGEST_END, Report, Settings, ShardsError};
+use crate::kafka::{Cluster, ClusterSettings, Event, Fetcher, FetcherSettings};
+use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
+
+/// What the group tells a thread.
+pub enum Command {
+    /// These shards are ours, by a new grant; perhaps none is new.
+    Assign(Vec<u32>),
+    /// These shards are no longer ours, unless `lost` after what is done is committed.
+    Revoke {
+        shards: Vec<u32>,
+        lost: bool,
+        done: Sender<()>,
+    },
+    /// Commit what is done, and end.
+    Finish,
+}
+
+/// The least and the most time between two transactions with output.
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// Time between two transactions that only say how far it has come.
+const BARE_PROGRESS: Duration = Duration::from_secs(1);
+
+/// More output than this is committed at once.
+const MOST_OUTPUT: usize = 8 << 20;
+
+/// How long the thread waits when nothing happens.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What a thread begins with.
+pub struct Setup {
+    pub plan: Plan,
+    pub layout: Arc<Layout>,
+    pub settings: ThreadSettings,
+    pub ownership: Arc<Ownership>,
+    pub targets: Arc<Targets>,
+    pub commands: Receiver<Command>,
+}
+
+/// The settings of a thread.
+pub struct ThreadSettings {
+    cluster: ClusterSettings,
+    group: String,
+    transactional_id: String,
+    starting_offsets: StartingOffsets,
+}
+
+impl ThreadSettings {
+    pub fn of(settings: &Settings, number: usize) -> Self {
+        Self {
+            cluster: settings.cluster.clone(),
+            group: settings.group.clone(),
+            transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
+            starting_offsets: settings.starting_offsets,
+        }
+    }
+}
+
+/// A running thread.
+pub struct ShardThread(JoinHandle<Result<Report, ShardsError>>);
+
+impl ShardThread {
+    /// Starts a thread.
+    pub fn spawn(setup: Setup) -> Result<Self, ShardsError> {
+        let cluster = Cluster::new(setup.settings.cluster.clone())?;
+        let fetching = Cluster::new(setup.settings.cluster.clone())?;
+        let committer = Committer::start(
+            setup.settings.cluster.clone(),
+            setup.settings.group.clone(),
+            setup.settings.transactional_id.clone(),
+            Arc::clone(&setup.ownership),
+        )?;
+        Ok(Self(std::thread::spawn(move || {
+            let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default());
+            let mut running = Running {
+                cluster,
+                fetcher,
+                committer,
+                reader: PartitionReader::new(ReaderSettings {
+                    block_bytes: BLOCK_BYTES,
+                    record_limit: RECORD_LIMIT,
+                    head_bytes: HEAD_BYTES,
+                }),
+                owned: BTreeMap::new(),
+                committing: Vec::new(),
+                committed_at: Instant::now(),
+                busy: Duration::ZERO,
+                interval: INTERVALS.0,
+                report: Report::default(),
+                setup,
+            };
+            running.run()?;
+            Ok(running.report())
+        })))
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&self) -> bool {
+        !self.0.is_finished()
+    }
+
+    /// Waits for its end.
+    pub fn join(self) -> Result<Report, ShardsError> {
+        self.0.join().unwrap_or(Err(ShardsError::Panicked))
+    }
+}
+
+struct Running {
+    setup: Setup,
+    cluster: Cluster,
+    fetcher: Fetcher,
+    committer: Committer,
+    reader: PartitionReader,
+    owned: BTreeMap<u32, Owned>,
+    /// The shards of the transaction that is under way.
+    committing: Vec<u32>,
+    /// When the last transaction was handed over.
+    committed_at: Instant,
+    /// Time spent on records since then.
+    busy: Duration,
+    interval: Duration,
+    report: Report,
+}
+
+impl Running {
+    fn run(&mut self) -> Result<(), ShardsError> {
+        loop {
+            let worked = self.work()?;
+            self.tick();
+            self.commit_if_due();
+            let wait = if worked { Duration::ZERO } else { self.until_due() };
+            let events = self.fetcher.events().clone();
+            let outcomes = self.committer.outcomes.clone();
+            let commands = self.setup.commands.clone();
+            crossbeam_channel::select! {
+                recv(commands) -> command => match command {
+                    Ok(Command::Assign(shards)) => self.assign(&shards),
+                    Ok(Command::Revoke { shards, lost, done }) => {
+                        self.give_up(&shards, lost)?;
+                        done.send(()).ok();
+                    }
+                    Ok(Command::Finish) | Err(_) => {
+                        let all: Vec<u32> = self.owned.keys().copied().collect();
+                        return self.give_up(&all, false);
+                    }
+                },
+                recv(outcomes) -> outcome => if let Ok((outcome, transaction)) = outcome {
+                    self.ended(outcome, &transaction)?;
+                },
+                recv(events) -> event => if let Ok(event) = event {
+                    self.take(event)?;
+                },
+                default(wait) => {}
+            }
+            while let Ok(event) = self.fetcher.events().try_recv() {
+                self.take(event)?;
+            }
+        }
+    }
+
+    fn assign(&mut self, shards: &[u32]) {
+        for &shard in shards {
+            self.owned.insert(shard, Owned::new(shard, &self.setup.layout));
+        }
+    }
+
+    /// Commits what was done with these shards, unless they are lost, and lets go of them.
+    fn give_up(&mut self, shards: &[u32], lost: bool) -> Result<(), ShardsError> {
+        let until = Instant::now() + LONGEST_END;
+        self.wait_for_commit(until)?;
+        if !lost {
+            self.commit();
+            self.wait_for_commit(until)?;
+        }
+        for shard in shards {
+            if let Some(owned) = self.owned.remove(shard) {
+                owned.stop_fetching(&self.fetcher);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the transaction that is under way.
+    fn wait_for_commit(&mut self, until: Instant) -> Result<(), ShardsError> {
+        while !self.committing.is_empty() {
+            match self.committer.outcomes.recv_deadline(until) {
+                Ok((outcome, transaction)) => self.ended(outcome, &transaction)?,
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, outcome: Outcome, transaction: &Transaction) -> Result<(), ShardsError> {
+        let shards = std::mem::take(&mut self.committing);
+        match outcome {
+            Outcome::Committed => {
+                for (sink, rows) in &transaction.local {
+                    let sink_plan = &self.setup.plan.sinks[*sink];
+                    self.setup.targets.write(&sink_plan.name, *sink, rows)?;
+                }
+                Ok(())
+            }
+            Outcome::Lost => {
+                tracing::warn!(?shards, "shards are recovered from what is committed");
+                for shard in shards {
+                    if let Some(owned) = self.owned.get_mut(&shard) {
+                        owned.stop_fetching(&self.fetcher);
+                        *owned = Owned::new(shard, &self.setup.layout);
+                    }
+                }
+                Ok(())
+            }
+            Outcome::Failed(error) => Err(error),
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), ShardsError> {
+        match event {
+            Event::Fetched(fetched) => {
+                let shard = fetched.partition.partition;
+                let Some(owned) = self.owned.get_mut(&shard) else {
+                    return Ok(());
+                };
+                let source = fetched.partition.topic as usize;
+                match owned.inputs.get_mut(source) {
+                    Some(input) => {
+                        input.add(fetched, Instant::now());
+                        Ok(())
+                    }
+                    None => {
+                        let mut common = common(&self.setup, &mut self.cluster, &self.fetcher, &mut self.reader);
+                        owned.take_journal(&fetched, &mut common)
+                    }
+                }
+            }
+            Event::Lost(partition, loss) => {
+                if !self.owned.contains_key(&partition.partition) {
+                    return Ok(());
+                }
+                let topics = self.setup.layout.fetched();
+                Err(ShardsError::Lost {
+                    topic: topics[partition.topic as usize].name.clone(),
+                    partition: partition.partition,
+                    loss,
+                })
+            }
+            Event::Trouble(error) => {
+                tracing::warn!(%error, "a broker cannot be used");
+                let now = Instant::now();
+                let inputs = self.owned.values_mut().flat_map(|owned| &mut owned.inputs);
+                // Whoever cannot be asked is not idle.
+                inputs.for_each(|input| input.last_records = now);
+                Ok(())
+            }
+            Event::Failed(error) => Err(error.into()),
+        }
+    }
+
+    /// Brings one part of each shard's records to its engine. Answers whether there was any.
+    fn work(&mut self) -> Result<bool, ShardsError> {
+        let started = Instant::now();
+        let mut worked = false;
+        for owned in self.owned.values_mut() {
+            if !owned.is_running() {
+                let mut common = common(&self.setup, &mut self.cluster, &self.fetcher, &mut self.reader);
+                owned.go_on(&mut common)?;
+                continue;
+            }
+            let Some(shard) = &mut owned.shard else { continue };
+            for source in shard.order() {
+                if owned.inputs[source].is_empty() {
+                    continue;
+                }
+                if shard.holds(source) {
+                    // Whoever is held back is not idle.
+                    owned.inputs[source].last_records = started;
+                    continue;
+                }
+                let partition = Partition {
+                    topic: source as u32,
+                    partition: owned.number,
+                };
+                match owned.inputs[source].take(source, shard, &mut self.reader, i64::MAX) {
+                    Ok(Taken::Some { bytes, records }) => {
+                        self.fetcher.processed(partition, bytes);
+                        self.report.records += records;
+                        worked = true;
+                    }
+                    Ok(Taken::Nothing) => {}
+                    Err((position, corrupt)) => {
+                        if let Some(loss) = self.fetcher.damaged(partition, position, corrupt.offset) {
+                            return Err(ShardsError::Lost {
+                                topic: self.setup.layout.inputs[source].name.clone(),
+                                partition: owned.number,
+                                loss,
+                            });
+                        }
+                    }
+                }
+                break;
+            }
+        }
+        if worked {
+            self.busy += started.elapsed();
+        }
+        Ok(worked)
+    }
+
+    /// Lets event time go on with the clock where a source has been silent.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let whole_second = wall.as_secs() as i64 * 1_000_000;
+        for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
+            let Some(shard) = &mut owned.shard else { continue };
+            for (source, input) in owned.inputs.iter().enumerate() {
+                let timeout = Duration::from_micros(self.setup.plan.sources[source].idle_timeout.unsigned_abs());
+                let silent = input.caught_up && input.is_empty();
+                if silent && now.saturating_duration_since(input.last_records) >= timeout {
+                    shard.tick(source, whole_second);
+                }
+            }
+        }
+    }
+
+    /// Until when nothing needs to be done without an event.
+    fn until_due(&self) -> Duration {
+        if self.owned.values().any(Owned::is_asking) {
+            return INTERVALS.0;
+        }
+        let waits = self.committing.is_empty() && self.shards().any(|shard| shard.has_output());
+        if waits {
+            self.interval.saturating_sub(self.committed_at.elapsed()).min(PATIENCE)
+        } else {
+            PATIENCE
+        }
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &tocsin_worker_core::shard::Shard> {
+        let running = self.owned.values().filter(|owned| owned.is_running());
+        running.filter_map(|owned| owned.shard.as_ref())
+    }
+
+    fn commit_if_due(&mut self) {
+        if !self.committing.is_empty() {
+            return;
+        }
+        let since = self.committed_at.elapsed();
+        let output = self.shards().any(|shard| shard.has_output());
+        let bytes: usize = self.shards().map(|shard| shard.output_bytes()).sum();
+        let moved = self.shards().any(|shard| shard.has_moved());
+        if (output && since >= self.interval) || bytes > MOST_OUTPUT || (moved && since >= BARE_PROGRESS) {
+            self.commit();
+        }
+    }
+
+    /// Hands what was done over to the committer.
+    fn commit(&mut self) {
+        let moved: Vec<u32> = self
+            .owned
+            .values()
+            .filter(|owned| owned.is_running())
+            .filter(|owned| owned.shard.as_ref().is_some_and(|shard| shard.has_moved()))
+            .map(|owned| owned.number)
+            .collect();
+        // Without a grant they are being taken from us.
+        let Some(grant) = self.setup.ownership.grant(&moved).filter(|_| !moved.is_empty()) else {
+            return;
+        };
+        let mut transaction = Transaction::new(grant);
+        for number in &moved {
+            let Some(owned) = self.owned.get_mut(number) else {
+                continue;
+            };
+            let Some(shard) = &mut owned.shard else { continue };
+            let Some(cut) = shard.cut() else { continue };
+            let beginning = owned.beginning.take();
+            self.report.dead += cut.outputs.dead.len() as u64;
+            self.report.rows += cut
+                .outputs
+                .sinks
+                .iter()
+                .map(|(_, rows)| rows.ends.len() as u64)
+                .sum::<u64>();
+            transaction.add(*number, cut, beginning, &self.setup.layout, &self.setup.targets);
+        }
+        self.committing = moved;
+        let passed = self.committed_at.elapsed().as_secs_f64().max(1e-6);
+        let load = (self.busy.as_secs_f64() / passed).min(1.0);
+        self.interval = INTERVALS.0 + (INTERVALS.1 - INTERVALS.0).mul_f64(load);
+        self.busy = Duration::ZERO;
+        self.committed_at = Instant::now();
+        self.committer.commit(transaction);
+    }
+
+    fn report(&self) -> Report {
+        let counters = &self.committer.counters;
+        Report {
+            commits: counters.commits.load(Ordering::Relaxed),
+            aborts: counters.aborts.load(Ordering::Relaxed),
+            reinitialised: counters.reinitialised.load(Ordering::Relaxed),
+            ..self.report
+        }
+    }
+}
+
+fn common<'a>(
+    setup: &'a Setup,
+    cluster: &'a mut Cluster,
+    fetcher: &'a Fetcher,
+    reader: &'a mut PartitionReader,
+) -> Common<'a> {
+    Common {
+        plan: &setup.plan,
+        layout: &setup.layout,
+        group: &setup.settings.group,
+        starting_offsets: setup.settings.starting_offsets,
+        cluster,
+        fetcher,
+        reader,
+    }
+}
