@@ -1,0 +1,161 @@
+//! The rig itself: one broker, its records and transactions, its proxy, and its end with the test process.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+use tocsin_e2e::kafka::{Codec, Isolation, Record, Topic, Transactional};
+use tocsin_e2e::proxy::Fate;
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+fn texts(records: &[Record]) -> Vec<String> {
+    records.iter().map(Record::text).collect()
+}
+
+#[test]
+fn records_of_each_codec_come_back_whole() {
+    let kafka = Kafka::shared().unwrap();
+    for codec in Codec::ALL {
+        let topic = format!("codec-{}", codec.name());
+        kafka
+            .create(&Topic::new(&topic).partitions(2).setting("retention.ms", "-1"))
+            .unwrap();
+        let written = [
+            Record::new("first")
+                .key("k")
+                .at(1_000)
+                .header("h", Some(b"v"))
+                .header("null", None),
+            Record::tombstone("k").at(2_000),
+            Record::new("x".repeat(5_000)).at(3_000),
+        ];
+        let places = kafka.produce_encoded(codec, &topic, 1, &written).unwrap();
+        assert_eq!(places, [(1, 0), (1, 1), (1, 2)]);
+
+        let read = kafka.consume_committed(&topic).unwrap();
+        let expected = written.into_iter().zip(0..).map(|(record, offset)| Record {
+            partition: 1,
+            offset,
+            ..record
+        });
+        assert_eq!(read, expected.collect::<Vec<_>>(), "{codec:?}");
+        assert_eq!(kafka.offset_at(&topic, 1, 1_500).unwrap(), Some(1));
+    }
+}
+
+#[test]
+fn topics_are_made_widened_and_deleted() {
+    let kafka = Kafka::shared().unwrap();
+    kafka.create(&Topic::new("widened")).unwrap();
+    assert!(kafka.create(&Topic::new("widened")).is_err());
+    kafka.add_partitions("widened", 3).unwrap();
+    assert_eq!(kafka.describe("widened").unwrap().len(), 3);
+    assert_eq!(kafka.describe("widened").unwrap()[2].replicas, [0]);
+    kafka.configure("widened", &[("cleanup.policy", "compact")]).unwrap();
+    kafka.delete("widened").unwrap();
+    assert_eq!(kafka.describe("widened").unwrap(), []);
+}
+
+#[test]
+fn an_aborted_transaction_is_not_seen_by_a_committed_reader() {
+    let kafka = Kafka::shared().unwrap();
+    kafka.create(&Topic::new("transactions")).unwrap();
+    let producer = kafka.transactional("transactions", Listener::Plain).unwrap();
+    producer.begin().unwrap();
+    producer
+        .produce("transactions", 0, &[Record::new("committed")])
+        .unwrap();
+    producer.commit().unwrap();
+    producer.begin().unwrap();
+    producer.produce("transactions", 0, &[Record::new("aborted")]).unwrap();
+    assert_eq!(
+        texts(&kafka.consume_committed("transactions").unwrap()),
+        ["committed"],
+        "while it is open"
+    );
+    producer.abort().unwrap();
+
+    assert_eq!(texts(&kafka.consume_committed("transactions").unwrap()), ["committed"]);
+    let all = kafka.consume("transactions", Isolation::Uncommitted).unwrap();
+    assert_eq!(texts(&all), ["committed", "aborted"]);
+}
+
+#[test]
+fn a_killed_broker_starts_again_with_its_data_and_its_port() {
+    let started = Instant::now();
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    println!("one broker was ready after {:?}", started.elapsed());
+    println!("and had used {:?} of processor time", kafka.cpu_time(0).unwrap());
+    let bootstrap = kafka.bootstrap(Listener::Plain).unwrap();
+    kafka.create(&Topic::new("kept")).unwrap();
+    kafka.produce("kept", 0, &[Record::new("before")]).unwrap();
+    kafka.kill(0).unwrap();
+    assert!(kafka.cpu_time(0).is_err());
+
+    let started = Instant::now();
+    kafka.start_again(0).unwrap();
+    println!("the killed broker was ready after {:?}", started.elapsed());
+    kafka.produce("kept", 0, &[Record::new("after")]).unwrap();
+    assert_eq!(texts(&kafka.consume_committed("kept").unwrap()), ["before", "after"]);
+    assert_eq!(kafka.bootstrap(Listener::Plain).unwrap(), bootstrap);
+
+    kafka.stop(0).unwrap();
+    kafka.start_again(0).unwrap();
+    assert_eq!(texts(&kafka.consume_committed("kept").unwrap()), ["before", "after"]);
+}
+
+#[test]
+fn a_broker_that_cannot_start_is_told_with_its_log() {
+    let error = Kafka::start(KafkaOptions::default().setting("log.segment.bytes", "none"))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("broker 0 ended") && error.contains("log.segment.bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_answer_of_end_txn_is_dropped_while_the_broker_does_the_work() {
+    // A broker of its own: the rules are for its proxy alone.
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    kafka.create(&Topic::new("dropped")).unwrap();
+    let mut config = kafka.client(Listener::Proxied).unwrap();
+    config.set("socket.timeout.ms", "5000");
+    let producer = Transactional::new(config, "dropped").unwrap();
+    producer.begin().unwrap();
+    producer.produce("dropped", 0, &[Record::new("one")]).unwrap();
+    let rule = proxy.add(Rule::nth(ApiKey::END_TXN, 1).drop_answer());
+    // The commit cannot succeed within a time in which no answer comes.
+    let error = producer.try_commit(Duration::from_secs(2)).unwrap_err();
+    assert_eq!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::OperationTimedOut),
+        "{error}"
+    );
+    rule.wait(PATIENCE).unwrap();
+    let fates: Vec<Fate> = proxy
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.head.api_key == ApiKey::END_TXN)
+        .map(|seen| seen.fate)
+        .collect();
+    assert_eq!(fates, [Fate::AnswerDropped]);
+    assert_eq!(
+        texts(&kafka.consume_committed("dropped").unwrap()),
+        ["one"],
+        "the broker committed"
+    );
+
+    // The same with a reset: the client asks again and is told.
+    producer.try_commit(PATIENCE).unwrap();
+    producer.begin().unwrap();
+    producer.produce("dropped", 0, &[Record::new("two")]).unwrap();
+    let rule = proxy.add(Rule::nth(ApiKey::END_TXN, 1).drop_answer_and_cut());
+    producer.commit().unwrap();
+    assert_eq!(rule.hits(), 1);
+    assert_eq!(texts(&kafka.consume_committed("dropped").unwrap()), ["one", "two"]);
+}
