@@ -5,13 +5,19 @@
 
 pub mod error;
 pub mod home;
+pub mod http;
 pub mod install;
 pub mod kafka;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod registry;
+pub mod s3;
 pub mod wait;
 
 pub use error::RigError;
+pub use http::{HttpProxy, HttpRule};
 pub use kafka::{Kafka, KafkaOptions, Listener};
 pub use proxy::{ApiKey, Direction, Proxy, Rule};
+pub use registry::SchemaRegistry;
+pub use s3::S3;

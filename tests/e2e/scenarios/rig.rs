@@ -1,11 +1,17 @@
 //! The rig itself: one broker, its records and transactions, its proxy, and its end with the test process.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 use tocsin_e2e::kafka::{Codec, Isolation, Record, Topic, Transactional};
 use tocsin_e2e::proxy::Fate;
-use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule, S3, home};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -158,4 +164,70 @@ fn the_answer_of_end_txn_is_dropped_while_the_broker_does_the_work() {
     producer.commit().unwrap();
     assert_eq!(rule.hits(), 1);
     assert_eq!(texts(&kafka.consume_committed("dropped").unwrap()), ["one", "two"]);
+}
+
+/// Set in the child of the next test.
+const CHILD: &str = "TOCSIN_E2E_CHILD";
+
+#[test]
+fn everything_is_gone_after_the_test_process_was_killed() {
+    if std::env::var_os(CHILD).is_some() {
+        start_things_and_wait();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "everything_is_gone_after_the_test_process_was_killed",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(CHILD, "yes")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines
+        .map(Result::unwrap)
+        .find_map(|line| line.split_once("started: ").map(|(_, told)| told.to_owned()));
+    let told = told.unwrap();
+    let paths: Vec<&Path> = told.split(' ').map(Path::new).collect();
+    assert_eq!(paths.len(), 4, "{told}");
+    for path in &paths {
+        assert!(path.exists(), "{}", path.display());
+    }
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for path in paths {
+        until(&format!("the end of {}", path.display()), PATIENCE, || {
+            Ok((!path.exists()).then_some(()))
+        })
+        .unwrap();
+    }
+}
+
+/// In the child: starts a broker with a disk of its own and an S3 server, from a thread that ends, and tells of them.
+fn start_things_and_wait() {
+    let starting = thread::spawn(|| {
+        (
+            Kafka::start(KafkaOptions::default().small_disk(32 << 20)).unwrap(),
+            S3::start().unwrap(),
+        )
+    });
+    let (kafka, s3) = starting.join().unwrap();
+    kafka.create(&Topic::new("alive")).unwrap();
+    let process = |pid: u32| format!("/proc/{pid}");
+    let disk = kafka.data(0).unwrap();
+    let home = home::home().unwrap();
+    println!(
+        "started: {} {} {} {}",
+        process(kafka.pid(0).unwrap()),
+        process(s3.pid()),
+        disk.display(),
+        home.display()
+    );
+    // Until it is killed.
+    loop {
+        thread::park();
+    }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use ring::pbkdf2;
 
 use super::Kafka;
-use super::options::Listener;
 use super::wire::{Reader, Wire, Writer};
 use crate::RigError;
-use crate::wait::{lock, until};
+use crate::wait::until;
 
 const CREATE_ACLS: i16 = 30;
 const DELETE_ACLS: i16 = 31;
@@ -104,7 +103,7 @@ impl Kafka {
         for right in rights {
             right.write(user, &mut body);
         }
-        Wire::connect(self.live_port()?)?.ask(api_key, 1, false, &body.0)
+        Wire::connect(self.live_ports()?[0])?.ask(api_key, 1, false, &body.0)
     }
 
     /// Sets the password with which a user logs in by SCRAM-SHA-256 and SCRAM-SHA-512, and waits until every broker
@@ -113,41 +112,38 @@ impl Kafka {
     /// # Errors
     /// When no broker runs or the controller refuses.
     pub fn set_scram_password(&self, user: &str, password: &str) -> Result<(), RigError> {
-        let mut body = Writer::default();
-        body.varint(1);
-        body.varint(3);
+        let ports = self.live_ports()?;
+        // A request may name a user once.
         for (mechanism, algorithm, length) in [(1, pbkdf2::PBKDF2_HMAC_SHA256, 32), (2, pbkdf2::PBKDF2_HMAC_SHA512, 64)]
         {
             let mut salted = vec![0; length];
             pbkdf2::derive(algorithm, ITERATIONS, SALT, password.as_bytes(), &mut salted);
+            let mut body = Writer::default();
+            // Nothing to delete, one to set.
+            body.varint(1);
+            body.varint(2);
             body.compact(user.as_bytes());
             body.i8(mechanism);
             body.i32(i32::try_from(ITERATIONS.get()).unwrap_or(i32::MAX));
             body.compact(SALT);
             body.compact(&salted);
             body.no_tags();
-        }
-        body.no_tags();
-        let answer = Wire::connect(self.live_port()?)?.ask(ALTER_SCRAM, 0, true, &body.0)?;
-        let mut reader = Reader(&answer);
-        reader.i32()?;
-        for _ in 1..reader.varint()? {
+            body.no_tags();
+            let answer = Wire::connect(ports[0])?.ask(ALTER_SCRAM, 0, true, &body.0)?;
+            let mut reader = Reader(&answer);
+            reader.i32()?;
+            reader.varint()?;
             reader.compact()?;
             check(
                 format!("setting the password of {user}"),
                 reader.i16()?,
                 &reader.compact()?,
             )?;
-            reader.tags()?;
         }
-        for broker in &self.brokers {
-            let broker = lock(broker);
-            if broker.process.is_some() {
-                let port = broker.port(Listener::Plain)?.0;
-                until(&format!("a broker to know {user}"), Duration::from_secs(10), || {
-                    knows_user(port, user)
-                })?;
-            }
+        for port in ports {
+            until(&format!("a broker to know {user}"), Duration::from_secs(10), || {
+                knows_user(port, user)
+            })?;
         }
         Ok(())
     }
@@ -167,7 +163,10 @@ fn knows_user(port: u16, user: &str) -> Result<Option<()>, RigError> {
         return Ok(None);
     }
     reader.compact()?;
-    Ok((reader.i16()? == 0).then_some(()))
+    let known = reader.i16()? == 0;
+    reader.compact()?;
+    // One more than the mechanisms, as all lengths in this version.
+    Ok((known && reader.varint()? == 3).then_some(()))
 }
 
 fn check(what: String, code: i16, message: &str) -> Result<(), RigError> {

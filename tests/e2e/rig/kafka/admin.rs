@@ -11,6 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::Kafka;
 use super::client::{Quiet, wait_for};
 use super::options::Listener;
+use super::wire::Wire;
 use crate::RigError;
 use crate::wait::until;
 
@@ -138,33 +139,28 @@ impl Kafka {
         Ok(())
     }
 
-    /// A topic's partitions; none if there is no such topic.
+    /// A topic's partitions, as the first broker has it that answers; none if there is no such topic.
     ///
     /// # Errors
     /// When no broker answers.
     pub fn describe(&self, topic: &str) -> Result<Vec<Partition>, RigError> {
-        let what = format!("describing the topic {topic}");
-        let metadata = self
-            .admin()?
-            .inner()
-            .fetch_metadata(Some(topic), PATIENCE)
-            .map_err(RigError::client(what))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let index = |id: &i32| usize::try_from(id - 1).ok();
-        let partitions = found
-            .map(rdkafka::metadata::MetadataTopic::partitions)
-            .unwrap_or_default();
-        let mut partitions: Vec<Partition> = partitions
-            .iter()
-            .map(|partition| Partition {
-                number: partition.id(),
-                leader: index(&partition.leader()),
-                replicas: partition.replicas().iter().filter_map(index).collect(),
-                in_sync: partition.isr().iter().filter_map(index).collect(),
-            })
-            .collect();
-        partitions.sort_by_key(|partition| partition.number);
-        Ok(partitions)
+        let index = |id: i32| usize::try_from(id - 1).ok();
+        let indexes = |ids: Vec<i32>| ids.into_iter().filter_map(index).collect();
+        let mut answer = Err(RigError::Misused("no broker runs".to_owned()));
+        for port in self.live_ports()? {
+            answer = Wire::connect(port).and_then(|mut wire| wire.cluster(Some(topic)));
+            if answer.is_ok() {
+                break;
+            }
+        }
+        let partitions = answer?.partitions.into_iter();
+        let described = partitions.map(|(number, leader, replicas, in_sync)| Partition {
+            number,
+            leader: index(leader),
+            replicas: indexes(replicas),
+            in_sync: indexes(in_sync),
+        });
+        Ok(described.collect())
     }
 
     /// The broker that leads a partition, once there is one.

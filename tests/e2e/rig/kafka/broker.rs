@@ -34,6 +34,8 @@ pub struct Broker {
     pub disk: Option<SmallDisk>,
     /// The process, unless it was stopped.
     pub process: Option<Process>,
+    /// Whether it is held, and answers nobody.
+    pub paused: bool,
 }
 
 impl Broker {
@@ -77,6 +79,7 @@ impl Broker {
             ports,
             disk,
             process: None,
+            paused: false,
         };
         let data = broker.data();
         let bootstrap = home()?.join("bootstrap.checkpoint");
@@ -145,6 +148,7 @@ impl Broker {
             .arg("kafka.Kafka")
             .arg(self.folder.join("server.properties"))
             .current_dir(&self.folder);
+        self.paused = false;
         self.process = Some(Process::start(&self.name, &command, &self.folder.join("log"))?);
         Ok(())
     }
@@ -156,7 +160,7 @@ impl Broker {
     pub fn ready(&self, brokers: usize, within: Duration) -> Result<(), RigError> {
         let port = self.port(Listener::Plain)?.0;
         let knows = || {
-            let cluster = Wire::connect(port).and_then(|mut wire| wire.cluster()).ok()?;
+            let cluster = Wire::connect(port).and_then(|mut wire| wire.cluster(None)).ok()?;
             (cluster.brokers.len() >= brokers && cluster.brokers.contains(&self.id)).then_some(())
         };
         self.process()?

@@ -104,11 +104,12 @@ pub fn connects(config: &ClientConfig) -> Result<(), RigError> {
         let asked = consumer.fetch_metadata(None, Duration::from_millis(200));
         // Errors are told on the way of messages.
         drop(consumer.poll(Duration::ZERO));
-        let refused = context.errors().into_iter().find(|(code, _)| {
-            matches!(
-                code,
-                RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL
-            )
+        let refused = context.errors().into_iter().find(|(code, reason)| {
+            use RDKafkaErrorCode as Code;
+            // In TLS 1.3 the client has finished when the broker looks at its certificate: to librdkafka its refusal
+            // is one more broken connection.
+            matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
+                || reason.contains("SSL alert")
         });
         match (asked, refused) {
             (Ok(_), _) => return Ok(()),

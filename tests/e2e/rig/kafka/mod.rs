@@ -31,7 +31,7 @@ pub use self::certificates::{Certificates, ClientCertificate};
 pub use self::client::{Quiet, connects};
 pub use self::offsets::Committed;
 pub use self::options::{KafkaOptions, Listener, ServerCertificate};
-pub use self::records::{Codec, Isolation, Record};
+pub use self::records::{Codec, Isolation, Record, produce_with};
 pub use self::transactions::Transactional;
 pub use self::users::{ADMIN, ALICE, Login, SCOPE, User};
 
@@ -193,7 +193,9 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::kill`].
     pub fn pause(&self, broker: usize) -> Result<(), RigError> {
-        self.broker(broker)?.process()?.signal(Signal::STOP)
+        let mut broker = self.broker(broker)?;
+        broker.paused = true;
+        broker.process()?.signal(Signal::STOP)
     }
 
     /// Lets a held broker go on.
@@ -201,7 +203,20 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::kill`].
     pub fn resume(&self, broker: usize) -> Result<(), RigError> {
-        self.broker(broker)?.process()?.signal(Signal::CONT)
+        let mut broker = self.broker(broker)?;
+        broker.paused = false;
+        broker.process()?.signal(Signal::CONT)
+    }
+
+    /// Waits until a broker has ended by itself.
+    ///
+    /// # Errors
+    /// As [`Kafka::kill`], and when it still runs.
+    pub fn wait_for_end(&self, broker: usize, within: Duration) -> Result<(), RigError> {
+        let mut broker = self.broker(broker)?;
+        broker.process()?.wait(within)?;
+        broker.process = None;
+        Ok(())
     }
 
     /// Starts a stopped or killed broker with its data and its ports, and waits until it answers.
@@ -312,11 +327,20 @@ impl Kafka {
         self.brokers.get(index).map(lock).ok_or_else(missing)
     }
 
-    /// The plain port of a broker that runs.
-    fn live_port(&self) -> Result<u16, RigError> {
-        let live = self.brokers.iter().map(lock).find(|broker| broker.process.is_some());
-        let missing = || RigError::Misused("no broker runs".to_owned());
-        Ok(live.ok_or_else(missing)?.port(Listener::Plain)?.0)
+    /// The plain ports of the brokers that can answer.
+    fn live_ports(&self) -> Result<Vec<u16>, RigError> {
+        let live = self
+            .brokers
+            .iter()
+            .map(lock)
+            .filter(|broker| broker.process.is_some() && !broker.paused);
+        let ports: Vec<u16> = live
+            .map(|broker| broker.port(Listener::Plain).map(|port| port.0))
+            .collect::<Result<_, _>>()?;
+        if ports.is_empty() {
+            return Err(RigError::Misused("no broker runs".to_owned()));
+        }
+        Ok(ports)
     }
 }
 

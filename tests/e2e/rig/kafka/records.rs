@@ -171,16 +171,8 @@ impl Kafka {
         records: &[Record],
     ) -> Result<Vec<(i32, i64)>, RigError> {
         let mut config = self.client(Listener::Plain)?;
-        config
-            .set("compression.type", codec.name())
-            .set("linger.ms", "1")
-            .set("acks", "all");
-        let producer = producer(&config)?;
-        let sent = send(&producer, topic, partition.into(), records)?;
-        producer
-            .flush(PATIENCE)
-            .map_err(RigError::client(format!("writing to {topic}")))?;
-        sent.places(&producer, topic)
+        config.set("compression.type", codec.name());
+        produce_with(config, topic, partition, records)
     }
 
     /// Every record that a committed reader may see now: up to the ends that partitions have at the call.
@@ -242,6 +234,25 @@ impl Kafka {
         records.sort_by_key(|record| (record.partition, record.offset));
         Ok(records)
     }
+}
+
+/// As [`Kafka::produce`], by a client with settings of its own.
+///
+/// # Errors
+/// When a record is not taken.
+pub fn produce_with(
+    mut config: ClientConfig,
+    topic: &str,
+    partition: impl Into<Option<i32>>,
+    records: &[Record],
+) -> Result<Vec<(i32, i64)>, RigError> {
+    config.set("linger.ms", "1").set("acks", "all");
+    let producer = producer(&config)?;
+    let sent = send(&producer, topic, partition.into(), records)?;
+    producer
+        .flush(PATIENCE)
+        .map_err(RigError::client(format!("writing to {topic}")))?;
+    sent.places(&producer, topic)
 }
 
 /// A record's partition and offset, or why it has none.

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use crate::RigError;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A broker that is paused takes a connection and never answers.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a broker knows of its cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a broker knows of its cluster, and of one topic if it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cluster {
     /// The ids of the brokers that live.
     pub brokers: Vec<i32>,
+    /// The topic's partitions: number, leader's id or -1, ids of replicas, and of those in sync.
+    pub partitions: Vec<(i32, i32, Vec<i32>, Vec<i32>)>,
 }
 
 /// A connection to one broker.
@@ -42,24 +45,42 @@ impl Wire {
         Ok(Self { stream, correlation: 0 })
     }
 
-    /// Asks which brokers live (Metadata, version 1, no topics).
+    /// Asks which brokers live, and for a topic's partitions (Metadata, version 4). A topic that there is not has none.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub fn cluster(&mut self) -> Result<Cluster, RigError> {
+    pub fn cluster(&mut self, topic: Option<&str>) -> Result<Cluster, RigError> {
         let mut body = Writer::default();
-        body.i32(0);
-        let answer = self.ask(3, 1, false, &body.0)?;
+        body.i32(i32::from(topic.is_some()));
+        topic.into_iter().for_each(|topic| body.string(topic));
+        // Topics are not made by asking for them.
+        body.i8(0);
+        let answer = self.ask(3, 4, false, &body.0)?;
         let mut answer = Reader(&answer);
-        let mut brokers = Vec::new();
+        let mut cluster = Cluster::default();
+        answer.i32()?;
         for _ in 0..answer.i32()? {
-            brokers.push(answer.i32()?);
+            cluster.brokers.push(answer.i32()?);
             answer.string()?;
             answer.i32()?;
             answer.string()?;
         }
-        brokers.sort_unstable();
-        Ok(Cluster { brokers })
+        answer.string()?;
+        answer.i32()?;
+        for _ in 0..answer.i32()? {
+            answer.i16()?;
+            answer.string()?;
+            answer.take(1)?;
+            for _ in 0..answer.i32()? {
+                answer.i16()?;
+                let (number, leader) = (answer.i32()?, answer.i32()?);
+                cluster
+                    .partitions
+                    .push((number, leader, answer.i32s()?, answer.i32s()?));
+            }
+        }
+        cluster.partitions.sort_unstable();
+        Ok(cluster)
     }
 
     /// Sends a request and returns the answer's body.
@@ -175,6 +196,14 @@ impl<'a> Reader<'a> {
     /// When the answer ends.
     pub fn i32(&mut self) -> Result<i32, RigError> {
         self.array().map(i32::from_be_bytes)
+    }
+
+    /// ARRAY of four bytes each.
+    ///
+    /// # Errors
+    /// When the answer ends.
+    pub fn i32s(&mut self) -> Result<Vec<i32>, RigError> {
+        (0..self.i32()?).map(|_| self.i32()).collect()
     }
 
     /// STRING or NULLABLE_STRING; empty if null.
