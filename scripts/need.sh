@@ -68,12 +68,13 @@ need_mvn() {
     command -v mvn >/dev/null || package maven "Maven (it gets Kafka's jars)" "Install Maven"
 }
 
-need_make() {
+# What librdkafka is built with. It has no C++ that we use, and its build asks for the compiler nevertheless.
+need_librdkafka() {
     command -v make >/dev/null || package make "make (librdkafka is built with it)" "Install GNU make"
-}
-
-need_libssl() {
-    command -v pkg-config >/dev/null || package pkg-config "pkg-config (it finds OpenSSL for librdkafka)" "Install pkg-config"
+    command -v g++ >/dev/null || command -v clang++ >/dev/null || command -v c++ >/dev/null ||
+        package g++ "a C++ compiler (librdkafka's build asks for it)" "Install g++ or clang"
+    command -v pkg-config >/dev/null ||
+        package pkg-config "pkg-config (it finds OpenSSL for librdkafka)" "Install pkg-config"
     pkg-config --exists openssl 2>/dev/null ||
         package libssl-dev "OpenSSL with its headers (librdkafka is built with it)" "Install OpenSSL's development files"
 }
