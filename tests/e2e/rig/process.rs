@@ -155,18 +155,29 @@ impl Process {
         }
     }
 
-    /// Asks again and again until there is a value.
+    /// Fails when the process has ended.
     ///
     /// # Errors
-    /// When the process ends meanwhile or there is no value in time; the error carries the end of the log.
-    pub fn ready<T>(&self, what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> Result<T, RigError> {
-        let asked = until(what, within, || match self.ended()? {
+    /// [`RigError::Ended`], with the end of the log.
+    pub fn check(&self) -> Result<(), RigError> {
+        match self.ended()? {
             Some(status) => Err(RigError::Ended {
                 what: self.name.clone(),
                 status: status.to_string(),
                 log: self.last_lines(),
             }),
-            None => Ok(ask()),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks again and again until there is a value.
+    ///
+    /// # Errors
+    /// When the process ends meanwhile or there is no value in time; the error carries the end of the log.
+    pub fn ready<T>(&self, what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> Result<T, RigError> {
+        let asked = until(what, within, || {
+            self.check()?;
+            Ok(ask())
         });
         asked.map_err(|error| match error {
             RigError::TimedOut { within, .. } => RigError::NotReady {

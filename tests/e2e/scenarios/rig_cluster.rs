@@ -5,15 +5,25 @@ use std::time::{Duration, Instant};
 
 use tocsin_e2e::kafka::{Record, Topic, produce_with};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, KafkaOptions, Listener};
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn three_brokers_elect_another_leader_when_one_is_killed() {
     let started = Instant::now();
-    let kafka = Kafka::start(KafkaOptions::default().brokers(3)).unwrap();
+    let kafka = Kafka::start(KafkaOptions::default().brokers(3).listener(Listener::Proxied)).unwrap();
     println!("three brokers were ready after {:?}", started.elapsed());
+    // Each broker is reached through its own proxy.
+    kafka.create(&Topic::new("spread").partitions(3).replicas(1)).unwrap();
+    for partition in 0..3 {
+        let config = kafka.client(Listener::Proxied).unwrap();
+        produce_with(config, "spread", partition, &[Record::new("x")]).unwrap();
+    }
+    for partition in kafka.describe("spread").unwrap() {
+        assert!(kafka.proxy(partition.leader.unwrap()).unwrap().count(ApiKey::PRODUCE) >= 1);
+    }
+
     kafka
         .create(&Topic::new("led").setting("min.insync.replicas", "2"))
         .unwrap();

@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use super::config::Ports;
 use super::disk::SmallDisk;
-use super::wire::Wire;
 use crate::RigError;
 use crate::process::Process;
 use crate::{install, ports};
@@ -153,18 +151,13 @@ impl Broker {
         Ok(())
     }
 
-    /// Waits until the broker answers and knows of so many brokers that live, itself among them.
+    /// Where and under which id to ask whether it is ready; fails when its process has ended.
     ///
     /// # Errors
-    /// When it ended or does not answer in time, with the end of its log.
-    pub fn ready(&self, brokers: usize, within: Duration) -> Result<(), RigError> {
-        let port = self.port(Listener::Plain)?.0;
-        let knows = || {
-            let cluster = Wire::connect(port).and_then(|mut wire| wire.cluster(None)).ok()?;
-            (cluster.brokers.len() >= brokers && cluster.brokers.contains(&self.id)).then_some(())
-        };
-        self.process()?
-            .ready(&format!("an answer that names {brokers} brokers"), within, knows)
+    /// With the end of its log.
+    pub fn asked_at(&self) -> Result<(u16, i32), RigError> {
+        self.process()?.check()?;
+        Ok((self.port(Listener::Plain)?.0, self.id))
     }
 
     /// The running process.

@@ -22,7 +22,8 @@ use rdkafka::admin::AdminClient;
 use rustix::process::Signal;
 
 use self::broker::Broker;
-use crate::wait::lock;
+use self::wire::Wire;
+use crate::wait::{lock, until};
 use crate::{Proxy, RigError, home};
 
 pub use self::access::Rights;
@@ -105,8 +106,8 @@ impl Kafka {
         for broker in &kafka.brokers {
             lock(broker).launch()?;
         }
-        for broker in &kafka.brokers {
-            lock(broker).ready(kafka.brokers.len(), kafka.options.within)?;
+        for index in 0..kafka.brokers.len() {
+            kafka.wait_until_ready(index, kafka.brokers.len())?;
         }
         if kafka.options.listeners.iter().any(|listener| listener.has_login()) {
             kafka.set_scram_password(ADMIN.name, ADMIN.password)?;
@@ -181,11 +182,10 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::kill`], and when it does not end.
     pub fn stop(&self, broker: usize) -> Result<(), RigError> {
-        let mut broker = self.broker(broker)?;
-        broker.process()?.signal(Signal::TERM)?;
-        broker.process()?.wait(STOP)?;
-        broker.process = None;
-        Ok(())
+        // Waited for without the lock, so that other threads can go on with the other brokers.
+        self.broker(broker)?.process()?.signal(Signal::TERM)?;
+        let process = self.broker(broker)?.process.take();
+        process.map_or(Ok(()), |process| process.wait(STOP).map(drop))
     }
 
     /// Holds a broker: its connections stay open, and nobody answers.
@@ -213,9 +213,10 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::kill`], and when it still runs.
     pub fn wait_for_end(&self, broker: usize, within: Duration) -> Result<(), RigError> {
-        let mut broker = self.broker(broker)?;
-        broker.process()?.wait(within)?;
-        broker.process = None;
+        until(&format!("the end of broker {broker}"), within, || {
+            Ok(self.broker(broker)?.process()?.ended()?.map(drop))
+        })?;
+        self.broker(broker)?.process = None;
         Ok(())
     }
 
@@ -253,7 +254,8 @@ impl Kafka {
             ))?;
         }
         restarted.launch()?;
-        restarted.ready(1, self.options.within)
+        drop(restarted);
+        self.wait_until_ready(broker, 1)
     }
 
     /// Processor time that a broker's process has used since its last start.
@@ -310,6 +312,26 @@ impl Kafka {
     /// As [`Kafka::fill_disk`].
     pub fn free_disk(&self, broker: usize) -> Result<u64, RigError> {
         self.on_disk(broker, disk::SmallDisk::free)
+    }
+
+    /// Waits until a broker answers and knows of so many brokers that live, itself among them.
+    fn wait_until_ready(&self, index: usize, brokers: usize) -> Result<(), RigError> {
+        let within = self.options.within;
+        let what = format!("broker {index} (an answer that names {brokers} brokers)");
+        let ready = until(&what, within, || {
+            let (port, id) = self.broker(index)?.asked_at()?;
+            let cluster = Wire::connect(port).and_then(|mut wire| wire.cluster(None));
+            let knows = cluster.is_ok_and(|known| known.brokers.len() >= brokers && known.brokers.contains(&id));
+            Ok(knows.then_some(()))
+        });
+        ready.map_err(|error| match error {
+            RigError::TimedOut { what, within } => RigError::NotReady {
+                what,
+                within,
+                log: self.last_lines(index).unwrap_or_default(),
+            },
+            other => other,
+        })
     }
 
     fn on_disk<T>(
