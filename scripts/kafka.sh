@@ -68,7 +68,8 @@ archive_classes() {
     cp "$home/bootstrap.checkpoint" "$temporary/data/"
     printf 'version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAQ\nnode.id=1\ndirectory.id=dG9jc2luLXRyYWluaW5nLQ\n' \
         >"$temporary/data/meta.properties"
-    java "${flags[@]}" "-XX:ArchiveClassesAtExit=$temporary/classes.jsa" -Xlog:disable -Xlog:all=error \
+    # Ends with this script, however that ends.
+    setpriv --pdeathsig KILL java "${flags[@]}" "-XX:ArchiveClassesAtExit=$temporary/classes.jsa" -Xlog:disable -Xlog:all=error \
         "-Dlog4j2.configurationFile=$ROOT/tests/e2e/rig/kafka/log4j2.yaml" \
         -cp "$home/lib/*" kafka.Kafka "$temporary/server.properties" >"$temporary/log" 2>&1 9>&- &
     broker=$!

@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
-use tocsin_e2e::kafka::{Codec, Isolation, Record, Topic, Transactional};
+use rdkafka::{Offset, TopicPartitionList};
+use tocsin_e2e::kafka::{Codec, Committed, Isolation, Record, Topic, Transactional};
 use tocsin_e2e::proxy::Fate;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule, S3, home};
@@ -85,6 +87,61 @@ fn an_aborted_transaction_is_not_seen_by_a_committed_reader() {
     assert_eq!(texts(&kafka.consume_committed("transactions").unwrap()), ["committed"]);
     let all = kafka.consume("transactions", Isolation::Uncommitted).unwrap();
     assert_eq!(texts(&all), ["committed", "aborted"]);
+}
+
+#[test]
+fn offsets_are_committed_with_a_transaction_and_with_it_alone() {
+    let kafka = Kafka::shared().unwrap();
+    kafka.create(&Topic::new("offsets")).unwrap();
+    let producer = kafka.transactional("offsets", Listener::Plain).unwrap();
+    let mut config = kafka.client(Listener::Plain).unwrap();
+    let consumer: BaseConsumer = config.set("group.id", "offsets-group").create().unwrap();
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset("offsets", 0, Offset::Offset(7)).unwrap();
+    let mut elements = offsets.elements();
+    elements[0].set_metadata("epoch 3");
+    for commits in [false, true] {
+        producer.begin().unwrap();
+        producer
+            .send_offsets(&offsets, &consumer.group_metadata().unwrap())
+            .unwrap();
+        if commits {
+            producer.commit().unwrap();
+        } else {
+            producer.abort().unwrap();
+        }
+        let committed = kafka.committed("offsets-group", "offsets").unwrap();
+        let expected = Committed {
+            partition: 0,
+            offset: 7,
+            metadata: "epoch 3".to_owned(),
+        };
+        assert_eq!(committed, if commits { vec![expected] } else { vec![] });
+    }
+}
+
+#[test]
+fn a_compacted_topic_forgets_what_was_written_over() {
+    let kafka = Kafka::shared().unwrap();
+    let topic = Topic::new("compacted")
+        .setting("cleanup.policy", "compact")
+        .setting("segment.ms", "100");
+    kafka.create(&topic).unwrap();
+    for value in ["old", "older", "new"] {
+        kafka.produce("compacted", 0, &[Record::new(value).key("k")]).unwrap();
+    }
+    // The segment that is written to is not compacted; a record behind its time closes it.
+    until("the compaction", Duration::from_secs(30), || {
+        kafka.produce("compacted", 0, &[Record::new("tick").key("tick")])?;
+        let read = kafka.consume_committed("compacted")?;
+        let values: Vec<String> = read
+            .iter()
+            .filter(|record| record.text() != "tick")
+            .map(Record::text)
+            .collect();
+        Ok((values == ["new"]).then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]
