@@ -79,6 +79,14 @@ need_librdkafka() {
         package libssl-dev "OpenSSL with its headers (librdkafka is built with it)" "Install OpenSSL's development files"
 }
 
+need_kerberos() {
+    local program
+    for program in krb5kdc:krb5-kdc kadmin.local:krb5-admin-server; do
+        PATH=$PATH:/usr/sbin command -v "${program%:*}" >/dev/null ||
+            package "${program#*:}" "${program%:*} (the end-to-end tests log in by Kerberos)" "Install MIT Kerberos' servers"
+    done
+}
+
 # Debian 12 has an older Go than the S3 server takes, so there is no package to name.
 GO_LEAST=1.25
 

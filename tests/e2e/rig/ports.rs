@@ -1,4 +1,4 @@
-//! Free ports that stay free: reserved among all test processes of this machine, until this process ends.
+//! Free ports that stay free: reserved among all test processes of this user, until this process ends.
 //!
 //! They lie below the range from which the kernel takes the ports of clients, so that no connection takes one while a
 //! broker that used it is down.
@@ -21,7 +21,7 @@ static RESERVED: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
 /// # Errors
 /// When the folder of locks cannot be written, or no port is free.
 pub fn reserve() -> Result<u16, RigError> {
-    let folder = std::env::temp_dir().join("tocsin-e2e-ports");
+    let folder = std::env::temp_dir().join(format!("tocsin-e2e-ports-{}", rustix::process::geteuid().as_raw()));
     std::fs::create_dir_all(&folder).map_err(RigError::io(format!("making {}", folder.display())))?;
     let mut reserved = lock(&RESERVED);
     // Processes start in different places, or each would try all ports of the one before it.

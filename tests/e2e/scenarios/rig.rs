@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use tocsin_e2e::kafka::{Codec, Committed, Isolation, Record, Topic, Transactional};
+use tocsin_e2e::kafka::{Codec, Committed, Isolation, Record, Topic, Transactional, may_mount};
 use tocsin_e2e::proxy::Fate;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule, S3, home};
@@ -266,10 +266,13 @@ fn everything_is_gone_after_the_test_process_was_killed() {
 /// In the child: starts a broker with a disk of its own and an S3 server, from a thread that ends, and tells of them.
 fn start_things_and_wait() {
     let starting = thread::spawn(|| {
-        (
-            Kafka::start(KafkaOptions::default().small_disk(32 << 20)).unwrap(),
-            S3::start().unwrap(),
-        )
+        let options = KafkaOptions::default();
+        let options = if may_mount() {
+            options.small_disk(32 << 20)
+        } else {
+            options
+        };
+        (Kafka::start(options).unwrap(), S3::start().unwrap())
     });
     let (kafka, s3) = starting.join().unwrap();
     kafka.create(&Topic::new("alive")).unwrap();

@@ -138,3 +138,13 @@ fn a_user_may_do_what_was_allowed_and_no_more() {
     login("first").apply(&mut config);
     connects(&config).unwrap();
 }
+
+#[test]
+fn kerberos_takes_a_key_and_refuses_the_one_before_it() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Kerberos)).unwrap();
+    let kerberos = kafka.kerberos().unwrap();
+    kafka.connects_by_kerberos(&kerberos.client_keytab()).unwrap();
+    let error = kafka.connects_by_kerberos(&kerberos.stale_keytab()).unwrap_err();
+    assert!(matches!(error, RigError::Refused { .. }), "{error}");
+    println!("refused: {error}");
+}

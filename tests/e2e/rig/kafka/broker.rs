@@ -9,6 +9,7 @@ use crate::RigError;
 use crate::process::Process;
 use crate::{install, ports};
 
+use super::kerberos::Kerberos;
 use super::options::{KafkaOptions, Listener};
 
 /// Of the processes and classes that the broker does not need quickly, the less the better: it lives for seconds.
@@ -118,7 +119,7 @@ impl Broker {
     ///
     /// # Errors
     /// When Java cannot be started.
-    pub fn launch(&mut self) -> Result<(), RigError> {
+    pub fn launch(&mut self, kerberos: Option<&Kerberos>) -> Result<(), RigError> {
         let home = home()?;
         let mut command = match &self.disk {
             Some(disk) => {
@@ -131,6 +132,12 @@ impl Broker {
         command
             .args(JAVA)
             .args([format!("-Xms{}m", self.heap), format!("-Xmx{}m", self.heap)]);
+        if let Some(kerberos) = kerberos {
+            command.arg(format!(
+                "-Djava.security.krb5.conf={}",
+                kerberos.configuration().display()
+            ));
+        }
         let classes = home.join("classes.jsa");
         if classes.is_file() {
             // Another Java than it was made with passes over it.
@@ -188,6 +195,10 @@ impl Broker {
     }
 }
 
-fn home() -> Result<PathBuf, RigError> {
+/// Where Kafka is installed.
+///
+/// # Errors
+/// When it is not.
+pub fn home() -> Result<PathBuf, RigError> {
     install::folder("kafka", "KAFKA_VERSION", "scripts/kafka.sh")
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::certificates::Certificates;
+use super::kerberos::Kerberos;
 use super::options::{KafkaOptions, Listener};
 use super::users;
 
@@ -25,6 +26,7 @@ pub fn properties(
     index: usize,
     data: &Path,
     certificates: Option<&Certificates>,
+    kerberos: Option<&Kerberos>,
 ) -> String {
     let mut text = COMMON.to_owned();
     let mut set = |key: &str, value: &str| text.extend([key, "=", value, "\n"]);
@@ -45,10 +47,8 @@ pub fn properties(
             .map(|(listener, port, _)| address(listener.name(), *port)),
     );
     set("listeners", &join(bound));
-    let advertised = own
-        .listeners
-        .iter()
-        .map(|(listener, _, port)| address(listener.name(), *port));
+    let advertised = own.listeners.iter();
+    let advertised = advertised.map(|(listener, _, port)| format!("{}://{}:{port}", listener.name(), listener.host()));
     set("advertised.listeners", &join(advertised.collect()));
     let protocols = own
         .listeners
@@ -86,6 +86,11 @@ pub fn properties(
         let prefix = format!("listener.name.{}", listener.name().to_lowercase());
         if *listener == Listener::MutualTls {
             set(&format!("{prefix}.ssl.client.auth"), "required");
+        }
+        if let (Listener::Kerberos, Some(kerberos)) = (listener, kerberos) {
+            for (key, value) in kerberos.broker_settings() {
+                set(&format!("{prefix}.{key}"), &value);
+            }
         }
         if listener.has_login() {
             for (key, value) in users::login_settings() {

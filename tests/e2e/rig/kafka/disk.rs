@@ -14,6 +14,11 @@ use crate::process::Process;
 const HOLD: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$0" && echo mounted && read -r _"#;
 const BALLAST: &str = "ballast";
 
+/// Whether this process may mount: it is root. A test of a small disk says so and ends if it may not.
+pub fn may_mount() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// A mounted file system.
 #[derive(Debug)]
 pub struct SmallDisk {

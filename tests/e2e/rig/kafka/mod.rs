@@ -7,6 +7,7 @@ mod certificates;
 mod client;
 mod config;
 mod disk;
+mod kerberos;
 mod offsets;
 mod options;
 mod records;
@@ -30,6 +31,8 @@ pub use self::access::Rights;
 pub use self::admin::{Partition, Topic};
 pub use self::certificates::{Certificates, ClientCertificate};
 pub use self::client::{Quiet, connects};
+pub use self::disk::may_mount;
+pub use self::kerberos::Kerberos;
 pub use self::offsets::Committed;
 pub use self::options::{KafkaOptions, Listener, ServerCertificate};
 pub use self::records::{Codec, Isolation, Record, produce_with};
@@ -46,6 +49,7 @@ pub struct Kafka {
     folder: PathBuf,
     options: KafkaOptions,
     certificates: Option<Certificates>,
+    kerberos: Option<Kerberos>,
     brokers: Vec<Mutex<Broker>>,
     proxies: Vec<Proxy>,
     admin: OnceLock<AdminClient<Quiet>>,
@@ -60,6 +64,11 @@ impl Kafka {
         let folder = home::new_folder("kafka")?;
         let certificates = if options.listeners.iter().any(|listener| listener.has_tls()) {
             Some(Certificates::make(&folder)?)
+        } else {
+            None
+        };
+        let kerberos = if options.listeners.contains(&Listener::Kerberos) {
+            Some(Kerberos::start()?)
         } else {
             None
         };
@@ -92,6 +101,7 @@ impl Kafka {
                 index,
                 &data,
                 certificates.as_ref(),
+                kerberos.as_ref(),
             ))?;
             brokers.push(Mutex::new(broker));
         }
@@ -99,12 +109,13 @@ impl Kafka {
             folder,
             options,
             certificates,
+            kerberos,
             brokers,
             proxies,
             admin: OnceLock::new(),
         };
         for broker in &kafka.brokers {
-            lock(broker).launch()?;
+            lock(broker).launch(kafka.kerberos.as_ref())?;
         }
         for index in 0..kafka.brokers.len() {
             kafka.wait_until_ready(index, kafka.brokers.len())?;
@@ -136,14 +147,14 @@ impl Kafka {
         self.brokers.len()
     }
 
-    /// What clients are given to find the cluster through a listener: `127.0.0.1:PORT,…`, one for each broker.
+    /// What clients are given to find the cluster through a listener: `HOST:PORT,…`, one for each broker.
     ///
     /// # Errors
     /// When the listener was not asked for.
     pub fn bootstrap(&self, listener: Listener) -> Result<String, RigError> {
         let mut addresses = Vec::new();
         for broker in &self.brokers {
-            addresses.push(format!("127.0.0.1:{}", lock(broker).port(listener)?.1));
+            addresses.push(format!("{}:{}", listener.host(), lock(broker).port(listener)?.1));
         }
         Ok(addresses.join(","))
     }
@@ -251,9 +262,10 @@ impl Kafka {
                 broker,
                 &data,
                 self.certificates.as_ref(),
+                self.kerberos.as_ref(),
             ))?;
         }
-        restarted.launch()?;
+        restarted.launch(self.kerberos.as_ref())?;
         drop(restarted);
         self.wait_until_ready(broker, 1)
     }

@@ -17,10 +17,12 @@ pub enum Listener {
     Sasl,
     /// A login within TLS.
     SaslTls,
+    /// A login by Kerberos (GSSAPI) without encryption, in a realm of the cluster's own.
+    Kerberos,
 }
 
 impl Listener {
-    /// All of them.
+    /// All that librdkafka can come through: it is built without Kerberos here.
     pub const ALL: [Self; 6] = [
         Self::Plain,
         Self::Proxied,
@@ -39,6 +41,7 @@ impl Listener {
             Self::MutualTls => "MUTUAL",
             Self::Sasl => "SASL",
             Self::SaslTls => "SASLTLS",
+            Self::Kerberos => "KERBEROS",
         }
     }
 
@@ -47,8 +50,16 @@ impl Listener {
         match self {
             Self::Plain | Self::Proxied => "PLAINTEXT",
             Self::Tls | Self::MutualTls => "SSL",
-            Self::Sasl => "SASL_PLAINTEXT",
+            Self::Sasl | Self::Kerberos => "SASL_PLAINTEXT",
             Self::SaslTls => "SASL_SSL",
+        }
+    }
+
+    /// The host that clients are told; with Kerberos it is a part of the broker's name.
+    pub fn host(self) -> &'static str {
+        match self {
+            Self::Kerberos => "localhost",
+            _ => "127.0.0.1",
         }
     }
 
@@ -135,7 +146,8 @@ impl KafkaOptions {
         self
     }
 
-    /// Keeps each broker's data on a file system of its own, of so many bytes, in memory. Needs root.
+    /// Keeps each broker's data on a file system of its own, of so many bytes, in memory. Needs root
+    /// ([`may_mount`](super::may_mount)).
     #[must_use]
     pub fn small_disk(mut self, bytes: u64) -> Self {
         self.disk = Some(bytes);
