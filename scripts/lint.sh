@@ -2,7 +2,7 @@
 # Format, Clippy, documentation, generated files, tidiness, licences: everything that is checked without a test.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
-scripts/need.sh rust cc git deny
+scripts/need.sh rust cc git deny librdkafka
 
 step "format"
 cargo fmt --all --check || fail "The code is not formatted. Run: make fmt"

@@ -54,6 +54,50 @@ need_node() {
     command -v node >/dev/null || package nodejs "Node.js (it drives Chromium in the tests of the live page)" "Install Node.js 18 or newer"
 }
 
+# How new a Java is: 17 of `openjdk version "17.0.15" 2025-04-15`.
+java_release() {
+    java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1
+}
+
+need_java() {
+    [ "$(java_release)" -ge 17 ] 2>/dev/null ||
+        package openjdk-17-jre-headless "Java 17 or newer (the end-to-end tests start Kafka)" "Install a Java runtime, 17 or newer"
+}
+
+need_mvn() {
+    command -v mvn >/dev/null || package maven "Maven (it gets Kafka's jars)" "Install Maven"
+}
+
+# What librdkafka is built with. It has no C++ that we use, and its build asks for the compiler nevertheless.
+need_librdkafka() {
+    command -v make >/dev/null || package make "make (librdkafka is built with it)" "Install GNU make"
+    command -v g++ >/dev/null || command -v clang++ >/dev/null || command -v c++ >/dev/null ||
+        package g++ "a C++ compiler (librdkafka's build asks for it)" "Install g++ or clang"
+    command -v pkg-config >/dev/null ||
+        package pkg-config "pkg-config (it finds OpenSSL for librdkafka)" "Install pkg-config"
+    pkg-config --exists openssl 2>/dev/null ||
+        package libssl-dev "OpenSSL with its headers (librdkafka is built with it)" "Install OpenSSL's development files"
+}
+
+need_kerberos() {
+    local program
+    for program in krb5kdc:krb5-kdc kadmin.local:krb5-admin-server; do
+        PATH=$PATH:/usr/sbin command -v "${program%:*}" >/dev/null ||
+            package "${program#*:}" "${program%:*} (the end-to-end tests log in by Kerberos)" "Install MIT Kerberos' servers"
+    done
+}
+
+# Debian 12 has an older Go than the S3 server takes, so there is no package to name.
+GO_LEAST=1.25
+
+need_go() {
+    local version
+    version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go\([0-9.]*\).*/\1/p')
+    if [ -z "$version" ] || [ "$(printf '%s\n' "$GO_LEAST" "$version" | sort -V | head -n 1)" != "$GO_LEAST" ]; then
+        missing+=("Go $GO_LEAST or newer is missing${version:+ (there is $version)}: the S3 server of the end-to-end tests is built with it. Get it from https://go.dev/dl/")
+    fi
+}
+
 rust_is_there() {
     [ "$(rustc --version 2>/dev/null | cut -d' ' -f2)" = "$RUST_VERSION" ] &&
         cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1

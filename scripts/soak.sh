@@ -2,7 +2,7 @@
 # Runs the engine's tests with a new seed each round until SOAK_MINUTES (60) are over, or until one fails.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
-scripts/need.sh rust cc
+scripts/need.sh rust cc librdkafka
 
 export PROPTEST_CASES=${PROPTEST_CASES:-2048}
 export TOCSIN_TEST=full

@@ -18,7 +18,10 @@ full)
 *) fail "TOCSIN_TEST is '$TOCSIN_TEST'; expected short or full" ;;
 esac
 
-scripts/need.sh rust cc git chromium node deny
+scripts/need.sh rust cc git chromium node deny librdkafka java mvn go kerberos
+scripts/kafka.sh
+scripts/schema-registry.sh
+scripts/s3-server.sh
 scripts/trim-cache.sh
 started=$(date +%s)
 log=$(mktemp)

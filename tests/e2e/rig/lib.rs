@@ -1,0 +1,23 @@
+//! The test rig: starts real components on this machine, stops them, and breaks the connections to them.
+//!
+//! Everything listens on loopback, on free ports, keeps its files in one temporary folder, and is gone when the test
+//! process is, however it ends. What is started stands in the cache, where `scripts/` puts it; the rig installs nothing.
+
+pub mod error;
+pub mod home;
+pub mod http;
+pub mod install;
+pub mod kafka;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod registry;
+pub mod s3;
+pub mod wait;
+
+pub use error::RigError;
+pub use http::{HttpProxy, HttpRule};
+pub use kafka::{Kafka, KafkaOptions, Listener};
+pub use proxy::{ApiKey, Direction, Proxy, Rule};
+pub use registry::SchemaRegistry;
+pub use s3::S3;

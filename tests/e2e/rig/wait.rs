@@ -1,0 +1,40 @@
+//! Waiting: on a condition, with a deadline. Nothing here waits for a time alone.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::RigError;
+
+/// How often a condition is looked at that cannot tell of its change, such as another process's answer.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Asks again and again until there is a value.
+///
+/// # Errors
+/// [`RigError::TimedOut`] when there is none in time, and whatever `ask` fails with, at once.
+pub fn until<T>(
+    what: &str,
+    within: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>, RigError>,
+) -> Result<T, RigError> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(value) = ask()? {
+            return Ok(value);
+        }
+        if Instant::now() >= deadline {
+            return Err(RigError::TimedOut {
+                what: what.to_owned(),
+                within,
+            });
+        }
+        let quiet = Mutex::new(());
+        let guard = lock(&quiet);
+        drop(Condvar::new().wait_timeout(guard, STEP));
+    }
+}
+
+/// Locks, also when a thread that held the lock panicked: a test that failed must not keep the rig from cleaning up.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
