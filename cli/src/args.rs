@@ -43,6 +43,12 @@ pub enum Command {
     Init(InitArgs),
     /// Show what Tocsin does, on data that come with it
     Demo(DemoArgs),
+    /// Write records to a Kafka topic
+    #[command(after_help = PRODUCE_EXAMPLES)]
+    Produce(ProduceArgs),
+    /// Print the records of a Kafka topic
+    #[command(after_help = CONSUME_EXAMPLES)]
+    Consume(ConsumeArgs),
     /// Print a shell's completions
     Completions {
         /// The shell.
@@ -116,6 +122,121 @@ pub struct RunArgs {
     /// Keep the live page when the inputs are at their end, until Ctrl-C
     #[arg(long)]
     pub keep_page: bool,
+}
+
+const PRODUCE_EXAMPLES: &str = "\
+Examples:
+  tocsin produce --to localhost:9092/alerts alerts.jsonl --key service
+  cat alerts.jsonl | tocsin produce --to localhost:9092/alerts -
+  tocsin produce --to localhost:9092/alerts --generate 1000000 --rate 50000 --key service
+
+A record is a line. Its key chooses the partition as Kafka's Java client does (murmur2); without --key any is taken.
+";
+
+const CONSUME_EXAMPLES: &str = "\
+Examples:
+  tocsin consume --from localhost:9092/incidents
+  tocsin consume --from localhost:9092/incidents --follow --format json
+  tocsin consume --from localhost:9092/noc.dead-letter --last 10
+
+Only records of committed transactions are printed. Without --follow it ends where the topic ended at the start.
+";
+
+/// Write records to a Kafka topic.
+#[derive(Debug, clap::Args)]
+pub struct ProduceArgs {
+    /// Lines to write: a file (also .gz or .zst), or - for standard input
+    #[arg(required_unless_present = "generate", conflicts_with = "generate")]
+    pub records: Option<PathBuf>,
+    /// Brokers and topic
+    #[arg(long, value_name = "HOST:PORT,.../TOPIC")]
+    pub to: TopicAddress,
+    /// Make so many alerts instead of reading any
+    #[arg(long, value_name = "N")]
+    pub generate: Option<u64>,
+    /// Field of the JSON record that is its key; a path with dots
+    #[arg(long, value_name = "FIELD")]
+    pub key: Option<String>,
+    /// Records a second; by default as fast as it goes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: Option<u64>,
+    /// Make the topic, with so many partitions, if it is not there
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub partitions: Option<u32>,
+    /// How batches are compressed: none, gzip, snappy, lz4, zstd
+    #[arg(long, default_value = "lz4", value_parser = ["none", "gzip", "snappy", "lz4", "zstd"])]
+    pub compression: String,
+    /// How the brokers are reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
+}
+
+/// Print the records of a Kafka topic.
+#[derive(Debug, clap::Args)]
+pub struct ConsumeArgs {
+    /// Brokers and topic
+    #[arg(long, value_name = "HOST:PORT,.../TOPIC")]
+    pub from: TopicAddress,
+    /// Go on when the end is reached, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+    /// Only so many records from the end of each partition
+    #[arg(long, value_name = "N")]
+    pub last: Option<u64>,
+    /// Records of transactions that are open or aborted too
+    #[arg(long)]
+    pub uncommitted: bool,
+    /// Form of the records: by default a table on a terminal, their values otherwise
+    #[arg(long, value_enum)]
+    pub format: Option<RecordFormat>,
+    /// How the brokers are reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
+}
+
+/// How brokers are reached that want to know who asks.
+#[derive(Debug, clap::Args)]
+pub struct AccessArgs {
+    /// A pipeline whose spec.kafka.tls and spec.kafka.sasl say how the brokers are reached
+    #[arg(long, value_name = "PIPELINE")]
+    pub as_in: Option<PathBuf>,
+    /// Folder with secrets, one file each: DIR/name/key
+    #[arg(long, value_name = "DIR", requires = "as_in")]
+    pub secrets: Option<PathBuf>,
+}
+
+/// Form of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    /// A table: partition, offset, time, key, value
+    Table,
+    /// A JSON object a record, with its key, place, time and headers
+    Json,
+    /// The values alone, a line each
+    Value,
+}
+
+/// `HOST:PORT,.../TOPIC`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicAddress {
+    /// The brokers.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+}
+
+impl FromStr for TopicAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((brokers, topic)) if !brokers.is_empty() && !topic.is_empty() => Ok(Self {
+                brokers: brokers.to_owned(),
+                topic: topic.to_owned(),
+            }),
+            _ => Err(format!("expected HOST:PORT/TOPIC, found `{text}`")),
+        }
+    }
 }
 
 /// Check a pipeline.

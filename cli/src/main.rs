@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Command::Check(check) => check::check(check),
         Command::Init(init) => init::init(init),
         Command::Demo(demo) => demo::demo(demo),
+        Command::Produce(produce) => kafka::produce(produce),
+        Command::Consume(consume) => kafka::consume(consume),
         Command::Completions { shell } => completions(*shell),
     };
     match outcome {

@@ -27,7 +27,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     loaded.runnable()?;
     let (pipeline, plan) = (loaded.pipeline, loaded.plan);
-    let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
+    let mut ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
+    if args.bootstrap.is_some() {
+        ignored.retain(|field| !is_read_for_kafka(field));
+    }
     if !ignored.is_empty() {
         note(format!("only a cluster reads: {}", ignored.join(", ")));
     }
@@ -91,6 +94,16 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether a field that else only a cluster reads has an effect with `--bootstrap`.
+fn is_read_for_kafka(field: &str) -> bool {
+    let of_topic = field.ends_with(".kafka.topic") || field.ends_with(".partitionedBy");
+    let of_cluster = ["tls", "sasl", "startingOffsets", "manageTopics"];
+    of_topic
+        || of_cluster
+            .iter()
+            .any(|name| field.starts_with(&format!("spec.kafka.{name}")))
 }
 
 /// What was read and what is worth knowing, on standard error.

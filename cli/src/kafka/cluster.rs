@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use tocsin_contract::pipeline::kafka::{Kafka, SaslMechanism};
-use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, Sasl, Tls};
+use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Tls};
 
+use crate::args::AccessArgs;
 use crate::failure::Failure;
+use crate::files;
 
 /// Settings for the brokers at `bootstrap`.
 pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Result<ClusterSettings, Failure> {
@@ -55,4 +57,25 @@ fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failu
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Settings for a tool: as a pipeline's file has them, if one is named.
+pub fn access(brokers: &str, access: &AccessArgs) -> Result<ClusterSettings, Failure> {
+    let kafka = match &access.as_in {
+        Some(path) => files::pipeline(path, &[])?.pipeline.spec.kafka,
+        None => Kafka::default(),
+    };
+    settings(brokers, &kafka, access.secrets.as_deref())
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<ProduceError> for Failure {
+    fn from(error: ProduceError) -> Self {
+        Self::Io(error.to_string())
+    }
 }

@@ -1,22 +1,18 @@
-//! `tocsin run --bootstrap`: from Kafka to Kafka.
+//! What the program does with Kafka: run a pipeline, write records, print records.
 
 #[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]
+mod consume;
+#[cfg(not(feature = "kafka"))]
+mod missing;
+#[cfg(feature = "kafka")]
+mod produce;
+#[cfg(feature = "kafka")]
 mod run;
 
 #[cfg(feature = "kafka")]
-pub use self::run::run;
+pub use self::{consume::consume, produce::produce, run::run};
 
 #[cfg(not(feature = "kafka"))]
-pub fn run(
-    _: &crate::args::RunArgs,
-    _: &str,
-    _: tocsin_contract::pipeline::IncidentPipeline,
-    _: tocsin_worker_core::plan::Plan,
-    _: tocsin_worker::source::Interrupt,
-) -> Result<(), crate::failure::Failure> {
-    Err(crate::failure::Failure::Usage(
-        "this tocsin was built without Kafka; build it with the feature `kafka`, as make install does".to_owned(),
-    ))
-}
+pub use self::missing::{consume, produce, run};
