@@ -12,4 +12,6 @@ mod server;
 #[cfg(feature = "kafka")]
 pub mod shards;
 pub mod sink;
+#[cfg(feature = "kafka")]
+pub mod snapshots;
 pub mod source;

@@ -22,7 +22,7 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
                 .map(|at| -> Result<Identity, Failure> {
                     Ok(Identity {
                         chain: secret(secrets, &at.name, "tls.crt")?,
-                        key: text(secret(secrets, &at.name, "tls.key")?).into(),
+                        key: text(secret(secrets, &at.name, "tls.key")?)?.into(),
                     })
                 })
                 .transpose()?,
@@ -34,7 +34,7 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
             return Err(Failure::Usage(what.to_owned()));
         }
         let at = &sasl.password_secret_ref;
-        let password = text(secret(secrets, &at.name, &at.key)?);
+        let password = text(secret(secrets, &at.name, &at.key)?)?;
         settings.sasl = Some(Sasl {
             mechanism: sasl.mechanism,
             username: sasl.username.clone(),
@@ -55,8 +55,9 @@ fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failu
     std::fs::read(&path).map_err(|error| Failure::Io(format!("the secret {} cannot be read: {error}", path.display())))
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_default()
+fn text(bytes: Vec<u8>) -> Result<String, Failure> {
+    // What it is must not show.
+    String::from_utf8(bytes).map_err(|_| Failure::Io("a secret of the pipeline is not text in UTF-8".to_owned()))
 }
 
 /// Settings for a tool: as a pipeline's file has them, if one is named.

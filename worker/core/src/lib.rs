@@ -18,6 +18,7 @@ pub mod key;
 pub mod merge;
 pub mod plan;
 pub mod shard;
+pub mod snapshot;
 pub mod stage;
 pub mod state;
 pub mod stream;

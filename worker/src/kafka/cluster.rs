@@ -292,7 +292,7 @@ impl Cluster {
             match &outcome {
                 // The others would say the same.
                 Ok(_) => break,
-                Err(error) if !error.is_transient() => break,
+                Err(error) if !error.may_pass() => break,
                 Err(_) => {}
             }
         }

@@ -68,7 +68,7 @@ pub enum KafkaError {
         offered: String,
     },
     /// It is too old or too new.
-    #[error("broker {broker} does not know {what} in a version that Tocsin speaks; Kafka 2.7 and newer do")]
+    #[error("broker {broker} does not know {what} in a version that Tocsin speaks; Kafka 3.0 and newer do")]
     Version {
         /// Its address.
         broker: String,
@@ -103,11 +103,25 @@ pub enum KafkaError {
     Stopped,
 }
 
+/// Kafka's errors that say that we may not, or never can: INVALID_TOPIC_EXCEPTION and those of authorization.
+const REFUSED: [i16; 5] = [17, 29, 30, 31, 53];
+
 impl KafkaError {
+    /// Whether another try may do for somebody whom the brokers have let in before: one that starts again hangs up on the way,
+    /// and knows its topics later than its port.
+    pub fn may_pass(&self) -> bool {
+        let on_the_way = matches!(
+            self,
+            Self::Closed { .. } | Self::Tls { .. } | Self::UnknownTopic(_) | Self::Authentication { .. }
+        );
+        on_the_way || self.is_transient()
+    }
+
     /// Whether another try may do. What is not transient needs a person: a password, a certificate, another setting.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Answer { .. } => true,
+            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Answer { code, .. } => !REFUSED.contains(code),
             Self::Closed { begun, .. } => *begun,
             Self::Tls { .. }
             | Self::TlsSettings(_)

@@ -13,6 +13,9 @@ pub enum Hash {
     Sha512,
 }
 
+/// RFC 7677, section 4; with fewer the password could be found by trying.
+const LEAST_ITERATIONS: u32 = 4_096;
+
 /// A broker that would make us compute for longer means no good.
 const MOST_ITERATIONS: u32 = 1_000_000;
 
@@ -68,7 +71,7 @@ impl<'a> Scram<'a> {
         let (Some(nonce), Some(salt), Some(iterations)) = (nonce, salt, iterations) else {
             return Err(ScramError::Challenge);
         };
-        if iterations.get() > MOST_ITERATIONS {
+        if !(LEAST_ITERATIONS..=MOST_ITERATIONS).contains(&iterations.get()) {
             return Err(ScramError::Challenge);
         }
         // "biws" is "n,,": no binding to the channel.
@@ -172,6 +175,7 @@ mod tests {
             "r=rOprNGfwEbeRWgbNEkqO,s=AA==,i=4096",
             "r=rOprNGfwEbeRWgbNEkqOx,s=?,i=4096",
             "r=rOprNGfwEbeRWgbNEkqOx,s=AA==,i=0",
+            "r=rOprNGfwEbeRWgbNEkqOx,s=AA==,i=4095",
             "r=rOprNGfwEbeRWgbNEkqOx,s=AA==,i=2000000000",
         ];
         for challenge in challenges {

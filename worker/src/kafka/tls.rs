@@ -76,22 +76,34 @@ pub fn wrap(
     let mut session = ClientConnection::new(Arc::clone(config), name).map_err(|error| failed(error.to_string()))?;
     while session.is_handshaking() {
         if let Err(error) = session.complete_io(&mut socket) {
-            return Err(failed(reason(&error)));
+            return Err(match said(&error) {
+                Some(reason) => failed(reason),
+                None => on_the_way(broker, error),
+            });
         }
     }
     Ok(StreamOwned::new(session, socket))
 }
 
-/// What went wrong, without the words around it.
-fn reason(error: &std::io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(what)) => format!("the broker's certificate is refused: {what}"),
-        Some(rustls::Error::AlertReceived(alert)) => format!("the broker refuses us: {alert:?}"),
-        Some(rustls::Error::InvalidMessage(_)) => "the broker does not speak TLS on this port".to_owned(),
-        Some(other) => other.to_string(),
-        None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            "the broker closed the connection; it may not speak TLS on this port".to_owned()
-        }
-        None => error.to_string(),
+/// What rustls says, if it is its error.
+fn said(error: &std::io::Error) -> Option<String> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match inner {
+        rustls::Error::InvalidCertificate(what) => format!("the broker's certificate is refused: {what}"),
+        rustls::Error::AlertReceived(alert) => format!("the broker refuses us: {alert:?}"),
+        rustls::Error::InvalidMessage(_) => "the broker does not speak TLS on this port".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// A connection that broke: a broker that starts again does that, and one that does not speak TLS.
+fn on_the_way(broker: &str, source: std::io::Error) -> KafkaError {
+    let broker = broker.to_owned();
+    match source.kind() {
+        std::io::ErrorKind::UnexpectedEof => KafkaError::Tls {
+            broker,
+            reason: "it closed the connection; it may not speak TLS on this port".to_owned(),
+        },
+        _ => KafkaError::Unreachable { broker, source },
     }
 }

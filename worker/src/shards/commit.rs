@@ -9,25 +9,29 @@
 //! the way could end a later transaction of the same epoch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::client::ClientContext;
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::grant::{Grant, Ownership};
+use super::grant::{Grant, Ownership, Term};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
-use crate::kafka::{Cluster, ClusterSettings, client_config};
+use crate::kafka::{Cluster, ClusterSettings, KafkaError, client_config};
 
 /// How long a call that ends a transaction may take until its outcome counts as unknown.
 const CALL: Duration = Duration::from_secs(8);
+
+/// What is larger the brokers judge.
+const LARGEST_MESSAGE: &str = "67108864";
 
 /// Time between two tries to begin anew.
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
@@ -58,6 +62,8 @@ pub struct Committer {
     transactions: Option<Sender<Transaction>>,
     pub outcomes: Receiver<(Outcome, Transaction)>,
     pub counters: Arc<Counters>,
+    /// Set when nobody waits for the transaction that is under way.
+    stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,6 +78,7 @@ impl Committer {
         let (sender, transactions) = crossbeam_channel::bounded(1);
         let (outcome, outcomes) = crossbeam_channel::bounded(1);
         let counters = Arc::new(Counters::default());
+        let stopped = Arc::new(AtomicBool::new(false));
         let mut state = Committing {
             cluster: Cluster::new(settings.clone())?,
             settings,
@@ -79,6 +86,7 @@ impl Committer {
             id,
             ownership,
             counters: Arc::clone(&counters),
+            stopped: Arc::clone(&stopped),
             producer: None,
         };
         let thread = std::thread::spawn(move || {
@@ -98,6 +106,7 @@ impl Committer {
             transactions: Some(sender),
             outcomes,
             counters,
+            stopped,
             thread: Some(thread),
         })
     }
@@ -114,6 +123,7 @@ impl Committer {
 impl Drop for Committer {
     fn drop(&mut self) {
         self.transactions = None;
+        self.stopped.store(true, Ordering::Release);
         while self.outcomes.recv().is_ok() {}
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
@@ -121,10 +131,14 @@ impl Drop for Committer {
     }
 }
 
-/// Counts records that the broker refused.
+/// What the broker refused.
+type Refused = Arc<Mutex<Option<(String, ClientError)>>>;
+
+/// Hears what became of records.
 #[derive(Default)]
 struct Deliveries {
-    refused: Arc<AtomicU64>,
+    /// The first that was refused since somebody looked.
+    refused: Refused,
 }
 
 impl ClientContext for Deliveries {}
@@ -133,15 +147,16 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if result.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Err((error, record)) = result {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.get_or_insert_with(|| (record.topic().to_owned(), error.clone()));
         }
     }
 }
 
 struct Transactional {
     producer: BaseProducer<Deliveries>,
-    refused: Arc<AtomicU64>,
+    refused: Refused,
 }
 
 struct Committing {
@@ -151,6 +166,7 @@ struct Committing {
     id: String,
     ownership: Arc<Ownership>,
     counters: Arc<Counters>,
+    stopped: Arc<AtomicBool>,
     producer: Option<Transactional>,
 }
 
@@ -161,6 +177,8 @@ enum Tried {
     Aborted(ClientError),
     /// Nobody knows.
     Unknown(ClientError),
+    /// A topic will never take a record.
+    Refused(String, ClientError),
 }
 
 /// What the committed offsets say of a transaction.
@@ -176,9 +194,12 @@ enum Found {
 
 impl Committing {
     fn commit(&mut self, transaction: &Transaction) -> Outcome {
-        let shards = transaction.shard_numbers();
+        let shards = transaction.terms();
         let mut grant = transaction.grant.clone();
         loop {
+            if self.stopped.load(Ordering::Acquire) {
+                return Outcome::Lost;
+            }
             let Some(producer) = &self.producer else {
                 match self.recover(transaction) {
                     Ok(Found::This) => return self.committed(),
@@ -202,6 +223,9 @@ impl Committing {
                         None => return Outcome::Lost,
                     }
                 }
+                Tried::Refused(topic, source) => {
+                    return Outcome::Failed(ShardsError::Refused { topic, source });
+                }
                 Tried::Unknown(error) => {
                     tracing::warn!(%error, "what became of a transaction is not known: the producer is given up");
                     self.producer = None;
@@ -215,7 +239,7 @@ impl Committing {
         Outcome::Committed
     }
 
-    fn next_grant(&self, grant: &Grant, shards: &[u32], stale: bool) -> Option<Grant> {
+    fn next_grant(&self, grant: &Grant, shards: &[(u32, Term)], stale: bool) -> Option<Grant> {
         if stale {
             return self.ownership.newer(grant, shards, NEW_GRANT);
         }
@@ -236,10 +260,10 @@ impl Committing {
             match self.cluster.committed(&self.group, &asked) {
                 Ok(Some(committed)) => break committed,
                 Ok(None) => {}
-                Err(error) if error.is_transient() => {}
+                Err(error) if error.may_pass() => {}
                 Err(error) => return Err(error.into()),
             }
-            pause(BETWEEN_TRIES);
+            self.rest()?;
         };
         let found: Vec<Found> = transaction
             .shards
@@ -266,6 +290,15 @@ impl Committing {
         })
     }
 
+    /// Lets some time pass before the next try.
+    fn rest(&self) -> Result<(), ShardsError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(KafkaError::Stopped.into());
+        }
+        std::thread::park_timeout(BETWEEN_TRIES);
+        Ok(())
+    }
+
     /// A new producer with the same id. It waits until what the old one left open has ended.
     fn begin_anew(&mut self) -> Result<(), ShardsError> {
         self.producer = None;
@@ -284,6 +317,7 @@ impl Committing {
                 .set("retry.backoff.ms", "1")
                 .set("retry.backoff.max.ms", "100")
                 .set("linger.ms", "0")
+                .set("message.max.bytes", LARGEST_MESSAGE)
                 .set("compression.type", "lz4")
                 .set("queue.buffering.max.messages", "1000000")
                 .set("queue.buffering.max.kbytes", "262144")
@@ -297,7 +331,7 @@ impl Committing {
                 Err(error) if is_final(&error) => return Err(failed(error)),
                 Err(error) => {
                     tracing::warn!(%error, "the brokers do not let transactions begin yet");
-                    pause(BETWEEN_TRIES);
+                    self.rest()?;
                 }
             }
         }
@@ -331,32 +365,57 @@ fn is_stale_grant(error: &ClientError) -> bool {
     )
 }
 
-/// Lets some time pass.
-fn pause(time: Duration) {
-    std::thread::park_timeout(time);
-}
-
 fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
     let Transactional { producer, refused } = transactional;
     if let Err(error) = producer.begin_transaction() {
         return Tried::Unknown(error);
     }
-    let refused_before = refused.load(Ordering::Relaxed);
-    match fill(producer, transaction, grant).and_then(|()| {
-        if refused.load(Ordering::Relaxed) == refused_before {
-            producer.commit_transaction(CALL)
-        } else {
-            Err(ClientError::MessageProduction(RDKafkaErrorCode::Fail))
-        }
-    }) {
-        Ok(()) => Tried::Committed,
-        Err(error) if may_abort(&error) => match producer.abort_transaction(CALL) {
-            Ok(()) => Tried::Aborted(error),
+    let take_refused = || refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+    take_refused();
+    let filled = fill(producer, transaction, grant);
+    if let Some((topic, error)) = take_refused() {
+        return match error.rdkafka_error_code() {
+            Some(code) if NEVER_TAKEN.contains(&code) => Tried::Refused(topic, error),
+            _ => abort(producer, error),
+        };
+    }
+    match filled {
+        Ok(()) => match producer.commit_transaction(CALL) {
+            Ok(()) => Tried::Committed,
+            // Whatever the error says of an abort: the commit may have come through.
             Err(error) => Tried::Unknown(error),
         },
+        Err((Some(topic), error))
+            if error
+                .rdkafka_error_code()
+                .is_some_and(|code| NEVER_TAKEN.contains(&code)) =>
+        {
+            Tried::Refused(topic, error)
+        }
+        Err((_, error)) if may_abort(&error) => abort(producer, error),
+        Err((_, error)) => Tried::Unknown(error),
+    }
+}
+
+fn abort(producer: &BaseProducer<Deliveries>, error: ClientError) -> Tried {
+    // An abort waits for what is under way, and nobody else hears what becomes of it.
+    producer.purge(PurgeConfig::default().queue());
+    producer.flush(CALL).ok();
+    match producer.abort_transaction(CALL) {
+        Ok(()) => Tried::Aborted(error),
         Err(error) => Tried::Unknown(error),
     }
 }
+
+/// Records that are refused so are refused at every try.
+const NEVER_TAKEN: [RDKafkaErrorCode; 6] = [
+    RDKafkaErrorCode::MessageSizeTooLarge,
+    RDKafkaErrorCode::InvalidMessage,
+    RDKafkaErrorCode::InvalidRecord,
+    RDKafkaErrorCode::TopicAuthorizationFailed,
+    RDKafkaErrorCode::UnknownTopic,
+    RDKafkaErrorCode::UnknownTopicOrPartition,
+];
 
 /// Whether an error leaves no doubt that the transaction is not committed.
 fn may_abort(error: &ClientError) -> bool {
@@ -367,8 +426,13 @@ fn may_abort(error: &ClientError) -> bool {
     }
 }
 
-/// Sends the records and the offsets of a transaction.
-fn fill(producer: &BaseProducer<Deliveries>, transaction: &Transaction, grant: &Grant) -> Result<(), ClientError> {
+/// Sends the records and the offsets of a transaction. An error may name the topic at fault.
+fn fill(
+    producer: &BaseProducer<Deliveries>,
+    transaction: &Transaction,
+    grant: &Grant,
+) -> Result<(), (Option<String>, ClientError)> {
+    let nowhere = |error| (None, error);
     for record in &transaction.records {
         let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&record.topic).payload(&record.value);
         base.partition = record.partition;
@@ -382,7 +446,7 @@ fn fill(producer: &BaseProducer<Deliveries>, transaction: &Transaction, grant: &
                     producer.poll(Duration::from_millis(10));
                     unsent = Some(record);
                 }
-                Err((error, _)) => return Err(error),
+                Err((error, record)) => return Err((Some(record.topic.to_owned()), error)),
             }
         }
     }
@@ -391,16 +455,18 @@ fn fill(producer: &BaseProducer<Deliveries>, transaction: &Transaction, grant: &
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(1));
         if Instant::now() > until {
-            return Err(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut));
+            return Err(nowhere(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut)));
         }
     }
     let mut offsets = TopicPartitionList::new();
     for cut in &transaction.shards {
         for (topic, position) in &cut.positions {
             let mut element = offsets.add_partition(topic, cut.shard as i32);
-            element.set_offset(Offset::Offset(position.offset))?;
+            element.set_offset(Offset::Offset(position.offset)).map_err(nowhere)?;
             element.set_metadata(sequence::to_metadata(cut.sequence));
         }
     }
-    producer.send_offsets_to_transaction(&offsets, grant.metadata(), CALL)
+    producer
+        .send_offsets_to_transaction(&offsets, grant.metadata(), CALL)
+        .map_err(nowhere)
 }

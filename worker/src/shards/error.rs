@@ -21,6 +21,14 @@ pub enum ShardsError {
         /// Why not.
         source: rdkafka::error::KafkaError,
     },
+    /// A topic takes a record at no try.
+    #[error("topic {topic} does not take a record: {source}")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// Why not.
+        source: rdkafka::error::KafkaError,
+    },
     /// The pipeline does not fit its topics.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
@@ -59,6 +67,30 @@ pub enum ShardsError {
         shard: u32,
         /// Why not.
         source: ReplayError,
+    },
+    /// The journal is of other topics.
+    #[error(
+        "shard {shard}: the journal is of topics [{found}]: a pipeline that reads others begins under another name, or from a savepoint"
+    )]
+    OtherTopics {
+        /// The shard.
+        shard: u32,
+        /// The topics.
+        found: String,
+    },
+    /// Somebody else moved the group's offsets.
+    #[error(
+        "shard {shard}: the group's offset for {topic} is {committed}, and the journal's {journal}: somebody moved it"
+    )]
+    OffsetMoved {
+        /// The shard.
+        shard: u32,
+        /// The topic.
+        topic: String,
+        /// The group's offset.
+        committed: i64,
+        /// The journal's.
+        journal: i64,
     },
     /// The journal lacks its beginning.
     #[error("shard {shard}: the journal lacks its beginning, and there is no snapshot (JournalGap)")]

@@ -1,6 +1,6 @@
 //! What the consumer group has granted: shards, and the proof that they are ours.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,41 +32,55 @@ pub struct Ownership {
     changed: Condvar,
 }
 
+/// Which of a shard's times with us it is: one that was lost and won back is not the one that it was.
+pub type Term = u64;
+
 #[derive(Default)]
 struct State {
-    shards: BTreeSet<u32>,
+    shards: BTreeMap<u32, Term>,
     grant: Option<Grant>,
+    terms: Term,
+}
+
+impl State {
+    fn has(&self, shards: &[(u32, Term)]) -> bool {
+        shards.iter().all(|(shard, term)| self.shards.get(shard) == Some(term))
+    }
 }
 
 impl Ownership {
-    pub(super) fn assign(&self, shards: &[u32], grant: Grant) {
+    /// These shards are ours too, by a new grant.
+    pub(super) fn assign(&self, shards: &[u32], grant: Grant) -> Vec<(u32, Term)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.shards.extend(shards);
+        state.terms += 1;
+        let term = state.terms;
+        let assigned: Vec<(u32, Term)> = shards.iter().map(|shard| (*shard, term)).collect();
+        state.shards.extend(assigned.iter().copied());
         state.grant = Some(grant);
         drop(state);
         self.changed.notify_all();
+        assigned
     }
 
     pub(super) fn revoke(&self, shards: &[u32]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.shards.retain(|shard| !shards.contains(shard));
+        state.shards.retain(|shard, _| !shards.contains(shard));
         drop(state);
         self.changed.notify_all();
     }
 
     /// The grant by which all these shards are ours.
-    pub(super) fn grant(&self, shards: &[u32]) -> Option<Grant> {
+    pub(super) fn grant(&self, shards: &[(u32, Term)]) -> Option<Grant> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = shards.iter().all(|shard| state.shards.contains(shard));
-        state.grant.clone().filter(|_| ours)
+        state.grant.clone().filter(|_| state.has(shards))
     }
 
     /// The same, but not this one: waits for a newer. Nothing when the shards are lost, or it takes too long.
-    pub(super) fn newer(&self, than: &Grant, shards: &[u32], patience: Duration) -> Option<Grant> {
+    pub(super) fn newer(&self, than: &Grant, shards: &[(u32, Term)], patience: Duration) -> Option<Grant> {
         let until = Instant::now() + patience;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if !shards.iter().all(|shard| state.shards.contains(shard)) {
+            if !state.has(shards) {
                 return None;
             }
             if let Some(grant) = state.grant.as_ref().filter(|grant| !grant.is(than)) {

@@ -19,6 +19,10 @@ use crate::kafka::{Cluster, client_config};
 /// A poll waits so long: then an interrupt is heard.
 const POLL: Duration = Duration::from_millis(50);
 
+/// While the brokers are away librdkafka says so many times a second: that is passed on less often.
+const BETWEEN_WORDS: Duration = Duration::from_secs(1);
+const BETWEEN_SAME_WORDS: Duration = Duration::from_secs(10);
+
 /// Polls the group until the run is interrupted or a thread ends.
 pub fn run(
     settings: &Settings,
@@ -55,6 +59,7 @@ pub fn run(
         .subscribe(&[layout.journal.name.as_str()])
         .map_err(failed("joining the consumer group"))?;
     let mut outcome = Ok(());
+    let mut told: Option<(String, Instant)> = None;
     while !settings.interrupt.is_raised() && threads.iter().all(ShardThread::is_alive) {
         if let Some(Err(error)) = consumer.poll(POLL) {
             match error.rdkafka_error_code() {
@@ -71,14 +76,20 @@ pub fn run(
                     outcome = Err(ShardsError::Client { what, source: error });
                     break;
                 }
-                _ => tracing::warn!(%error, "the consumer group has trouble"),
+                _ => {
+                    let text = error.to_string();
+                    let is_new = told
+                        .as_ref()
+                        .is_none_or(|(before, at)| *before != text && at.elapsed() > BETWEEN_WORDS);
+                    if is_new || told.as_ref().is_some_and(|(_, at)| at.elapsed() > BETWEEN_SAME_WORDS) {
+                        tracing::warn!(%error, "the consumer group has trouble");
+                        told = Some((text, Instant::now()));
+                    }
+                }
             }
         }
     }
-    for thread in commands {
-        // A thread that has ended needs no telling.
-        thread.send(Command::Finish).ok();
-    }
+    finish(commands);
     let until = Instant::now() + LONGEST_END;
     while threads.iter().any(ShardThread::is_alive) && Instant::now() < until {
         consumer.poll(POLL);
@@ -94,6 +105,14 @@ pub fn run(
     outcome
 }
 
+/// Tells all threads to commit what is done, and to end.
+pub fn finish(commands: &[Sender<Command>]) {
+    for thread in commands {
+        // A thread that has ended needs no telling.
+        thread.send(Command::Finish).ok();
+    }
+}
+
 /// What happens at a rebalance.
 struct Member {
     ownership: Arc<Ownership>,
@@ -102,7 +121,8 @@ struct Member {
 
 impl ClientContext for Member {
     fn error(&self, error: ClientError, reason: &str) {
-        tracing::warn!(%error, reason, "the consumer group has trouble");
+        // Polling tells it too, and is heard.
+        tracing::debug!(%error, reason, "the consumer group has trouble");
     }
 }
 
@@ -122,7 +142,12 @@ impl ConsumerContext for Member {
                 Ok(())
             }),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                self.revoke(&shards, consumer.assignment_lost());
+                let lost = consumer.assignment_lost();
+                // The group is in its next generation already: what is still to be committed needs the grant of that.
+                if let Some(metadata) = consumer.group_metadata().filter(|_| !lost) {
+                    self.ownership.assign(&[], Grant::new(metadata));
+                }
+                self.revoke(&shards, lost);
                 consumer.incremental_unassign(list)
             }
             other => Err(ClientError::Rebalance(other.into())),
@@ -136,9 +161,13 @@ impl ConsumerContext for Member {
 impl Member {
     fn assign(&self, shards: &[u32], grant: Grant) {
         tracing::info!(?shards, "shards were assigned");
-        self.ownership.assign(shards, grant);
+        let assigned = self.ownership.assign(shards, grant);
+        let n_threads = self.commands.len().max(1);
         for (number, thread) in self.commands.iter().enumerate() {
-            thread.send(Command::Assign(self.of_thread(shards, number))).ok();
+            let of_thread = assigned
+                .iter()
+                .filter(|(shard, _)| *shard as usize % n_threads == number);
+            thread.send(Command::Assign(of_thread.copied().collect())).ok();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Fetched records of one source of one shard that wait to be processed.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{CorruptBatch, PartitionReader};
@@ -9,16 +9,34 @@ use tocsin_worker_core::shard::Shard;
 
 use crate::kafka::Fetched;
 
+/// How much is brought to a shard at once: a batch may grow a thousandfold.
+const MOST_UNPACKED: usize = 32 << 20;
+
+/// An answer that is older says nothing of now.
+const JUST_NOW: Duration = Duration::from_secs(1);
+
 /// What waits of a source.
 #[derive(Debug)]
 pub struct Input {
     waiting: VecDeque<Fetched>,
-    /// When records came last, or somebody looked in vain for a reason that is not silence.
-    pub last_records: Instant,
-    /// Whether all is read that there is.
-    pub caught_up: bool,
-    /// How many records are behind the position: the distance to the high watermark.
-    pub lag: i64,
+    /// Where the next part begins; none as long as nothing is asked for.
+    next: Option<i64>,
+    /// Answers to questions up to this are of an earlier life of the shard here.
+    after: u64,
+    /// Since when answers have said that all is read that there is.
+    silent_since: Option<Instant>,
+    last_answer: Instant,
+}
+
+/// What became of fetched records.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Added {
+    /// They wait.
+    Taken,
+    /// They are of an earlier life of the shard here.
+    Stale,
+    /// They do not follow what came before: reading must begin again where the shard stands.
+    Gap,
 }
 
 /// What became of waiting records.
@@ -39,22 +57,57 @@ impl Input {
     pub fn new(now: Instant) -> Self {
         Self {
             waiting: VecDeque::new(),
-            last_records: now,
-            caught_up: false,
-            lag: 0,
+            next: None,
+            after: 0,
+            silent_since: None,
+            last_answer: now,
         }
     }
 
+    /// Reading begins at an offset, by questions behind number `after`; what waits is dropped.
+    pub fn begin(&mut self, offset: i64, after: u64) {
+        self.waiting.clear();
+        self.next = Some(offset);
+        self.after = after;
+        self.silent_since = None;
+    }
+
     /// Takes what was fetched.
-    pub fn add(&mut self, fetched: Fetched, now: Instant) {
-        self.lag = fetched.high_watermark.saturating_sub(fetched.next.offset).max(0);
-        self.caught_up = fetched.next.offset >= fetched.high_watermark;
-        if !self.caught_up || fetched.next.offset > fetched.from.offset {
-            self.last_records = now;
+    pub fn add(&mut self, fetched: Fetched) -> Added {
+        if self.next.is_none() || fetched.number <= self.after {
+            return Added::Stale;
         }
-        if fetched.next.offset > fetched.from.offset {
+        if self.next != Some(fetched.from.offset) {
+            return Added::Gap;
+        }
+        self.next = Some(fetched.next.offset);
+        self.last_answer = fetched.at;
+        let has_moved = fetched.next.offset > fetched.from.offset;
+        // The high watermark, not the end of what is committed: behind an open transaction there is something.
+        let caught_up = fetched.high_watermark >= 0 && fetched.next.offset >= fetched.high_watermark;
+        if has_moved || !caught_up {
+            self.silent_since = None;
+        } else {
+            self.silent_since.get_or_insert(fetched.at);
+        }
+        if has_moved {
             self.waiting.push_back(fetched);
         }
+        Added::Taken
+    }
+
+    /// Whoever cannot be asked, or is held back, is not silent.
+    pub fn is_not_silent(&mut self) {
+        self.silent_since = None;
+    }
+
+    /// Whether answers have said for so long, and just now, that nothing comes.
+    /// Answers how long ago that was.
+    pub fn silent_until(&self, timeout: Duration, now: Instant) -> Option<Duration> {
+        let since = self.silent_since.filter(|_| self.waiting.is_empty())?;
+        let age = now.saturating_duration_since(self.last_answer);
+        let silent = self.last_answer.saturating_duration_since(since) >= timeout;
+        (silent && age < JUST_NOW).then_some(age)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -76,17 +129,20 @@ impl Input {
             return Ok(Taken::Nothing);
         };
         let mut reading = reader.read_until(&fetched.records, &fetched.aborted, from.offset, until);
-        let mut records = 0;
-        loop {
+        let (mut records, mut unpacked) = (0, 0);
+        while unpacked < MOST_UNPACKED {
             match reading.next_block() {
                 Ok(Some(block)) => {
+                    let size = |spans: &[tocsin_worker_core::decode::Span]| {
+                        spans.iter().map(|span| span.end - span.start).sum::<usize>()
+                    };
+                    unpacked += size(block.records.spans);
                     records += (block.records.spans.len() + block.unread.len()) as u64;
                     shard.take(source, &block, fetched.next.epoch);
                 }
                 Ok(None) => break,
                 Err(corrupt) => {
                     let position = shard.positions()[source].unwrap_or(from);
-                    self.waiting.clear();
                     return Err((position, corrupt));
                 }
             }

@@ -126,6 +126,8 @@ pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
         })?);
     }
     let outcome = group::run(settings, &layout, &ownership, &commands, &threads);
+    // It may have ended before it could tell them.
+    group::finish(&commands);
     let mut report = Report::default();
     let mut ended = outcome;
     for thread in threads {
@@ -134,6 +136,7 @@ pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
             Err(error) => ended = ended.and(Err(error)),
         }
     }
-    targets.close()?;
-    ended.map(|()| report)
+    // The threads have ended, and with them those who shared them.
+    let closed = Arc::into_inner(targets).map_or(Ok(()), transaction::Targets::close);
+    ended.and(closed.map_err(ShardsError::from)).map(|()| report)
 }

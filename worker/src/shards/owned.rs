@@ -1,6 +1,6 @@
 //! A shard that is ours: how it comes to where the pipeline has committed, and its inputs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use tocsin_worker_core::decode::Decoder;
@@ -14,6 +14,7 @@ use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 
 use super::ShardsError;
+use super::grant::Term;
 use super::input::{Input, Taken};
 use super::sequence;
 use super::start::Layout;
@@ -25,6 +26,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// A shard that is ours.
 pub struct Owned {
     pub number: u32,
+    /// Which of its times with us this is.
+    pub term: Term,
     pub shard: Option<Shard>,
     pub inputs: Vec<Input>,
     phase: Phase,
@@ -37,14 +40,30 @@ enum Phase {
     Asking {
         not_before: Instant,
     },
-    /// What was done up to cut `until` is done again.
-    Replaying {
-        until: u64,
-        records: VecDeque<JournalRecord>,
-        replay: Option<Replay>,
-    },
+    /// What the journal says is done again.
+    Replaying(Box<Replaying>),
     Running,
 }
+
+/// What is done again.
+struct Replaying {
+    /// The last cut that is committed. Not known where the group's offsets are gone: then it is the journal's last.
+    until: Option<u64>,
+    /// The offsets that are committed, by topic.
+    committed: BTreeMap<String, i64>,
+    /// Where the journal ended when it was looked at.
+    end: i64,
+    /// Where the next part of the journal begins, and behind which question.
+    next: i64,
+    after: u64,
+    records: VecDeque<JournalRecord>,
+    /// Bytes of the journal that wait in `records`.
+    waiting: usize,
+    replay: Option<Replay>,
+}
+
+/// So many records of the journal wait at most before more are fetched.
+const FEW_RECORDS: usize = 1_000;
 
 /// What shards of a thread share.
 pub struct Common<'a> {
@@ -58,10 +77,11 @@ pub struct Common<'a> {
 }
 
 impl Owned {
-    pub fn new(number: u32, layout: &Layout) -> Self {
+    pub fn new(number: u32, term: Term, layout: &Layout) -> Self {
         let now = Instant::now();
         Self {
             number,
+            term,
             shard: None,
             inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
             phase: Phase::Asking { not_before: now },
@@ -107,7 +127,7 @@ impl Owned {
         {
             self.ask(common)?;
         }
-        if let Phase::Replaying { .. } = self.phase {
+        if let Phase::Replaying(_) = self.phase {
             self.replay(common)?;
         }
         Ok(())
@@ -130,7 +150,8 @@ impl Owned {
                 self.phase = later;
                 return Ok(());
             }
-            Err(error) if error.is_transient() => {
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, shard = self.number, "what is committed cannot be asked for yet");
                 self.phase = later;
                 return Ok(());
             }
@@ -145,23 +166,39 @@ impl Owned {
             })?;
             until = until.max(Some(sequence));
         }
-        match until {
-            None => match self.begin(common) {
-                Err(ShardsError::Kafka(error)) if error.is_transient() => self.phase = later,
+        let offsets = self
+            .offset(common, self.inputs.len(), Time::Earliest)
+            .and_then(|begins| {
+                let end = self.offset(common, self.inputs.len(), Time::LatestCommitted)?;
+                Ok((begins, end))
+            });
+        match offsets {
+            // The journal has nothing, and nothing is committed: nobody has been here.
+            Ok((begins, end)) if until.is_none() && begins >= end => match self.begin(common) {
+                Err(ShardsError::Kafka(error)) if error.may_pass() => self.phase = later,
                 outcome => return outcome,
             },
-            Some(until) => match self.offset(common, self.inputs.len(), Time::Earliest) {
-                Ok(offset) => {
-                    common.fetcher.add(self.journal(), Position { offset, epoch: -1 });
-                    self.phase = Phase::Replaying {
-                        until,
-                        records: VecDeque::new(),
-                        replay: None,
-                    };
-                }
-                Err(error) if error.is_transient() => self.phase = later,
-                Err(error) => return Err(error.into()),
-            },
+            Ok((begins, end)) => {
+                let position = Position {
+                    offset: begins,
+                    epoch: -1,
+                };
+                let committed = committed
+                    .into_iter()
+                    .map(|((topic, _), committed)| (topic, committed.offset));
+                self.phase = Phase::Replaying(Box::new(Replaying {
+                    until,
+                    committed: committed.collect(),
+                    end,
+                    next: begins,
+                    after: common.fetcher.add(self.journal(), position),
+                    records: VecDeque::new(),
+                    waiting: 0,
+                    replay: None,
+                }));
+            }
+            Err(error) if error.may_pass() => self.phase = later,
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -181,8 +218,11 @@ impl Owned {
                 None
             });
         }
-        self.place(common, positions, 0);
-        self.beginning = self.shard.as_ref().map(Shard::beginning);
+        self.shard = Some(place(self.number, &mut self.inputs, common, positions, 0));
+        let topics = common.layout.inputs.iter().map(|topic| topic.name.clone()).collect();
+        if let Some(shard) = &mut self.shard {
+            self.beginning = Some(shard.begin(topics));
+        }
         self.phase = Phase::Running;
         Ok(())
     }
@@ -195,110 +235,203 @@ impl Owned {
         Ok(offsets.first().copied().unwrap_or(0))
     }
 
-    /// Makes the shard, and reads its inputs from these positions on.
-    fn place(&mut self, common: &Common<'_>, positions: Vec<Option<Position>>, epoch: u32) {
-        for (source, position) in positions.iter().enumerate() {
-            if let Some(position) = position {
-                common.fetcher.add(self.partition(source), *position);
-            }
-        }
-        let decoder = |source: &tocsin_worker_core::plan::SourcePlan| -> Box<dyn Decoder> {
-            Box::new(JsonDecoder::new(source.record.clone()))
-        };
-        let decoders = common.plan.sources.iter().map(decoder).collect();
-        let engine = Engine::new(common.plan.clone(), decoders);
-        self.shard = Some(Shard::new(engine, positions, epoch));
-    }
-
     /// Takes a part of the journal.
     ///
     /// # Errors
     /// If it cannot be read.
     pub fn take_journal(&mut self, fetched: &Fetched, common: &mut Common<'_>) -> Result<(), ShardsError> {
-        let Phase::Replaying { until, records, .. } = &mut self.phase else {
+        let shard = self.number;
+        let journal = self.journal();
+        let Phase::Replaying(replaying) = &mut self.phase else {
             return Ok(());
         };
-        let shard = self.number;
         let from = fetched.from.offset;
-        let mut complete = false;
+        if fetched.number <= replaying.after || replaying.next != from {
+            // Of an earlier life of the shard here.
+            return Ok(());
+        }
         let mut reading = common.reader.read(&fetched.records, &fetched.aborted, from);
         while let Ok(Some(block)) = reading.next_block() {
             for span in block.records.spans {
                 let bytes = &block.records.bytes[span.start..span.end];
                 let record = JournalRecord::decode(bytes).map_err(|source| ShardsError::Journal { shard, source })?;
-                complete |= record.sequence == *until;
-                if record.sequence <= *until {
-                    records.push_back(record);
+                if replaying.until.is_none_or(|until| record.sequence <= until) {
+                    replaying.records.push_back(record);
                 }
             }
         }
         let behind = reading.behind();
+        replaying.next = behind;
+        replaying.waiting += fetched.records.len();
         if behind < fetched.next.offset {
-            let position = Position {
-                offset: behind,
-                epoch: fetched.from.epoch,
-            };
-            if let Some(loss) = common.fetcher.damaged(self.journal(), position, behind) {
-                let topic = common.layout.journal.name.clone();
-                let partition = self.number;
-                return Err(ShardsError::Lost { topic, partition, loss });
+            let (offset, epoch) = (behind, fetched.from.epoch);
+            match common.fetcher.damaged(journal, Position { offset, epoch }, behind) {
+                Ok(after) => replaying.after = after,
+                Err(loss) => {
+                    let topic = common.layout.journal.name.clone();
+                    let partition = shard;
+                    return Err(ShardsError::Lost { topic, partition, loss });
+                }
             }
-        }
-        common.fetcher.processed(self.journal(), fetched.records.len());
-        if complete {
-            common.fetcher.remove(self.journal());
         }
         Ok(())
     }
 
+    /// Goes on with what is done again, as far as there are records.
     fn replay(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
-        let number = self.number;
+        let (number, journal) = (self.number, self.journal());
+        let Phase::Replaying(replaying) = &mut self.phase else {
+            return Ok(());
+        };
         loop {
-            let Phase::Replaying { until, records, replay } = &mut self.phase else {
-                return Ok(());
-            };
-            let until = *until;
-            if let (Some(shard), Some(current)) = (&mut self.shard, replay.as_mut()) {
+            if let (Some(shard), Some(current)) = (&mut self.shard, replaying.replay.as_mut()) {
                 match current.go_on(shard) {
-                    Wants::Nothing => *replay = None,
+                    Wants::Nothing => replaying.replay = None,
                     Wants::Records { source, until } => {
-                        let taken = self.inputs[source].take(source, shard, common.reader, until);
-                        let partition = Partition {
-                            topic: source as u32,
-                            partition: number,
-                        };
-                        match taken {
-                            Ok(Taken::Nothing) => return Ok(()),
-                            Ok(Taken::Some { bytes, .. }) => common.fetcher.processed(partition, bytes),
-                            Err((position, corrupt)) => {
-                                let loss = common.fetcher.damaged(partition, position, corrupt.offset);
-                                if let Some(loss) = loss {
-                                    let topic = common.layout.inputs[source].name.clone();
-                                    let partition = number;
-                                    return Err(ShardsError::Lost { topic, partition, loss });
-                                }
-                                return Ok(());
-                            }
+                        if !bring(number, shard, source, &mut self.inputs[source], until, common)? {
+                            return Ok(());
                         }
                     }
                 }
                 continue;
             }
-            if self.shard.as_ref().is_some_and(|shard| shard.sequence() >= until) {
-                self.phase = Phase::Running;
-                return Ok(());
+            if replaying.records.len() < FEW_RECORDS {
+                common
+                    .fetcher
+                    .processed(journal, std::mem::take(&mut replaying.waiting));
             }
-            let Some(record) = records.pop_front() else {
+            let reached = self.shard.as_ref().map(Shard::sequence);
+            if replaying.until.is_some() && reached >= replaying.until {
+                break;
+            }
+            let Some(record) = replaying.records.pop_front() else {
+                // The group's offsets are gone; the journal says how far the pipeline has come.
+                if replaying.until.is_none() && replaying.next >= replaying.end {
+                    break;
+                }
                 return Ok(());
             };
             match &mut self.shard {
                 Some(shard) => {
                     let begun = shard.replay(record);
-                    *replay = Some(begun.map_err(|source| ShardsError::Replay { shard: number, source })?);
+                    replaying.replay = Some(begun.map_err(|source| ShardsError::Replay { shard: number, source })?);
                 }
-                None if record.sequence == 0 => self.place(common, record.cut, record.epoch),
+                None if record.sequence == 0 => {
+                    let topics = common.layout.inputs.iter().map(|topic| topic.name.as_str());
+                    if !topics.eq(record.sources.iter().map(String::as_str)) {
+                        let found = record.sources.join(", ");
+                        return Err(ShardsError::OtherTopics { shard: number, found });
+                    }
+                    let (cut, epoch) = (record.cut, record.epoch);
+                    self.shard = Some(place(number, &mut self.inputs, common, cut, epoch));
+                }
                 None => return Err(ShardsError::NoBeginning { shard: number }),
             }
         }
+        common.fetcher.remove(journal);
+        let committed = std::mem::take(&mut replaying.committed);
+        self.replayed(&committed, common)
     }
+
+    /// What was done again must have come to what is committed.
+    fn replayed(&mut self, committed: &BTreeMap<String, i64>, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let Some(shard) = &self.shard else {
+            // The journal has only what was never committed.
+            return self.begin(common);
+        };
+        for (topic, position) in common.layout.inputs.iter().zip(shard.positions()) {
+            let found = position.map(|position| position.offset);
+            let committed = committed.get(&topic.name).copied();
+            if committed.is_some() && committed != found {
+                return Err(ShardsError::OffsetMoved {
+                    shard: self.number,
+                    topic: topic.name.clone(),
+                    committed: committed.unwrap_or_default(),
+                    journal: found.unwrap_or_default(),
+                });
+            }
+        }
+        self.phase = Phase::Running;
+        Ok(())
+    }
+}
+
+/// Brings the next part of a source to a shard. Answers whether there was one.
+fn bring(
+    number: u32,
+    shard: &mut Shard,
+    source: usize,
+    input: &mut Input,
+    until: i64,
+    common: &mut Common<'_>,
+) -> Result<bool, ShardsError> {
+    let partition = Partition {
+        topic: source as u32,
+        partition: number,
+    };
+    match input.take(source, shard, common.reader, until) {
+        Ok(Taken::Nothing) => Ok(false),
+        Ok(Taken::Some { bytes, .. }) => {
+            common.fetcher.processed(partition, bytes);
+            Ok(true)
+        }
+        Err((position, corrupt)) => {
+            begin_again(
+                input,
+                common.fetcher,
+                common.layout,
+                partition,
+                position,
+                corrupt.offset,
+            )?;
+            Ok(false)
+        }
+    }
+}
+
+/// Reads an input again from a damaged batch on.
+pub fn begin_again(
+    input: &mut Input,
+    fetcher: &Fetcher,
+    layout: &Layout,
+    partition: Partition,
+    position: Position,
+    damaged: i64,
+) -> Result<(), ShardsError> {
+    match fetcher.damaged(partition, position, damaged) {
+        Ok(after) => {
+            input.begin(position.offset, after);
+            Ok(())
+        }
+        Err(loss) => Err(ShardsError::Lost {
+            topic: layout.inputs[partition.topic as usize].name.clone(),
+            partition: partition.partition,
+            loss,
+        }),
+    }
+}
+
+/// Makes a shard, and reads its inputs from these positions on.
+fn place(
+    number: u32,
+    inputs: &mut [Input],
+    common: &Common<'_>,
+    positions: Vec<Option<Position>>,
+    epoch: u32,
+) -> Shard {
+    for (source, position) in positions.iter().enumerate() {
+        if let Some(position) = position {
+            let partition = Partition {
+                topic: source as u32,
+                partition: number,
+            };
+            let after = common.fetcher.add(partition, *position);
+            inputs[source].begin(position.offset, after);
+        }
+    }
+    let decoder = |source: &tocsin_worker_core::plan::SourcePlan| -> Box<dyn Decoder> {
+        Box::new(JsonDecoder::new(source.record.clone()))
+    };
+    let decoders = common.plan.sources.iter().map(decoder).collect();
+    Shard::new(Engine::new(common.plan.clone(), decoders), positions, epoch)
 }

@@ -1,10 +1,16 @@
 //! Before the first record: whether the topics are there and fit, and what is missing is made.
 
+use std::time::{Duration, Instant};
+
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::plan::partitioning::spread_keys;
 
 use super::{Job, Settings, ShardsError, Target};
 use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
+
+/// How long a new topic may take until all brokers know it.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// The topics of a run.
 #[derive(Clone, Debug)]
@@ -42,7 +48,7 @@ pub fn prepare(cluster: &mut Cluster, job: &Job, settings: &Settings) -> Result<
     }
     let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
     make_missing(cluster, job, settings, n_shards)?;
-    let journal = cluster.topic(settings.topics.journal().as_str())?;
+    let journal = new_topic(cluster, settings.topics.journal().as_str())?;
     let found = journal.partitions.len() as u32;
     if found != n_shards {
         return Err(ShardsError::Partitions {
@@ -56,6 +62,20 @@ pub fn prepare(cluster: &mut Cluster, job: &Job, settings: &Settings) -> Result<
         journal,
         n_shards,
     })
+}
+
+/// A topic that was made just now: brokers hear of it one after the other.
+fn new_topic(cluster: &mut Cluster, name: &str) -> Result<TopicInfo, KafkaError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let led = |topic: &TopicInfo| topic.partitions.iter().all(|partition| partition.leader.is_some());
+        match cluster.topic(name) {
+            Ok(topic) if led(&topic) => return Ok(topic),
+            Err(error) if !error.may_pass() => return Err(error),
+            outcome if Instant::now() > until => return outcome,
+            _ => std::thread::park_timeout(BETWEEN_LOOKS),
+        }
+    }
 }
 
 fn input_topics(job: &Job) -> Result<Vec<String>, ShardsError> {
@@ -93,7 +113,11 @@ fn make_missing(cluster: &mut Cluster, job: &Job, settings: &Settings, n_shards:
     let journal = settings.topics.journal();
     let dead_letter = settings.topics.dead_letter();
     let mut wanted = vec![
-        topic(journal.as_str(), n_shards, &[("cleanup.policy", "delete")]),
+        topic(
+            journal.as_str(),
+            n_shards,
+            &[("cleanup.policy", "delete"), ("retention.ms", "-1")],
+        ),
         topic(dead_letter.as_str(), 1, &[]),
     ];
     for target in &job.targets {

@@ -13,19 +13,19 @@ use tocsin_worker_core::kafka::{PartitionReader, Settings as ReaderSettings};
 use tocsin_worker_core::plan::Plan;
 
 use super::commit::{Committer, Outcome};
-use super::grant::Ownership;
-use super::input::Taken;
-use super::owned::{Common, Owned};
+use super::grant::{Ownership, Term};
+use super::input::{Added, Input, Taken};
+use super::owned::{Common, Owned, begin_again};
 use super::start::Layout;
 use super::transaction::{Targets, Transaction};
 use super::{LONGEST_END, Report, Settings, ShardsError};
-use crate::kafka::{Cluster, ClusterSettings, Event, Fetcher, FetcherSettings};
+use crate::kafka::{Cluster, ClusterSettings, Event, Fetcher, FetcherSettings, KafkaError};
 use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
 
 /// What the group tells a thread.
 pub enum Command {
     /// These shards are ours, by a new grant; perhaps none is new.
-    Assign(Vec<u32>),
+    Assign(Vec<(u32, Term)>),
     /// These shards are no longer ours, unless `lost` after what is done is committed.
     Revoke {
         shards: Vec<u32>,
@@ -44,6 +44,9 @@ const BARE_PROGRESS: Duration = Duration::from_secs(1);
 
 /// More output than this is committed at once.
 const MOST_OUTPUT: usize = 8 << 20;
+
+/// How long it waits at least for a grant without which it cannot commit.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// How long the thread waits when nothing happens.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -107,6 +110,7 @@ impl ShardThread {
                 committed_at: Instant::now(),
                 busy: Duration::ZERO,
                 interval: INTERVALS.0,
+                has_fetched: false,
                 report: Report::default(),
                 setup,
             };
@@ -140,6 +144,8 @@ struct Running {
     /// Time spent on records since then.
     busy: Duration,
     interval: Duration,
+    /// Whether the brokers have ever let us read.
+    has_fetched: bool,
     report: Report,
 }
 
@@ -147,7 +153,6 @@ impl Running {
     fn run(&mut self) -> Result<(), ShardsError> {
         loop {
             let worked = self.work()?;
-            self.tick();
             self.commit_if_due();
             let wait = if worked { Duration::ZERO } else { self.until_due() };
             let events = self.fetcher.events().clone();
@@ -165,8 +170,9 @@ impl Running {
                         return self.give_up(&all, false);
                     }
                 },
-                recv(outcomes) -> outcome => if let Ok((outcome, transaction)) = outcome {
-                    self.ended(outcome, &transaction)?;
+                recv(outcomes) -> outcome => match outcome {
+                    Ok((outcome, transaction)) => self.ended(outcome, &transaction)?,
+                    Err(_) => return Err(ShardsError::Panicked),
                 },
                 recv(events) -> event => if let Ok(event) = event {
                     self.take(event)?;
@@ -176,12 +182,16 @@ impl Running {
             while let Ok(event) = self.fetcher.events().try_recv() {
                 self.take(event)?;
             }
+            self.tick();
         }
     }
 
-    fn assign(&mut self, shards: &[u32]) {
-        for &shard in shards {
-            self.owned.insert(shard, Owned::new(shard, &self.setup.layout));
+    fn assign(&mut self, shards: &[(u32, Term)]) {
+        for &(shard, term) in shards {
+            let before = self.owned.insert(shard, Owned::new(shard, term, &self.setup.layout));
+            if let Some(before) = before {
+                before.stop_fetching(&self.fetcher);
+            }
         }
     }
 
@@ -189,7 +199,8 @@ impl Running {
     fn give_up(&mut self, shards: &[u32], lost: bool) -> Result<(), ShardsError> {
         let until = Instant::now() + LONGEST_END;
         self.wait_for_commit(until)?;
-        if !lost {
+        // What is under way may yet be lost: then nothing that comes behind it may be committed.
+        if !lost && self.committing.is_empty() {
             self.commit();
             self.wait_for_commit(until)?;
         }
@@ -225,9 +236,11 @@ impl Running {
             Outcome::Lost => {
                 tracing::warn!(?shards, "shards are recovered from what is committed");
                 for shard in shards {
-                    if let Some(owned) = self.owned.get_mut(&shard) {
+                    let lost = transaction.shards.iter().find(|cut| cut.shard == shard);
+                    let same = |owned: &&mut Owned| lost.is_none_or(|cut| cut.term == owned.term);
+                    if let Some(owned) = self.owned.get_mut(&shard).filter(same) {
                         owned.stop_fetching(&self.fetcher);
-                        *owned = Owned::new(shard, &self.setup.layout);
+                        *owned = Owned::new(shard, owned.term, &self.setup.layout);
                     }
                 }
                 Ok(())
@@ -246,7 +259,13 @@ impl Running {
                 let source = fetched.partition.topic as usize;
                 match owned.inputs.get_mut(source) {
                     Some(input) => {
-                        input.add(fetched, Instant::now());
+                        self.has_fetched = true;
+                        let partition = fetched.partition;
+                        let position = owned.shard.as_ref().and_then(|shard| shard.positions()[source]);
+                        if let (Added::Gap, Some(position)) = (input.add(fetched), position) {
+                            tracing::warn!(shard, source, "what was fetched does not follow: it is fetched again");
+                            input.begin(position.offset, self.fetcher.add(partition, position));
+                        }
                         Ok(())
                     }
                     None => {
@@ -267,35 +286,49 @@ impl Running {
                 })
             }
             Event::Trouble(error) => {
-                tracing::warn!(%error, "a broker cannot be used");
-                let now = Instant::now();
-                let inputs = self.owned.values_mut().flat_map(|owned| &mut owned.inputs);
-                // Whoever cannot be asked is not idle.
-                inputs.for_each(|input| input.last_records = now);
+                self.trouble(&error);
+                Ok(())
+            }
+            // A broker that starts again says odd things for a while.
+            Event::Failed(error) if self.has_fetched && error.may_pass() => {
+                self.trouble(&error);
                 Ok(())
             }
             Event::Failed(error) => Err(error.into()),
         }
     }
 
+    fn trouble(&mut self, error: &KafkaError) {
+        tracing::warn!(%error, "a broker cannot be used");
+        let inputs = self.owned.values_mut().flat_map(|owned| &mut owned.inputs);
+        inputs.for_each(Input::is_not_silent);
+    }
+
     /// Brings one part of each shard's records to its engine. Answers whether there was any.
     fn work(&mut self) -> Result<bool, ShardsError> {
         let started = Instant::now();
         let mut worked = false;
+        // What waits behind the transaction that is under way stays small.
+        let waits = self
+            .shards()
+            .map(|shard| shard.output_bytes() + 32 * shard.n_steps())
+            .sum::<usize>();
+        let full = !self.committing.is_empty() && waits > 2 * MOST_OUTPUT;
         for owned in self.owned.values_mut() {
             if !owned.is_running() {
                 let mut common = common(&self.setup, &mut self.cluster, &self.fetcher, &mut self.reader);
                 owned.go_on(&mut common)?;
                 continue;
             }
-            let Some(shard) = &mut owned.shard else { continue };
+            let Some(shard) = owned.shard.as_mut().filter(|_| !full) else {
+                continue;
+            };
             for source in shard.order() {
                 if owned.inputs[source].is_empty() {
                     continue;
                 }
                 if shard.holds(source) {
-                    // Whoever is held back is not idle.
-                    owned.inputs[source].last_records = started;
+                    owned.inputs[source].is_not_silent();
                     continue;
                 }
                 let partition = Partition {
@@ -309,15 +342,14 @@ impl Running {
                         worked = true;
                     }
                     Ok(Taken::Nothing) => {}
-                    Err((position, corrupt)) => {
-                        if let Some(loss) = self.fetcher.damaged(partition, position, corrupt.offset) {
-                            return Err(ShardsError::Lost {
-                                topic: self.setup.layout.inputs[source].name.clone(),
-                                partition: owned.number,
-                                loss,
-                            });
-                        }
-                    }
+                    Err((position, corrupt)) => begin_again(
+                        &mut owned.inputs[source],
+                        &self.fetcher,
+                        &self.setup.layout,
+                        partition,
+                        position,
+                        corrupt.offset,
+                    )?,
                 }
                 break;
             }
@@ -332,13 +364,12 @@ impl Running {
     fn tick(&mut self) {
         let now = Instant::now();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let whole_second = wall.as_secs() as i64 * 1_000_000;
         for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
             let Some(shard) = &mut owned.shard else { continue };
             for (source, input) in owned.inputs.iter().enumerate() {
                 let timeout = Duration::from_micros(self.setup.plan.sources[source].idle_timeout.unsigned_abs());
-                let silent = input.caught_up && input.is_empty();
-                if silent && now.saturating_duration_since(input.last_records) >= timeout {
+                if let Some(age) = input.silent_until(timeout, now) {
+                    let whole_second = wall.saturating_sub(age).as_secs() as i64 * 1_000_000;
                     shard.tick(source, whole_second);
                 }
             }
@@ -352,7 +383,8 @@ impl Running {
         }
         let waits = self.committing.is_empty() && self.shards().any(|shard| shard.has_output());
         if waits {
-            self.interval.saturating_sub(self.committed_at.elapsed()).min(PATIENCE)
+            let left = self.interval.saturating_sub(self.committed_at.elapsed());
+            left.clamp(LEAST_WAIT, PATIENCE)
         } else {
             PATIENCE
         }
@@ -378,19 +410,22 @@ impl Running {
 
     /// Hands what was done over to the committer.
     fn commit(&mut self) {
-        let moved: Vec<u32> = self
+        if !self.committing.is_empty() {
+            return;
+        }
+        let moved: Vec<(u32, Term)> = self
             .owned
             .values()
             .filter(|owned| owned.is_running())
             .filter(|owned| owned.shard.as_ref().is_some_and(|shard| shard.has_moved()))
-            .map(|owned| owned.number)
+            .map(|owned| (owned.number, owned.term))
             .collect();
         // Without a grant they are being taken from us.
         let Some(grant) = self.setup.ownership.grant(&moved).filter(|_| !moved.is_empty()) else {
             return;
         };
         let mut transaction = Transaction::new(grant);
-        for number in &moved {
+        for (number, term) in &moved {
             let Some(owned) = self.owned.get_mut(number) else {
                 continue;
             };
@@ -404,9 +439,15 @@ impl Running {
                 .iter()
                 .map(|(_, rows)| rows.ends.len() as u64)
                 .sum::<u64>();
-            transaction.add(*number, cut, beginning, &self.setup.layout, &self.setup.targets);
+            transaction.add(
+                (*number, *term),
+                cut,
+                beginning,
+                &self.setup.layout,
+                &self.setup.targets,
+            );
         }
-        self.committing = moved;
+        self.committing = moved.iter().map(|(shard, _)| *shard).collect();
         let passed = self.committed_at.elapsed().as_secs_f64().max(1e-6);
         let load = (self.busy.as_secs_f64() / passed).min(1.0);
         self.interval = INTERVALS.0 + (INTERVALS.1 - INTERVALS.0).mul_f64(load);

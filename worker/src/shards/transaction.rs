@@ -9,13 +9,16 @@ use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::shard::{Committable, JournalRecord};
 
 use super::Target;
-use super::grant::Grant;
+use super::grant::{Grant, Term};
 use super::start::Layout;
 use crate::dead_letter::cause_code;
 use crate::sink::{EncodedRows, Sink, SinkError};
 
 /// How much of a dead record is kept: with its headers it stays below Kafka's 1 MiB.
 const MOST_OF_DEAD: usize = 512 << 10;
+
+/// How much is kept of its key, and of its headers.
+const MOST_OF_HEADERS: usize = 128 << 10;
 
 /// A transaction.
 pub struct Transaction {
@@ -38,6 +41,7 @@ pub struct Out {
 /// How far a shard has come.
 pub struct ShardCut {
     pub shard: u32,
+    pub term: Term,
     pub sequence: u64,
     /// Topic and position of each input.
     pub positions: Vec<(String, Position)>,
@@ -56,7 +60,7 @@ impl Transaction {
     /// Adds what a shard did; `beginning` is for a journal that has none yet.
     pub fn add(
         &mut self,
-        shard: u32,
+        (shard, term): (u32, Term),
         cut: Committable,
         beginning: Option<JournalRecord>,
         layout: &Layout,
@@ -100,7 +104,14 @@ impl Transaction {
                     value: Some(value),
                 });
             }
+            let mut room = MOST_OF_HEADERS;
             for (key, value) in &origin.headers {
+                // Those of an earlier life as a dead letter would be taken for the own ones.
+                let size = key.len() + value.as_ref().map_or(0, Vec::len);
+                if key.starts_with(b"tocsin.") || size > room {
+                    continue;
+                }
+                room -= size;
                 headers = headers.insert(Header {
                     key: &String::from_utf8_lossy(key),
                     value: value.as_ref(),
@@ -111,7 +122,10 @@ impl Transaction {
             self.records.push(Out {
                 topic: targets.dead_letter.clone(),
                 partition: None,
-                key: origin.key,
+                key: origin.key.map(|mut key| {
+                    key.truncate(MOST_OF_HEADERS);
+                    key
+                }),
                 value,
                 headers: Some(headers),
             });
@@ -119,6 +133,7 @@ impl Transaction {
         let positions = cut.positions.iter().enumerate();
         self.shards.push(ShardCut {
             shard,
+            term,
             sequence: cut.sequence,
             positions: positions
                 .filter_map(|(source, position)| Some((layout.inputs[source].name.clone(), (*position)?)))
@@ -126,9 +141,9 @@ impl Transaction {
         });
     }
 
-    /// The shards.
-    pub fn shard_numbers(&self) -> Vec<u32> {
-        self.shards.iter().map(|cut| cut.shard).collect()
+    /// The shards, and which of their times with us it is.
+    pub fn terms(&self) -> Vec<(u32, Term)> {
+        self.shards.iter().map(|cut| (cut.shard, cut.term)).collect()
     }
 }
 
@@ -173,11 +188,13 @@ impl Targets {
         sink.flush()
     }
 
-    /// Flushes the sinks outside of Kafka.
-    pub fn close(&self) -> Result<(), SinkError> {
-        for sink in self.local.iter().flatten() {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).flush()?;
+    /// Closes the sinks outside of Kafka, also behind one that fails. The first error is returned.
+    pub fn close(self) -> Result<(), SinkError> {
+        let mut outcome = Ok(());
+        for sink in self.local.into_iter().flatten() {
+            let closed = sink.into_inner().unwrap_or_else(PoisonError::into_inner).close();
+            outcome = outcome.and(closed);
         }
-        Ok(())
+        outcome
     }
 }

@@ -47,6 +47,8 @@ pub struct Ask {
     pub from: Position,
     /// The reign in which the leader is believed to be.
     pub leader_epoch: i32,
+    /// Tells this question from others.
+    pub number: u64,
 }
 
 /// How partitions are read.
@@ -141,8 +143,8 @@ struct State {
     follower: Option<(i32, Millis)>,
     buffered: usize,
     paused: bool,
-    /// Whether a request is out.
-    asked: bool,
+    /// The question that is out.
+    asked: Option<u64>,
     not_before: Millis,
     /// Since when nobody leads it.
     leaderless_since: Option<Millis>,
@@ -156,6 +158,7 @@ pub struct Fetching {
     settings: Settings,
     partitions: BTreeMap<Partition, State>,
     wants_leaders: bool,
+    n_questions: u64,
 }
 
 impl Fetching {
@@ -165,6 +168,7 @@ impl Fetching {
             settings,
             partitions: BTreeMap::new(),
             wants_leaders: false,
+            n_questions: 0,
         }
     }
 
@@ -176,7 +180,7 @@ impl Fetching {
             follower: None,
             buffered: 0,
             paused: false,
-            asked: false,
+            asked: None,
             not_before: 0,
             leaderless_since: None,
             damaged: (-1, 0),
@@ -292,21 +296,24 @@ impl Fetching {
         let limit = self.settings.buffered;
         let mut asks = Vec::new();
         for (&partition, state) in &mut self.partitions {
-            let ready = !state.asked && !state.paused && state.buffered < limit && state.not_before <= now;
+            let ready = state.asked.is_none() && !state.paused && state.buffered < limit && state.not_before <= now;
             let Some(leader) = state.leader.filter(|_| ready) else {
                 continue;
             };
             if state.reads_from(leader, now) == broker {
-                state.asked = true;
-                let from = state.position;
-                let leader_epoch = leader.epoch;
+                self.n_questions += 1;
+                state.asked = Some(self.n_questions);
                 asks.push(Ask {
                     partition,
-                    from,
-                    leader_epoch,
+                    from: state.position,
+                    leader_epoch: leader.epoch,
+                    number: self.n_questions,
                 });
             }
         }
+        // Answers are filled in the order of the questions: each comes first in its turn.
+        let first = (self.n_questions % asks.len().max(1) as u64) as usize;
+        asks.rotate_left(first);
         asks
     }
 
@@ -314,7 +321,7 @@ impl Fetching {
     pub fn next_try(&self, broker: i32, now: Millis) -> Option<Millis> {
         let waiting = self.partitions.values().filter(|state| {
             let led_here = state.leader.is_some_and(|leader| leader.broker == broker);
-            led_here && !state.asked && !state.paused && state.not_before > now
+            led_here && state.asked.is_none() && !state.paused && state.not_before > now
         });
         waiting.map(|state| state.not_before).min()
     }
@@ -322,8 +329,9 @@ impl Fetching {
     /// A broker did not answer: what was asked for is asked for again, where the leader is then.
     pub fn unanswered(&mut self, asks: &[Ask], now: Millis) {
         for ask in asks {
-            if let Some(state) = self.partitions.get_mut(&ask.partition) {
-                state.asked = false;
+            let asked = |state: &&mut State| state.asked == Some(ask.number);
+            if let Some(state) = self.partitions.get_mut(&ask.partition).filter(asked) {
+                state.asked = None;
                 state.wait(now + self.settings.backoff);
                 self.wants_leaders = true;
             }
@@ -333,15 +341,21 @@ impl Fetching {
     /// A broker answered to `ask`.
     pub fn answered(&mut self, ask: &Ask, answer: &Answer<'_>, now: Millis) -> Verdict {
         let settings = self.settings;
-        let Some(state) = self.partitions.get_mut(&ask.partition) else {
+        // Else it was removed, and perhaps added again, while the question was out.
+        let asked = |state: &&mut State| state.asked == Some(ask.number);
+        let Some(state) = self.partitions.get_mut(&ask.partition).filter(asked) else {
             return Verdict::Unwanted;
         };
         if state.position != ask.from {
-            // Removed and added again at another place while the request was out.
+            // A damaged batch was gone back to.
+            state.asked = None;
             return Verdict::Unwanted;
         }
-        state.asked = false;
-        match answer::meaning(ask.from, answer) {
+        let meaning = answer::meaning(ask.from, answer);
+        if !matches!(meaning, Meaning::Good { .. }) {
+            state.asked = None;
+        }
+        match meaning {
             Meaning::Good { next, bytes } => {
                 state.position = next;
                 state.buffered += bytes;
@@ -369,6 +383,19 @@ impl Fetching {
             }
             Meaning::Lost(loss) => Verdict::Failed(self.fail(ask.partition, loss)),
         }
+    }
+
+    /// A good answer was handed on. Only now another may be asked for: two brokers could hand on in another order.
+    pub fn told(&mut self, ask: &Ask) {
+        let asked = |state: &&mut State| state.asked == Some(ask.number);
+        if let Some(state) = self.partitions.get_mut(&ask.partition).filter(asked) {
+            state.asked = None;
+        }
+    }
+
+    /// The number of the newest question. Answers to this one and those before it are of before now.
+    pub fn newest_question(&self) -> u64 {
+        self.n_questions
     }
 
     fn fail(&mut self, partition: Partition, loss: Loss) -> Loss {

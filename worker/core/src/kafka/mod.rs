@@ -20,7 +20,7 @@ pub use self::answer::Answer;
 pub use self::batch::{CorruptBatch, Fault};
 pub use self::codec::Codec;
 pub use self::reader::{Block, PartitionReader, Settings, Unread};
-pub use self::record::{Header, Record};
+pub use self::record::{Header, OwnedHeaders, Record};
 
 #[cfg(test)]
 mod tests;

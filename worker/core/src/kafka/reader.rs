@@ -6,7 +6,7 @@
 use super::aborted::{Aborted, AbortedTransaction};
 use super::batch::{self, Batch, CorruptBatch, Fault};
 use super::codec::Decompress;
-use super::record::{self, Record};
+use super::record::{self, OwnedHeaders, Record};
 use super::scratch::Scratch;
 use super::varint;
 use crate::decode::{Cause, Records, Span};
@@ -57,6 +57,8 @@ pub struct Unread {
     pub cause: Cause,
     /// Its key, if it has one and that could be read.
     pub key: Option<Vec<u8>>,
+    /// Its headers; none where they could not be read.
+    pub headers: OwnedHeaders,
     /// The beginning of its value.
     pub head: Vec<u8>,
 }
@@ -252,18 +254,21 @@ impl Reading<'_> {
         let Some(batch) = next else {
             return Ok(Step::End);
         };
-        if batch.last_offset < self.wanted.from {
-            return Ok(Step::More);
-        }
         if batch.base_offset >= self.wanted.until {
             self.wanted.from = self.wanted.until;
             return Ok(Step::End);
         }
-        if self.aborted.passes_over(&batch) {
+        let fault = |fault| CorruptBatch::new(batch.base_offset, fault);
+        // Also in front of what is wanted: there a transaction may begin that reaches into it, or end that does not.
+        let is_aborted = self.aborted.passes_over(&batch);
+        if batch.is_control {
+            let key = control_key(&batch).ok_or_else(|| fault(Fault::Records))?;
+            self.aborted.control(batch.producer_id, key);
+        }
+        if batch.is_control || is_aborted || batch.last_offset < self.wanted.from {
             self.wanted.pass(batch.last_offset);
             return Ok(Step::More);
         }
-        let fault = |fault| CorruptBatch::new(batch.base_offset, fault);
         let decompress = Decompress::new(batch.codec, batch.records).map_err(|_| fault(Fault::Compression))?;
         let stays = decompress.is_none();
         if stays != *in_place && !self.reader.is_empty() {
@@ -271,12 +276,6 @@ impl Reading<'_> {
             return Ok(Step::Full);
         }
         *in_place = stays;
-        if batch.is_control {
-            let key = control_key(&batch).ok_or_else(|| fault(Fault::Records))?;
-            self.aborted.control(batch.producer_id, key);
-            self.wanted.pass(batch.last_offset);
-            return Ok(Step::More);
-        }
         match decompress {
             None => self.in_place(&batch).ok_or_else(|| fault(Fault::Records)),
             Some(decompress) => {
@@ -384,6 +383,7 @@ fn take(reader: &mut PartitionReader, record: &[u8], at: At<'_>, batch: &Batch<'
             offset,
             cause: Cause::NoValue,
             key: frame.key.map(<[u8]>::to_vec),
+            headers: Record::parse(record).owned_headers(),
             head: Vec::new(),
         }),
         Some(value) if value.len() > reader.settings.record_limit => {
@@ -417,13 +417,16 @@ fn too_long(reader: &mut PartitionReader, filled: &[u8], open: &mut Open<'_>, wa
     let _timestamp = varint::take(&mut parts)?;
     let offset = offset(&open.batch, varint::take(&mut parts)?)?;
     if wanted.takes(offset) {
-        let value = match varint::take_length(&mut parts)? {
-            Some(key) => parts.get(key..).unwrap_or_default(),
-            None => parts,
+        let (key, mut value) = match varint::take_length(&mut parts)? {
+            // Of a key that is longer than what is here, its beginning.
+            Some(key) => {
+                let (key, value) = parts.split_at(key.min(parts.len()));
+                (Some(key), value)
+            }
+            None => (None, parts),
         };
-        let mut value = value;
         let bytes = varint::take_length(&mut value).flatten().unwrap_or(length);
-        pass_over(reader, offset, bytes, value, None);
+        pass_over(reader, offset, bytes, value, key);
     }
     open.n_left -= 1;
     open.passing = length - rest.len();
@@ -438,6 +441,7 @@ fn pass_over(reader: &mut PartitionReader, offset: i64, bytes: usize, value: &[u
         offset,
         cause: Cause::TooLong { bytes, limit },
         key: key.map(|key| key[..key.len().min(settings.head_bytes)].to_vec()),
+        headers: Vec::new(),
         head: value[..value.len().min(settings.head_bytes)].to_vec(),
     });
 }

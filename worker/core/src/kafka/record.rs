@@ -80,6 +80,17 @@ impl<'a> Record<'a> {
     }
 }
 
+impl Record<'_> {
+    /// Names and values of the headers.
+    pub fn owned_headers(&self) -> OwnedHeaders {
+        let owned = |header: &Header<'_>| (header.key.to_vec(), header.value.map(<[u8]>::to_vec));
+        self.headers.iter().map(owned).collect()
+    }
+}
+
+/// Names and values of headers.
+pub type OwnedHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 fn headers(mut rest: &[u8]) -> Vec<Header<'_>> {
     let mut headers = Vec::new();
     let n_headers = varint::take(&mut rest).unwrap_or(0);

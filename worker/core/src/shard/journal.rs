@@ -20,6 +20,8 @@ pub struct JournalRecord {
     pub cut: Cut,
     /// What was done, in order.
     pub steps: Vec<Step>,
+    /// Names of the sources' topics; only the first record has them.
+    pub sources: Vec<String>,
 }
 
 /// Something that a shard did.
@@ -55,13 +57,19 @@ pub enum InvalidJournal {
 /// First byte of a record.
 const VERSION: u8 = 1;
 
-type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>);
+type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>, Vec<String>);
 
 impl JournalRecord {
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let cut = self.cut.iter().map(|position| position.map(|at| (at.offset, at.epoch)));
-        let saved: Saved = (self.sequence, self.epoch, cut.collect(), self.steps.clone());
+        let saved: Saved = (
+            self.sequence,
+            self.epoch,
+            cut.collect(),
+            self.steps.clone(),
+            self.sources.clone(),
+        );
         let mut bytes = vec![VERSION];
         bytes.extend(encode(&saved));
         bytes
@@ -77,13 +85,14 @@ impl JournalRecord {
             return Err(InvalidJournal::Newer(version));
         }
         let saved: Result<Saved, _> = decode(saved, "a journal record");
-        let (sequence, epoch, cut, steps) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let (sequence, epoch, cut, steps, sources) = saved.map_err(|_| InvalidJournal::Corrupt)?;
         let position = |(offset, epoch)| Position { offset, epoch };
         Ok(Self {
             sequence,
             epoch,
             cut: cut.into_iter().map(|at| at.map(position)).collect(),
             steps,
+            sources,
         })
     }
 }

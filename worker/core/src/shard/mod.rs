@@ -26,6 +26,8 @@ pub struct Shard {
     sequence: u64,
     epoch: u32,
     steps: Vec<Step>,
+    /// Whether it has begun where nobody has been, and that is not committed.
+    has_begun: bool,
     outputs: Outputs,
     /// Where each dead letter of the outputs came from.
     origins: Vec<Origin>,
@@ -60,19 +62,15 @@ impl Origin {
         let offset = letter.offset;
         if let Ok(i) = block.records.spans.binary_search_by_key(&offset, |span| span.offset) {
             let record = block.record(i);
-            let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-            let headers = record.headers.iter();
             return Self {
-                key: owned(record.key),
-                headers: headers
-                    .map(|header| (header.key.to_vec(), owned(header.value)))
-                    .collect(),
+                key: record.key.map(<[u8]>::to_vec),
+                headers: record.owned_headers(),
             };
         }
         let unread = block.unread.iter().find(|unread| unread.offset as u64 == offset);
         Self {
             key: unread.and_then(|unread| unread.key.clone()),
-            headers: Vec::new(),
+            headers: unread.map(|unread| unread.headers.clone()).unwrap_or_default(),
         }
     }
 }
@@ -113,6 +111,7 @@ impl Shard {
             sequence: 0,
             epoch,
             steps: Vec::new(),
+            has_begun: false,
             outputs,
             origins: Vec::new(),
         }
@@ -197,7 +196,12 @@ impl Shard {
 
     /// Whether anything happened since the last cut.
     pub fn has_moved(&self) -> bool {
-        !self.steps.is_empty()
+        self.has_begun || !self.steps.is_empty()
+    }
+
+    /// How many steps wait for a cut.
+    pub fn n_steps(&self) -> usize {
+        self.steps.len()
     }
 
     /// How many bytes are given out that wait for a cut.
@@ -207,27 +211,32 @@ impl Shard {
         sinks.chain(dead).sum()
     }
 
-    /// The journal's first record: where the shard begins.
-    pub fn beginning(&self) -> JournalRecord {
+    /// Begins where nobody has been, with sources of these topics. Answers the journal's first record; the next cut is due,
+    /// though nothing happened: where the shard begins is a decision.
+    pub fn begin(&mut self, sources: Vec<String>) -> JournalRecord {
+        self.has_begun = true;
         JournalRecord {
             sequence: self.sequence,
             epoch: self.epoch,
             cut: self.positions.clone(),
             steps: Vec::new(),
+            sources,
         }
     }
 
     /// Ends what happened so far; nothing if nothing did.
     pub fn cut(&mut self) -> Option<Committable> {
-        if self.steps.is_empty() {
+        if !self.has_moved() {
             return None;
         }
+        self.has_begun = false;
         self.sequence += 1;
         let record = JournalRecord {
             sequence: self.sequence,
             epoch: self.epoch,
             cut: self.positions.clone(),
             steps: std::mem::take(&mut self.steps),
+            sources: Vec::new(),
         };
         Some(Committable {
             sequence: self.sequence,

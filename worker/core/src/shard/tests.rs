@@ -14,6 +14,7 @@ fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
                 now: 5_000_000,
             },
         ],
+        sources: Vec::new(),
     };
     let bytes = record.encode();
     assert!(bytes.len() < 32, "a record is small: {} bytes", bytes.len());

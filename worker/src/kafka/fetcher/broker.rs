@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -142,9 +142,11 @@ impl Broker {
                     self.judge(ask, empty)
                 }
             };
-            if event.is_some_and(|event| !self.shared.tell(event)) {
+            let Some(event) = event else { continue };
+            if !self.shared.tell(event) {
                 return false;
             }
+            self.shared.change(|fetching| fetching.told(ask));
         }
         true
     }
@@ -206,12 +208,14 @@ impl Broker {
             aborted: aborted.collect(),
             high_watermark: part.high_watermark,
             last_stable: part.last_stable_offset,
+            number: ask.number,
+            at: Instant::now(),
         }))
     }
 }
 
 fn request(shared: &Shared, settings: &ClusterSettings, asks: &[Ask]) -> FetchRequest {
-    let mut topics: BTreeMap<u32, Vec<FetchPartition>> = BTreeMap::new();
+    let mut topics: Vec<(u32, Vec<FetchPartition>)> = Vec::new();
     for ask in asks {
         let partition = FetchPartition::default()
             .with_partition(ask.partition.partition as i32)
@@ -219,7 +223,10 @@ fn request(shared: &Shared, settings: &ClusterSettings, asks: &[Ask]) -> FetchRe
             .with_fetch_offset(ask.from.offset)
             .with_last_fetched_epoch(ask.from.epoch)
             .with_partition_max_bytes(shared.settings.partition_bytes as i32);
-        topics.entry(ask.partition.topic).or_default().push(partition);
+        match topics.iter_mut().find(|(topic, _)| *topic == ask.partition.topic) {
+            Some((_, partitions)) => partitions.push(partition),
+            None => topics.push((ask.partition.topic, vec![partition])),
+        }
     }
     let topics = topics.into_iter().map(|(number, partitions)| {
         let topic = &shared.topics[number as usize];

@@ -9,7 +9,7 @@ mod shared;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
@@ -80,6 +80,10 @@ pub struct Fetched {
     pub high_watermark: i64,
     /// Offset behind the last record that is neither of an open transaction nor behind one.
     pub last_stable: i64,
+    /// The question that it answers.
+    pub number: u64,
+    /// When the answer came.
+    pub at: Instant,
 }
 
 /// Fetches records of some topics.
@@ -111,9 +115,13 @@ impl Fetcher {
         &self.events
     }
 
-    /// Reads a partition from a position on.
-    pub fn add(&self, partition: Partition, position: Position) {
-        self.shared.change(|fetching| fetching.add(partition, position));
+    /// Reads a partition from a position on. What answers the question with the number that this gives, or one before it,
+    /// was fetched before.
+    pub fn add(&self, partition: Partition, position: Position) -> u64 {
+        self.shared.change(|fetching| {
+            fetching.add(partition, position);
+            fetching.newest_question()
+        })
     }
 
     /// Reads a partition no more. Events that wait may still be of it.
@@ -131,12 +139,17 @@ impl Fetcher {
         self.shared.change(|fetching| fetching.processed(partition, bytes));
     }
 
-    /// A batch at `offset` is damaged, in front of which all is processed up to `position`: it is fetched again. Answers what
-    /// ends the partition, if it came like that too often.
-    pub fn damaged(&self, partition: Partition, position: Position, offset: i64) -> Option<Loss> {
+    /// A batch at `offset` is damaged, in front of which all is processed up to `position`: it is fetched again. Answers as
+    /// [`Fetcher::add`].
+    ///
+    /// # Errors
+    /// What ends the partition, if it came like that too often.
+    pub fn damaged(&self, partition: Partition, position: Position, offset: i64) -> Result<u64, Loss> {
         let now = self.shared.now();
-        self.shared
-            .change(|fetching| fetching.damaged(partition, position, offset, now))
+        self.shared.change(|fetching| {
+            let loss = fetching.damaged(partition, position, offset, now);
+            loss.map_or(Ok(fetching.newest_question()), Err)
+        })
     }
 }
 

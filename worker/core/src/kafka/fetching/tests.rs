@@ -46,6 +46,8 @@ fn a_partition_is_asked_for_once_at_a_time_and_goes_on_behind_the_last_batch() {
         ..Answer::default()
     };
     assert_eq!(fetching.answered(&ask, &answer, 1), Verdict::Good);
+    assert_eq!(fetching.ask(1, 1), [], "not before it is handed on");
+    fetching.told(&ask);
     let from = Position { offset: 15, epoch: 5 };
     assert_eq!(fetching.ask(1, 1)[0].from, from);
 }
@@ -66,6 +68,7 @@ fn what_waits_to_be_processed_is_bounded_and_a_pause_holds() {
     };
     let ask = fetching.ask(1, 0)[0];
     fetching.answered(&ask, &answer, 0);
+    fetching.told(&ask);
     assert_eq!(fetching.ask(1, 0), [], "122 bytes wait");
     fetching.pause(P, true);
     fetching.processed(P, 61);
@@ -94,7 +97,7 @@ fn a_broker_that_does_not_answer_is_asked_again() {
     let (mut fetching, ask) = asked();
     fetching.unanswered(&[ask], 5);
     assert!(fetching.take_wants_leaders());
-    assert_eq!(fetching.ask(1, 55), [ask]);
+    assert_eq!(fetching.ask(1, 55)[0].from, START);
 }
 
 #[test]
@@ -149,6 +152,14 @@ fn an_answer_for_a_partition_that_was_given_away_is_unwanted() {
 }
 
 #[test]
+fn going_back_to_a_damaged_batch_does_not_wait_for_the_question_that_is_out() {
+    let (mut fetching, ask) = asked();
+    fetching.damaged(P, Position { offset: 7, epoch: 4 }, 8, 0);
+    assert_eq!(fetching.answered(&ask, &code(0), 1), Verdict::Unwanted);
+    assert_eq!(fetching.ask(1, 60)[0].from.offset, 7);
+}
+
+#[test]
 fn what_is_not_allowed_or_not_known_ends_the_partition() {
     for (error, loss) in [(29, Loss::NotAllowed), (76, Loss::Unknown { code: 76 })] {
         let (mut fetching, ask) = asked();
@@ -164,6 +175,7 @@ fn a_follower_near_by_is_read_from_until_it_fails_or_its_time_is_over() {
         ..Answer::default()
     };
     fetching.answered(&ask, &near, 0);
+    fetching.told(&ask);
     assert_eq!(fetching.ask(1, 1), []);
     let ask = fetching.ask(7, 1)[0];
     fetching.unanswered(&[ask], 1);

@@ -73,6 +73,19 @@ fn a_transaction_that_began_before_the_position_is_passed_over_too() {
 }
 
 #[test]
+fn a_transaction_that_ended_before_the_position_harms_no_later_one() {
+    let log = response(&[
+        transactional(1, 0, 2),
+        marker(1, 2, ABORT),
+        transactional(1, 3, 2),
+        marker(1, 5, COMMIT),
+    ]);
+    for from in 0..=3 {
+        assert_eq!(offsets(&log, &[aborted(1, 0)], from), (vec![3, 4], 6), "from {from}");
+    }
+}
+
+#[test]
 fn records_outside_of_transactions_are_nobodys_victims() {
     let plain = Sent {
         producer: 1,

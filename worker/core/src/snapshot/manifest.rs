@@ -1,0 +1,308 @@
+//! The manifest of a shard's snapshot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kafka::fetching::Position;
+
+/// Version of the format that is written, and the newest that is read.
+pub const FORMAT: u32 = 1;
+
+/// What a snapshot holds, and where the shard stood. Written as JSON, so that a person can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the format.
+    pub format: u32,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Number of the shard.
+    pub shard: u32,
+    /// How many shards there were.
+    pub n_shards: u32,
+    /// The cut that the state was taken at: a transaction that is known to be committed.
+    pub sequence: u64,
+    /// The run epoch.
+    pub epoch: u32,
+    /// Offset of the cut's record in the journal; what came after is behind it.
+    pub journal_offset: i64,
+    /// Where each source is read on, by its name.
+    pub positions: Vec<SourcePosition>,
+    /// Names of the stages whose state is in the files, in the plan's order.
+    pub stages: Vec<String>,
+    /// The files.
+    pub files: Vec<File>,
+}
+
+/// Where a source is read on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourcePosition {
+    /// Name of the source.
+    pub source: String,
+    /// Offset and reign; none where the shard has no partition of it.
+    pub position: Option<(i64, i32)>,
+}
+
+/// A file of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Its name, beside the manifest.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// CRC-32C of its bytes.
+    pub crc32c: u32,
+}
+
+/// A snapshot that cannot be used. It is never replaced by an older one without a person's word.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidManifest {
+    /// A newer Tocsin wrote it.
+    #[error("is written in format {0}; this Tocsin reads up to format {FORMAT}")]
+    Newer(u32),
+    /// It is damaged.
+    #[error("is damaged: {0}")]
+    Damaged(String),
+    /// It is of something else.
+    #[error("is of {found}, not of {expected}")]
+    Foreign {
+        /// What it is of.
+        found: String,
+        /// What it should be of.
+        expected: String,
+    },
+    /// A file is not what was written.
+    #[error("has a file {name} whose {what} is not what was written")]
+    File {
+        /// The file.
+        name: String,
+        /// Size or checksum.
+        what: &'static str,
+    },
+}
+
+impl File {
+    /// The entry for a file with these bytes.
+    pub fn of(name: &str, bytes: &[u8]) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes: bytes.len() as u64,
+            crc32c: crc32c::crc32c(bytes),
+        }
+    }
+
+    /// Whether these are the file's bytes.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), InvalidManifest> {
+        let wrong = |what| InvalidManifest::File {
+            name: self.name.clone(),
+            what,
+        };
+        if bytes.len() as u64 != self.bytes {
+            return Err(wrong("size"));
+        }
+        if crc32c::crc32c(bytes) != self.crc32c {
+            return Err(wrong("checksum"));
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// The manifest as bytes: a line with its checksum, and the JSON behind it.
+    pub fn encode(&self) -> Vec<u8> {
+        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        let mut bytes = format!("tocsin-snapshot {:08x}\n", crc32c::crc32c(&json)).into_bytes();
+        bytes.extend(json);
+        bytes
+    }
+
+    /// The manifest that [`Manifest::encode`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, or of a newer format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let damaged = |what: &str| InvalidManifest::Damaged(what.to_owned());
+        let line = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or_else(|| damaged("it is cut off"))?;
+        let (head, json) = (&bytes[..line], &bytes[line + 1..]);
+        let crc = std::str::from_utf8(head)
+            .ok()
+            .and_then(|head| head.strip_prefix("tocsin-snapshot "));
+        let crc = crc.and_then(|crc| u32::from_str_radix(crc, 16).ok());
+        if crc != Some(crc32c::crc32c(json)) {
+            return Err(damaged("its checksum is another"));
+        }
+        let unreadable = |error: serde_json::Error| InvalidManifest::Damaged(error.to_string());
+        let Versioned { format } = serde_json::from_slice(json).map_err(unreadable)?;
+        if format > FORMAT {
+            return Err(InvalidManifest::Newer(format));
+        }
+        serde_json::from_slice(json).map_err(unreadable)
+    }
+
+    /// Whether it is of this shard, and in which order its positions stand.
+    ///
+    /// # Errors
+    /// If it is of another pipeline, shard, or number of shards, or of other sources or stages.
+    pub fn check(&self, expected: &Expected<'_>) -> Result<Vec<Option<Position>>, InvalidManifest> {
+        let foreign = |found: String, expected: String| Err(InvalidManifest::Foreign { found, expected });
+        if (self.pipeline.as_str(), self.shard) != (expected.pipeline, expected.shard) {
+            return foreign(
+                format!("shard {} of {}", self.shard, self.pipeline),
+                format!("shard {} of {}", expected.shard, expected.pipeline),
+            );
+        }
+        if self.n_shards != expected.n_shards {
+            return foreign(
+                format!("{} shards", self.n_shards),
+                format!("{} shards", expected.n_shards),
+            );
+        }
+        if self.stages != expected.stages {
+            return foreign(
+                format!("stages [{}]", self.stages.join(", ")),
+                format!("stages [{}]", expected.stages.join(", ")),
+            );
+        }
+        let names: Vec<&str> = self.positions.iter().map(|position| position.source.as_str()).collect();
+        if names != expected.sources {
+            return foreign(
+                format!("sources [{}]", names.join(", ")),
+                format!("sources [{}]", expected.sources.join(", ")),
+            );
+        }
+        let position = |at: &SourcePosition| at.position.map(|(offset, epoch)| Position { offset, epoch });
+        Ok(self.positions.iter().map(position).collect())
+    }
+}
+
+/// What a snapshot must be of.
+#[derive(Clone, Debug)]
+pub struct Expected<'a> {
+    /// Name of the pipeline.
+    pub pipeline: &'a str,
+    /// Number of the shard.
+    pub shard: u32,
+    /// How many shards there are.
+    pub n_shards: u32,
+    /// Names of the sources.
+    pub sources: Vec<&'a str>,
+    /// Names of the stages.
+    pub stages: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            pipeline: "noc".to_owned(),
+            shard: 1,
+            n_shards: 2,
+            sequence: 40,
+            epoch: 0,
+            journal_offset: 81,
+            positions: vec![SourcePosition {
+                source: "alerts".to_owned(),
+                position: Some((1_000, 3)),
+            }],
+            stages: vec!["kpis".to_owned()],
+            files: vec![File::of("state", b"state")],
+        }
+    }
+
+    fn expected() -> Expected<'static> {
+        Expected {
+            pipeline: "noc",
+            shard: 1,
+            n_shards: 2,
+            sources: vec!["alerts"],
+            stages: vec!["kpis".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let read = Manifest::decode(&manifest().encode()).unwrap();
+        assert_eq!(read, manifest());
+        let offset = Position {
+            offset: 1_000,
+            epoch: 3,
+        };
+        assert_eq!(read.check(&expected()).unwrap(), [Some(offset)]);
+    }
+
+    #[test]
+    fn a_manifest_that_is_damaged_anywhere_is_never_taken_for_a_good_one() {
+        let good = manifest().encode();
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 4;
+            assert!(Manifest::decode(&bytes).is_err(), "byte {at}");
+            assert!(Manifest::decode(&good[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_named() {
+        let newer = Manifest {
+            format: FORMAT + 1,
+            ..manifest()
+        };
+        assert_eq!(
+            Manifest::decode(&newer.encode()),
+            Err(InvalidManifest::Newer(FORMAT + 1))
+        );
+    }
+
+    #[test]
+    fn a_snapshot_of_something_else_is_refused() {
+        let others = [
+            Expected {
+                pipeline: "other",
+                ..expected()
+            },
+            Expected { shard: 0, ..expected() },
+            Expected {
+                n_shards: 3,
+                ..expected()
+            },
+            Expected {
+                sources: vec!["metrics"],
+                ..expected()
+            },
+            Expected {
+                stages: vec![],
+                ..expected()
+            },
+        ];
+        for other in others {
+            assert!(
+                matches!(manifest().check(&other), Err(InvalidManifest::Foreign { .. })),
+                "{other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_with_other_bytes_is_found() {
+        let file = File::of("state", b"state");
+        assert_eq!(file.check(b"state"), Ok(()));
+        for other in [&b"stat"[..], b"stats", b"State"] {
+            assert!(file.check(other).is_err());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Names of snapshots in an object store, and which of them count.
+
+/// Names of the objects of a shard's snapshots: `<pipeline>/shards/<shard>/<sequence>.manifest` and, beside it, files that
+/// begin with the sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardNames {
+    folder: String,
+}
+
+/// Ends the name of a manifest.
+const MANIFEST: &str = ".manifest";
+
+/// Digits of a sequence in a name, so that names sort as numbers do.
+const DIGITS: usize = 20;
+
+impl ShardNames {
+    /// The names of a shard.
+    pub fn of(pipeline: &str, shard: u32) -> Self {
+        Self {
+            folder: format!("{pipeline}/shards/{shard}"),
+        }
+    }
+
+    /// What all names begin with, without a slash at the end.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// The name of a manifest.
+    pub fn manifest(&self, sequence: u64) -> String {
+        format!("{}/{sequence:0DIGITS$}{MANIFEST}", self.folder)
+    }
+
+    /// The name of a file of a snapshot, as its manifest has it. No two tries share one: what an interrupted one has left
+    /// is never written over.
+    pub fn file(&self, sequence: u64, what: &str, nonce: u64) -> String {
+        format!("{sequence:0DIGITS$}.{what}.{nonce:016x}")
+    }
+
+    /// The whole name of a file that a manifest names.
+    pub fn path(&self, file: &str) -> String {
+        format!("{}/{file}", self.folder)
+    }
+
+    /// The sequence that a name begins with, and whether it is that of a manifest.
+    pub fn sequence(&self, name: &str) -> Option<(u64, bool)> {
+        let file = name.strip_prefix(&self.folder)?.strip_prefix('/')?;
+        let (digits, rest) = file.split_at_checked(DIGITS)?;
+        Some((digits.parse().ok()?, rest == MANIFEST))
+    }
+}
+
+/// The snapshot to go back to when the pipeline has committed up to `committed`: the newest that is not newer.
+pub fn choose(sequences: &[u64], committed: u64) -> Option<u64> {
+    sequences
+        .iter()
+        .copied()
+        .filter(|sequence| *sequence <= committed)
+        .max()
+}
+
+/// The sequences whose objects are no longer needed when `retained` snapshots are kept: of those before the oldest that is
+/// kept.
+pub fn outdated(manifests: &[u64], retained: usize) -> Option<u64> {
+    let mut newest_first = manifests.to_vec();
+    newest_first.sort_unstable_by(|a, b| b.cmp(a));
+    newest_first.get(retained.max(1) - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written_and_sort_as_numbers_do() {
+        let names = ShardNames::of("noc", 3);
+        let manifest = names.manifest(42);
+        assert_eq!(manifest, "noc/shards/3/00000000000000000042.manifest");
+        assert_eq!(names.sequence(&manifest), Some((42, true)));
+        let file = names.path(&names.file(42, "state", 7));
+        assert_eq!(names.sequence(&file), Some((42, false)));
+        assert!(names.manifest(9) < names.manifest(10));
+        for foreign in [
+            "noc/shards/30/00000000000000000042.manifest",
+            "noc/shards/3/x.manifest",
+            "other",
+        ] {
+            assert_eq!(names.sequence(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn the_newest_that_the_commit_covers_is_gone_back_to() {
+        assert_eq!(choose(&[10, 30, 20], 25), Some(20));
+        assert_eq!(choose(&[10, 30, 20], 30), Some(30));
+        assert_eq!(choose(&[10], 9), None);
+    }
+
+    #[test]
+    fn as_many_are_kept_as_asked() {
+        assert_eq!(outdated(&[1, 5, 3, 9], 2), Some(5), "9 and 5 stay");
+        assert_eq!(outdated(&[1], 2), None);
+        assert_eq!(outdated(&[1, 2], 0), Some(2), "one always stays");
+    }
+}

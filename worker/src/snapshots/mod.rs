@@ -1,0 +1,11 @@
+//! Snapshots in an object store: a folder of this machine, or a bucket with the S3 API.
+//!
+//! A snapshot is written by a thread of its own while the shard goes on. Its manifest comes last and only once
+//! (conditional put), so that nothing half written, and nothing of a worker that was left behind, is ever taken for a
+//! snapshot.
+
+mod store;
+mod writer;
+
+pub use self::store::{SnapshotError, SnapshotStore, StoreAddress};
+pub use self::writer::{Capture, SnapshotWriter, Written};
