@@ -13,7 +13,7 @@ use crate::kafka::{Kafka, Listener, Topic};
 use crate::worker::{Worker, WorkerOptions};
 use crate::{RigError, home};
 
-pub use self::oracle::{Event, Expected};
+pub use self::oracle::{Event, Expected, SERVICES};
 pub use self::stream::{Pace, Stream};
 pub use self::tail::Tail;
 

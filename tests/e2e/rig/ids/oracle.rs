@@ -9,7 +9,7 @@ use crate::RigError;
 use crate::kafka::Record;
 
 /// Different services of the stream.
-pub(super) const SERVICES: i64 = 13;
+pub const SERVICES: i64 = 13;
 
 /// Every so many events of a service that passed escalate.
 const ESCALATES: usize = 5;
@@ -86,14 +86,24 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Works it out from the events of each partition, in their order.
+    /// Works it out from the events of each partition, in their order. Those behind the watermark pass and count nowhere;
+    /// there must be none between a watermark and the beginning of a window that is open.
     pub fn of(partitions: &BTreeMap<i32, Vec<Event>>) -> Self {
         let mut expected = Self::default();
         for events in partitions.values() {
             let newest = events.iter().map(|event| event.time).max().unwrap_or_default();
             let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
             let mut windows: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
+            let mut watermark = i64::MIN;
             for event in events {
+                if event.passes {
+                    count(&mut expected.passed, event.id.to_string());
+                }
+                let is_late = event.time < watermark;
+                watermark = watermark.max(event.time - OUT_OF_ORDER);
+                if is_late {
+                    continue;
+                }
                 let window = windows
                     .entry((&event.service, event.time / WINDOW * WINDOW))
                     .or_default();
@@ -102,7 +112,6 @@ impl Expected {
                 if !event.passes {
                     continue;
                 }
-                count(&mut expected.passed, event.id.to_string());
                 let counted = counted.entry(&event.service).or_default();
                 *counted += 1;
                 if counted.is_multiple_of(ESCALATES) {
@@ -126,9 +135,22 @@ impl Ids<'_> {
     /// # Errors
     /// With what is missing, there twice, or wrong; and when a topic cannot be read.
     pub fn check(&self) -> Result<usize, RigError> {
+        self.check_without(|_| false)
+    }
+
+    /// The same without records of the input that are dead though they can be read.
+    ///
+    /// # Errors
+    /// As [`Ids::check`].
+    pub fn check_without(&self, is_dead: impl Fn(&Record) -> bool) -> Result<usize, RigError> {
         let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
         for record in self.kafka.consume_committed(&self.topic("events"))? {
-            if let Some(event) = record.value.as_deref().and_then(Event::read) {
+            if let Some(event) = record
+                .value
+                .as_deref()
+                .and_then(Event::read)
+                .filter(|_| !is_dead(&record))
+            {
                 partitions.entry(record.partition).or_default().push(event);
             }
         }
