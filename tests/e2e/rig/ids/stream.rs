@@ -65,7 +65,7 @@ impl Stream {
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "1")
-            .set("message.timeout.ms", "60000");
+            .set("message.timeout.ms", "180000");
         let producer = producer(&config)?;
         let shared = Arc::new(Shared::default());
         let (topic, sharing) = (topic.to_owned(), Arc::clone(&shared));

@@ -16,6 +16,8 @@ pub struct Tail {
     consumer: BaseConsumer<Quiet>,
     topic: String,
     seen: BTreeMap<i64, u32>,
+    /// Every event of the stream before this one was seen, if it passes.
+    complete: i64,
 }
 
 impl Tail {
@@ -34,6 +36,7 @@ impl Tail {
             consumer,
             topic: topic.to_owned(),
             seen: BTreeMap::new(),
+            complete: 0,
         })
     }
 
@@ -42,14 +45,26 @@ impl Tail {
         &self.seen
     }
 
-    /// Reads on until an event was seen that is not older than this id.
+    /// Reads on until every event before this id was seen that passes.
     ///
     /// # Errors
-    /// When none comes in time.
+    /// When one does not come in time.
     pub fn wait_for(&mut self, id: i64, within: Duration) -> Result<(), RigError> {
-        let what = format!("event {id} or a newer one");
-        self.wait_until(&what, within, |seen| {
-            seen.keys().next_back().is_some_and(|newest| *newest >= id)
+        let mut complete = self.complete;
+        let what = format!("every event before {id}");
+        let waited = self.wait_until(&what, within, |seen| {
+            while !Event::of(complete, 0).passes || seen.contains_key(&complete) {
+                complete += 1;
+            }
+            complete >= id
+        });
+        self.complete = complete;
+        waited.map_err(|error| match error {
+            RigError::TimedOut { what, within } => RigError::TimedOut {
+                what: format!("{what}, the first that is missing is {complete}"),
+                within,
+            },
+            other => other,
         })
     }
 
