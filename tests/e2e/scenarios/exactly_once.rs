@@ -35,12 +35,13 @@ const POINTS: [(&str, ApiKey); 6] = [
 fn check_kills(name: &str, rule_at: impl Fn(ApiKey, u64) -> Rule) {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
-    let ids = Ids::new(&kafka, name, Listener::Proxied).unwrap();
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let mut worker = ids.worker("w").unwrap();
     for round in 0..rounds() {
-        for (point, (named, api_key)) in (0..).zip(POINTS) {
+        // A pipeline of its own for each round: a worker that comes back does again all that its pipeline did.
+        let ids = Ids::new(&kafka, &format!("{name}-{round}"), Listener::Proxied).unwrap();
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let mut worker = ids.worker("w").unwrap();
+        for (point, (named, api_key)) in (round..).zip(POINTS) {
             let started = Instant::now();
             let at = |what: &str| format!("round {round}, {named}: {what}");
             let works = tail.wait_for(stream.written(), PATIENCE);
@@ -51,26 +52,30 @@ fn check_kills(name: &str, rule_at: impl Fn(ApiKey, u64) -> Rule) {
                 worker = ids.worker("w").unwrap();
                 rule
             } else {
-                proxy.add(rule_at(api_key, 1 + (round + point) % 5))
+                proxy.add(rule_at(api_key, 1 + point % 5))
             };
-            rule.wait(PATIENCE)
-                .unwrap_or_else(|error| panic!("{}: {error}", at("kill")));
+            let hit = rule.wait(PATIENCE);
+            hit.unwrap_or_else(|error| panic!("{}: {error}", at("kill")));
             worker.kill().unwrap();
             let begun = proxy.count(ApiKey::INIT_PRODUCER_ID);
-            if (round + point) % 2 == 0 {
+            if point.is_multiple_of(2) {
                 rule.remove();
             }
             worker = ids.worker("w").unwrap();
-            proxy.wait_for(ApiKey::INIT_PRODUCER_ID, begun + 1, PATIENCE).unwrap();
+            let comes = proxy.wait_for(ApiKey::INIT_PRODUCER_ID, begun + 1, PATIENCE);
+            comes.unwrap_or_else(|error| panic!("{}: {error}\n{}", at("after"), worker.last_lines()));
             rule.remove();
             println!("{} after {:?}", at("done"), started.elapsed());
         }
+        let works = tail.wait_for(stream.written(), PATIENCE);
+        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        let n_events = stream.end().unwrap();
+        let end = tail.wait_for_all_passed(n_events, PATIENCE);
+        end.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        worker.end(END).unwrap();
+        let checked = ids.check().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(i64::try_from(checked).unwrap(), n_events);
     }
-    tail.wait_for(stream.written(), PATIENCE).unwrap();
-    let n_events = stream.end().unwrap();
-    tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
-    worker.end(END).unwrap();
-    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
 }
 
 #[test]

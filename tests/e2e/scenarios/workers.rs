@@ -70,9 +70,6 @@ fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> 
 fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
     let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    let mut load = Load::start(&kafka, "zombie", Listener::Proxied);
-    let zombie = load.worker("zombie");
-    load.goes_on("before", &[&zombie]);
     let held = [
         ApiKey::TXN_OFFSET_COMMIT,
         ApiKey::END_TXN,
@@ -81,10 +78,13 @@ fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
     ];
     for (round, api_key) in (0..rounds()).zip(held.into_iter().cycle()) {
         let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("zombie-{round}"), Listener::Proxied);
+        let zombie = load.worker("zombie");
+        load.goes_on(&at("before"), &[&zombie]);
         let rule = proxy.add(Rule::nth(api_key, 1 + round % 5).hold_request());
         rule.wait(PATIENCE).unwrap();
         zombie.pause().unwrap();
-        let other = load.worker(&format!("other-{round}"));
+        let other = load.worker("other");
         let started = Instant::now();
         load.goes_on(&at("the other takes over"), &[&other]);
         println!("{} after {:?}", at("the other took over"), started.elapsed());
@@ -97,17 +97,17 @@ fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
         load.goes_on(&at("both work"), &[&zombie, &other]);
         other.end(END).unwrap();
         load.goes_on(&at("it works alone"), &[&zombie]);
+        load.end(&[&zombie]);
     }
-    load.end(&[&zombie]);
 }
 
 #[test]
 fn workers_that_come_and_are_killed_under_load_lose_and_repeat_nothing() {
     let kafka = Kafka::shared().unwrap();
-    let mut load = Load::start(kafka, "rescaled", Listener::Plain);
-    let mut first = load.worker("first");
     for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(kafka, &format!("rescaled-{round}"), Listener::Plain);
+        let first = load.worker("first");
         load.goes_on(&at("one"), &[&first]);
         let (second, third) = (load.worker("second"), load.worker("third"));
         or_tell(
@@ -133,13 +133,8 @@ fn workers_that_come_and_are_killed_under_load_lose_and_repeat_nothing() {
         );
         first.end(END).unwrap();
         load.goes_on(&at("one is left"), &[&third]);
-        first = third;
-        // Only one of each name may run.
-        let renamed = load.worker("first");
-        first.end(END).unwrap();
-        first = renamed;
+        load.end(&[&third]);
     }
-    load.end(&[&first]);
 }
 
 #[test]
