@@ -1,10 +1,10 @@
 //! Records that nobody can read, among good ones: each is a dead letter once, and the good ones come through once.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tocsin_e2e::ids::{Event, Ids, PARTITIONS, Pace, rounds};
+use tocsin_e2e::ids::{Event, Ids, PARTITIONS, Pace, SERVICES, rounds};
 use tocsin_e2e::kafka::{Record, produce_with};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule};
@@ -129,68 +129,80 @@ fn poison_among_good_records_is_a_dead_letter_once_also_when_the_worker_is_kille
     let kafka = Kafka::start(options).unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let of_topic = [("max.message.bytes", LARGEST), ("segment.bytes", "134217728")];
-    let ids = Ids::with(&kafka, "poison", Listener::Proxied, "", &of_topic).unwrap();
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let mut worker = ids.worker("w").unwrap();
-    let mut config = kafka.client(Listener::Plain).unwrap();
-    config
-        .set("message.max.bytes", LARGEST)
-        .set("enable.idempotence", "true");
-    // Where each poisonous record is, and what it is.
-    let mut poison = BTreeMap::new();
-    let mut n_good = 0;
     for round in 0..rounds() {
+        let ids = Ids::with(&kafka, &format!("poison-{round}"), Listener::Proxied, "", &of_topic).unwrap();
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let worker = ids.worker("w").unwrap();
         tail.wait_for(stream.written(), PATIENCE).unwrap();
         let rule = proxy.add(Rule::nth(ApiKey::END_TXN, 1 + round % 9).hold_request());
-        let cases = cases(1_000_000 + 10 * i64::try_from(round).unwrap());
-        for (number, case) in (0..).zip(cases) {
-            let records = std::slice::from_ref(&case.record);
-            config.set("compression.type", if case.is_compressed { "zstd" } else { "none" });
-            let place = produce_with(config.clone(), &ids.topic("events"), number % PARTITIONS, records).unwrap()[0];
-            match case.cause {
-                Some(_) => drop(poison.insert(place, case)),
-                None => n_good += 1,
-            }
-        }
+        let poison = write(&ids, cases(1_000_000));
         rule.wait(PATIENCE).unwrap();
         worker.kill().unwrap();
         rule.remove();
-        worker = ids.worker("w").unwrap();
-    }
-    let n_events = stream.end().unwrap();
-    let wanted = usize::try_from(n_events).unwrap() - usize::try_from(n_minor(n_events)).unwrap() + n_good;
-    let passed = tail.wait_for_count(wanted, PATIENCE);
-    passed.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
-    let letters = wait_for_letters(&ids, poison.len());
-    worker.end(PATIENCE).unwrap();
+        let worker = ids.worker("w").unwrap();
+        let n_events = stream.end().unwrap();
+        let wanted = n_passing(n_events) + poison.n_good;
+        let passed = tail.wait_for_count(wanted, PATIENCE);
+        passed.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+        let letters = wait_for_letters(&ids, poison.places.len()).unwrap();
+        worker.end(PATIENCE).unwrap();
 
-    let (mut found, mut wrong) = (BTreeMap::new(), Vec::new());
-    for letter in letters.unwrap() {
-        let place = (number(&letter, "tocsin.partition"), number(&letter, "tocsin.offset"));
-        let place = (i32::try_from(place.0).unwrap(), place.1);
-        let case = poison
-            .get(&place)
-            .unwrap_or_else(|| panic!("a good record is dead: {}", shown(&letter)));
-        wrong.extend(wrong_in(case, &letter, &ids.topic("events")));
-        assert!(found.insert(place, ()).is_none(), "twice: {}", shown(&letter));
+        let n_all = ids.check_without(|record| poison.places.contains_key(&(record.partition, record.offset)));
+        assert_eq!(n_all.unwrap(), usize::try_from(n_events).unwrap() + poison.n_good);
+        check_letters(&poison, &letters, &ids.topic("events"));
     }
-    let missing: Vec<&str> = poison
-        .iter()
-        .filter(|(place, _)| !found.contains_key(place))
-        .map(|(_, case)| case.name)
-        .collect();
-    assert!(missing.is_empty(), "no letter for {missing:?}");
-    let is_dead = |record: &Record| poison.contains_key(&(record.partition, record.offset));
-    let n_all = ids.check_without(is_dead).unwrap();
-    assert_eq!(n_all, usize::try_from(n_events).unwrap() + n_good);
+}
+
+/// Poison that was written, by partition and offset.
+struct Poison {
+    places: BTreeMap<(i32, i64), Case>,
+    n_good: usize,
+}
+
+fn write(ids: &Ids<'_>, cases: Vec<Case>) -> Poison {
+    let mut config = ids.kafka.client(Listener::Plain).unwrap();
+    config
+        .set("message.max.bytes", LARGEST)
+        .set("enable.idempotence", "true");
+    let (mut places, mut n_good) = (BTreeMap::new(), 0);
+    for (number, case) in (0..).zip(cases) {
+        config.set("compression.type", if case.is_compressed { "zstd" } else { "none" });
+        let records = std::slice::from_ref(&case.record);
+        let place = produce_with(config.clone(), &ids.topic("events"), number % PARTITIONS, records).unwrap()[0];
+        match case.cause {
+            Some(_) => drop(places.insert(place, case)),
+            None => n_good += 1,
+        }
+    }
+    Poison { places, n_good }
+}
+
+/// One letter for each poisonous record, and none for others.
+fn check_letters(poison: &Poison, letters: &[Record], topic: &str) {
+    let (mut found, mut wrong) = (BTreeSet::new(), Vec::new());
+    for letter in letters {
+        let number = |name| header(letter, name).parse::<i64>().unwrap_or(-1);
+        let partition = i32::try_from(number("tocsin.partition")).unwrap();
+        let place = (partition, number("tocsin.offset"));
+        match poison.places.get(&place) {
+            None => wrong.push(format!("a good record is dead: {}", shown(letter))),
+            Some(case) => wrong.extend(wrong_in(case, letter, topic)),
+        }
+        if !found.insert(place) {
+            wrong.push(format!("twice: {}", shown(letter)));
+        }
+    }
+    let missing = poison.places.iter().filter(|(place, _)| !found.contains(place));
+    wrong.extend(missing.map(|(_, case)| format!("{}: no letter", case.name)));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Events of the stream that do not pass.
-fn n_minor(n_events: i64) -> i64 {
-    let stream = n_events - tocsin_e2e::ids::SERVICES;
-    i64::try_from((0..stream).filter(|id| !Event::of(*id, 0).passes).count()).unwrap()
+/// How many events of the stream pass.
+fn n_passing(n_events: i64) -> usize {
+    let stream = n_events - SERVICES;
+    let passing = (0..n_events).filter(|id| *id >= stream || Event::of(*id, 0).passes);
+    passing.count()
 }
 
 /// All letters, once there are so many; those that are there, when no more come.
@@ -239,12 +251,6 @@ fn header(letter: &Record, name: &str) -> String {
     let found = letter.headers.iter().find(|(key, _)| key == name);
     let value = found.and_then(|(_, value)| value.as_deref()).unwrap_or_default();
     String::from_utf8_lossy(value).into_owned()
-}
-
-fn number(letter: &Record, name: &str) -> i64 {
-    let text = header(letter, name);
-    text.parse()
-        .unwrap_or_else(|_| panic!("{name} is '{text}': {}", shown(letter)))
 }
 
 fn shown(letter: &Record) -> String {

@@ -144,13 +144,9 @@ impl Ids<'_> {
     /// As [`Ids::check`].
     pub fn check_without(&self, is_dead: impl Fn(&Record) -> bool) -> Result<usize, RigError> {
         let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
-        for record in self.kafka.consume_committed(&self.topic("events"))? {
-            if let Some(event) = record
-                .value
-                .as_deref()
-                .and_then(Event::read)
-                .filter(|_| !is_dead(&record))
-            {
+        let records = self.kafka.consume_committed(&self.topic("events"))?;
+        for record in records.iter().filter(|record| !is_dead(record)) {
+            if let Some(event) = record.value.as_deref().and_then(Event::read) {
                 partitions.entry(record.partition).or_default().push(event);
             }
         }
