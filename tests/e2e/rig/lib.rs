@@ -6,6 +6,7 @@
 pub mod error;
 pub mod home;
 pub mod http;
+pub mod ids;
 pub mod install;
 pub mod kafka;
 pub mod ports;
@@ -14,10 +15,13 @@ pub mod proxy;
 pub mod registry;
 pub mod s3;
 pub mod wait;
+pub mod worker;
 
 pub use error::RigError;
 pub use http::{HttpProxy, HttpRule};
+pub use ids::Ids;
 pub use kafka::{Kafka, KafkaOptions, Listener};
 pub use proxy::{ApiKey, Direction, Proxy, Rule};
 pub use registry::SchemaRegistry;
 pub use s3::S3;
+pub use worker::{Worker, WorkerOptions};

@@ -10,7 +10,7 @@ mod disk;
 mod kerberos;
 mod offsets;
 mod options;
-mod records;
+pub(crate) mod records;
 mod transactions;
 mod users;
 mod wire;

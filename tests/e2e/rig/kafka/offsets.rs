@@ -86,7 +86,7 @@ impl Kafka {
     }
 
     /// A consumer that joins no group as long as it does not subscribe.
-    pub(super) fn reader(&self, group: &str, isolation: Isolation) -> Result<BaseConsumer<Quiet>, RigError> {
+    pub(crate) fn reader(&self, group: &str, isolation: Isolation) -> Result<BaseConsumer<Quiet>, RigError> {
         let mut config = self.client(Listener::Plain)?;
         config
             .set("group.id", group)

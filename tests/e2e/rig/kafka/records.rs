@@ -282,9 +282,12 @@ impl ProducerContext for Deliveries {
     }
 }
 
+/// A producer that keeps what became of its records.
+pub(crate) type Writing = BaseProducer<Deliveries>;
+
 /// Records that were given to a producer.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     from: usize,
     count: usize,
 }
@@ -308,13 +311,13 @@ impl Sent {
     }
 }
 
-pub(super) fn producer(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, RigError> {
+pub(crate) fn producer(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, RigError> {
     config
         .create_with_context(Deliveries::default())
         .map_err(RigError::client("creating a producer"))
 }
 
-pub(super) fn send(
+pub(crate) fn send(
     producer: &BaseProducer<Deliveries>,
     topic: &str,
     partition: Option<i32>,

@@ -1,0 +1,144 @@
+//! A pipeline over a stream of numbered events, whose results are known from its input: nothing may be lost, nothing
+//! may be there twice.
+//!
+//! Each test has a pipeline of its own name, and so topics, a group and transactional ids of its own.
+
+mod oracle;
+mod stream;
+mod tail;
+
+use std::path::PathBuf;
+
+use crate::kafka::{Kafka, Listener, Topic};
+use crate::worker::{Worker, WorkerOptions};
+use crate::{RigError, home};
+
+pub use self::oracle::{Event, Expected, SERVICES};
+pub use self::stream::{Pace, Stream};
+pub use self::tail::Tail;
+
+/// Partitions of the input, and so shards.
+pub const PARTITIONS: i32 = 4;
+
+/// How often a scenario that is repeated runs: once, or twenty times with `TOCSIN_TEST=full`.
+pub fn rounds() -> u64 {
+    let full = std::env::var("TOCSIN_TEST").is_ok_and(|tier| tier == "full");
+    if full { 20 } else { 1 }
+}
+
+/// A pipeline and its topics.
+pub struct Ids<'a> {
+    /// The brokers.
+    pub kafka: &'a Kafka,
+    /// The pipeline's name, with which its topics' names begin.
+    pub name: String,
+    /// The pipeline's file.
+    pub pipeline: PathBuf,
+    /// The folder with secrets, if the pipeline's settings need one.
+    pub secrets: Option<PathBuf>,
+    listener: Listener,
+}
+
+impl<'a> Ids<'a> {
+    /// Makes the topic of the input and that of what passes; workers come through a listener.
+    ///
+    /// # Errors
+    /// When a topic is there already, or the pipeline's file cannot be written.
+    pub fn new(kafka: &'a Kafka, name: &str, listener: Listener) -> Result<Self, RigError> {
+        Self::with(kafka, name, listener, "", &[])
+    }
+
+    /// The same, with settings of the Kafka (the inner part of `spec.kafka`) and of the input's topic.
+    ///
+    /// # Errors
+    /// As [`Ids::new`].
+    pub fn with(
+        kafka: &'a Kafka,
+        name: &str,
+        listener: Listener,
+        settings: &str,
+        of_topic: &[(&str, &str)],
+    ) -> Result<Self, RigError> {
+        let topic = |name: String| Topic::new(&name).partitions(PARTITIONS);
+        let input = of_topic
+            .iter()
+            .fold(topic(format!("{name}-events")), |topic, (key, value)| {
+                topic.setting(key, value)
+            });
+        kafka.create(&input)?;
+        kafka.create(&topic(format!("{name}-passed")))?;
+        let pipeline = home::new_folder(name)?.join("pipeline.yaml");
+        std::fs::write(&pipeline, text(name, settings))
+            .map_err(RigError::io(format!("writing {}", pipeline.display())))?;
+        Ok(Self {
+            kafka,
+            name: name.to_owned(),
+            pipeline,
+            secrets: None,
+            listener,
+        })
+    }
+
+    /// Starts a worker with two threads.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn worker(&self, name: &str) -> Result<Worker, RigError> {
+        Worker::start(&WorkerOptions {
+            pipeline: self.pipeline.clone(),
+            bootstrap: self.kafka.bootstrap(self.listener)?,
+            name: name.to_owned(),
+            threads: 2,
+            secrets: self.secrets.clone(),
+        })
+    }
+
+    /// Starts to write events.
+    ///
+    /// # Errors
+    /// When a producer cannot be made.
+    pub fn stream(&self, pace: Pace) -> Result<Stream, RigError> {
+        Stream::start(self.kafka, &self.topic("events"), pace)
+    }
+
+    /// Follows what passes, as a committed reader.
+    ///
+    /// # Errors
+    /// When a consumer cannot be made.
+    pub fn tail(&self) -> Result<Tail, RigError> {
+        Tail::start(self.kafka, &self.topic("passed"), PARTITIONS)
+    }
+
+    /// One of the pipeline's topics: `events`, `passed`, `escalations` or `totals`.
+    pub fn topic(&self, part: &str) -> String {
+        format!("{}-{part}", self.name)
+    }
+}
+
+/// The pipeline: what passes a filter, escalations of it, and totals of windows.
+fn text(name: &str, settings: &str) -> String {
+    format!(
+        r#"apiVersion: tocsin.dev/v1alpha1
+kind: IncidentPipeline
+metadata: {{name: {name}}}
+spec:
+  kafka: {{{settings}}}
+  sources:
+  - name: events
+    kafka: {{topic: {name}-events}}
+    partitionedBy: {{key: [service], partitioner: Murmur2}}
+    format: {{type: Json, fields: [{{name: id, type: Int64}}, {{name: service, type: String}}]}}
+    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: 1s, idleTimeout: 1h}}
+  stages:
+  - {{name: passed, from: events, filter: "severity = 'CRITICAL'"}}
+  - {{name: escalated, from: passed, escalate: {{by: [service], count: 5, within: 1h}}}}
+  - name: totals
+    from: events
+    aggregate: {{by: [service], window: {{tumbling: 1s}}, select: {{events: count(*), ids: sum(id)}}}}
+  sinks:
+  - {{name: passed, from: passed, kafka: {{topic: {name}-passed}}}}
+  - {{name: escalations, from: escalated, kafka: {{topic: {name}-escalations}}}}
+  - {{name: totals, from: totals, kafka: {{topic: {name}-totals}}}}
+"#
+    )
+}

@@ -1,0 +1,283 @@
+//! What must come out, worked out from what went in.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Ids;
+use crate::RigError;
+use crate::kafka::Record;
+
+/// Different services of the stream.
+pub const SERVICES: i64 = 13;
+
+/// Every so many events of a service that passed escalate.
+const ESCALATES: usize = 5;
+
+/// Length of a window, in milliseconds.
+const WINDOW: i64 = 1_000;
+
+/// How far events may be out of order, in milliseconds.
+const OUT_OF_ORDER: i64 = 1_000;
+
+/// So many differences are shown.
+const SHOWN: usize = 12;
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its number.
+    pub id: i64,
+    /// Its time, in milliseconds since 1970.
+    pub time: i64,
+    /// Its key.
+    pub service: String,
+    /// Whether it passes the filter.
+    pub passes: bool,
+}
+
+impl Event {
+    /// An event of the stream: service and severity follow from the number.
+    pub fn of(id: i64, time: i64) -> Self {
+        Self {
+            id,
+            time,
+            service: format!("s{}", id * 7 % SERVICES),
+            passes: id % 6 != 1,
+        }
+    }
+
+    /// As [`Event::of`], and it passes.
+    pub fn closing(id: i64, time: i64) -> Self {
+        Self {
+            passes: true,
+            ..Self::of(id, time)
+        }
+    }
+
+    /// As it is written.
+    pub fn record(&self) -> Record {
+        let severity = if self.passes { "CRITICAL" } else { "MINOR" };
+        let value = json!({"ts": self.time, "service": self.service, "id": self.id, "severity": severity});
+        Record::new(value.to_string()).key(&self.service)
+    }
+
+    /// Reads an event; none if it is not one.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(bytes).ok()?;
+        Some(Self {
+            id: value.get("id")?.as_i64()?,
+            time: value.get("ts")?.as_i64()?,
+            service: value.get("service")?.as_str()?.to_owned(),
+            passes: value.get("severity")?.as_str()? == "CRITICAL",
+        })
+    }
+}
+
+/// What must come out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Ids that pass, each with how often.
+    passed: BTreeMap<String, u32>,
+    /// Ids at which a service escalates.
+    escalations: BTreeMap<String, u32>,
+    /// Service, window, number of events, sum of their ids.
+    totals: BTreeMap<String, u32>,
+}
+
+impl Expected {
+    /// Works it out from the events of each partition, in their order. Those behind the watermark pass and count nowhere;
+    /// there must be none between a watermark and the beginning of a window that is open.
+    pub fn of(partitions: &BTreeMap<i32, Vec<Event>>) -> Self {
+        let mut expected = Self::default();
+        for events in partitions.values() {
+            let newest = events.iter().map(|event| event.time).max().unwrap_or_default();
+            let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+            let mut windows: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
+            let mut watermark = i64::MIN;
+            for event in events {
+                if event.passes {
+                    count(&mut expected.passed, event.id.to_string());
+                }
+                let is_late = event.time < watermark;
+                watermark = watermark.max(event.time - OUT_OF_ORDER);
+                if is_late {
+                    continue;
+                }
+                let window = windows
+                    .entry((&event.service, event.time / WINDOW * WINDOW))
+                    .or_default();
+                window.0 += 1;
+                window.1 += event.id;
+                if !event.passes {
+                    continue;
+                }
+                let counted = counted.entry(&event.service).or_default();
+                *counted += 1;
+                if counted.is_multiple_of(ESCALATES) {
+                    count(&mut expected.escalations, escalation(&event.service, event.id));
+                }
+            }
+            for ((service, start), (events, ids)) in windows {
+                if start + WINDOW <= newest - OUT_OF_ORDER {
+                    count(&mut expected.totals, total(service, start, events, ids));
+                }
+            }
+        }
+        expected
+    }
+}
+
+impl Ids<'_> {
+    /// Holds what came out against what went in, both as a committed reader sees them. Records of the input that are
+    /// no events are left out.
+    ///
+    /// # Errors
+    /// With what is missing, there twice, or wrong; and when a topic cannot be read.
+    pub fn check(&self) -> Result<usize, RigError> {
+        self.check_without(|_| false)
+    }
+
+    /// The same without records of the input that are dead though they can be read.
+    ///
+    /// # Errors
+    /// As [`Ids::check`].
+    pub fn check_without(&self, is_dead: impl Fn(&Record) -> bool) -> Result<usize, RigError> {
+        let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
+        let records = self.kafka.consume_committed(&self.topic("events"))?;
+        for record in records.iter().filter(|record| !is_dead(record)) {
+            if let Some(event) = record.value.as_deref().and_then(Event::read) {
+                partitions.entry(record.partition).or_default().push(event);
+            }
+        }
+        let n_events = partitions.values().map(Vec::len).sum();
+        self.check_against(&Expected::of(&partitions))?;
+        Ok(n_events)
+    }
+
+    /// The same with what must come out.
+    ///
+    /// # Errors
+    /// As [`Ids::check`].
+    pub fn check_against(&self, expected: &Expected) -> Result<(), RigError> {
+        let rows = |part: &str, read: fn(&Value) -> Option<String>| -> Result<BTreeMap<String, u32>, RigError> {
+            let mut found = BTreeMap::new();
+            for record in self.kafka.consume_committed(&self.topic(part))? {
+                let text = record.text();
+                let value = serde_json::from_str(&text).unwrap_or_default();
+                count(&mut found, read(&value).unwrap_or(text));
+            }
+            Ok(found)
+        };
+        let passed = rows("passed", |row| Some(row.get("id")?.as_i64()?.to_string()))?;
+        let escalations = rows("escalations", |row| {
+            Some(escalation(row.get("service")?.as_str()?, row.get("id")?.as_i64()?))
+        })?;
+        let totals = rows("totals", |row| {
+            let start = row.get("window_start")?.as_str()?.parse::<jiff::Timestamp>().ok()?;
+            let number = |name: &str| row.get(name).and_then(Value::as_i64);
+            let service = row.get("service")?.as_str()?;
+            Some(total(
+                service,
+                start.as_millisecond(),
+                number("events")?,
+                number("ids")?,
+            ))
+        })?;
+        let mut differences = Vec::new();
+        for (part, expected, found) in [
+            ("passed", &expected.passed, &passed),
+            ("escalations", &expected.escalations, &escalations),
+            ("totals", &expected.totals, &totals),
+        ] {
+            differences.extend(compare(part, expected, found));
+        }
+        // A comparison with nothing finds nothing.
+        if expected.passed.is_empty() || expected.escalations.is_empty() || expected.totals.is_empty() {
+            return Err(RigError::Misused("there are too few events to compare".to_owned()));
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(RigError::Refused {
+            what: format!("the results of {}", self.name),
+            answer: differences.join("\n"),
+        })
+    }
+}
+
+fn count(into: &mut BTreeMap<String, u32>, what: String) {
+    *into.entry(what).or_default() += 1;
+}
+
+fn escalation(service: &str, id: i64) -> String {
+    format!("{service} at {id}")
+}
+
+fn total(service: &str, start: i64, events: i64, ids: i64) -> String {
+    format!("{service} from {start}: {events} events, ids {ids}")
+}
+
+/// What differs, in a line for each kind of difference.
+fn compare(part: &str, expected: &BTreeMap<String, u32>, found: &BTreeMap<String, u32>) -> Vec<String> {
+    let missing = expected
+        .iter()
+        .filter(|(what, times)| found.get(*what).copied().unwrap_or_default() < **times);
+    let repeated = found
+        .iter()
+        .filter(|(what, times)| expected.get(*what).is_some_and(|wanted| wanted < times));
+    let unknown = found.keys().filter(|what| !expected.contains_key(*what));
+    let kinds = [
+        ("missing", missing.map(|(what, _)| what).collect::<Vec<_>>()),
+        ("repeated", repeated.map(|(what, _)| what).collect()),
+        ("unexpected", unknown.collect()),
+    ];
+    let told = kinds.into_iter().filter(|(_, which)| !which.is_empty());
+    told.map(|(kind, which)| {
+        let shown: Vec<&str> = which.iter().take(SHOWN).map(|what| what.as_str()).collect();
+        format!("{part}: {} {kind}: {}", which.len(), shown.join("; "))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(of: &[(&str, u32)]) -> BTreeMap<String, u32> {
+        of.iter().map(|(what, times)| ((*what).to_owned(), *times)).collect()
+    }
+
+    #[test]
+    fn what_is_missing_repeated_or_unexpected_is_told() {
+        let expected = counts(&[("1", 1), ("2", 1)]);
+        for (found, told) in [
+            (counts(&[("1", 1), ("2", 1)]), vec![]),
+            (counts(&[("1", 1)]), vec!["p: 1 missing: 2"]),
+            (counts(&[("1", 2), ("2", 1)]), vec!["p: 1 repeated: 1"]),
+            (
+                counts(&[("1", 1), ("3", 1)]),
+                vec!["p: 1 missing: 2", "p: 1 unexpected: 3"],
+            ),
+        ] {
+            assert_eq!(compare("p", &expected, &found), told);
+        }
+    }
+
+    #[test]
+    fn a_window_counts_when_it_is_closed_and_every_fifth_that_passes_escalates() {
+        let event = |id: i64, time| Event {
+            service: "s".to_owned(),
+            passes: id != 2,
+            ..Event::of(id, time)
+        };
+        let mut events: Vec<Event> = (0..8).map(|id| event(id, id * 300)).collect();
+        let of = |events: &[Event]| Expected::of(&BTreeMap::from([(0, events.to_vec())]));
+        let before = of(&events);
+        assert_eq!(before.passed.len(), 7);
+        assert_eq!(before.escalations, counts(&[("s at 5", 1)]));
+        assert_eq!(before.totals, counts(&[("s from 0: 4 events, ids 6", 1)]));
+        events.push(event(8, 3_000));
+        assert_eq!(of(&events).totals.len(), 2);
+    }
+}

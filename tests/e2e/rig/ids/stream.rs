@@ -1,0 +1,144 @@
+//! Writes numbered events at a steady pace until it is told to end.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::producer::Producer as _;
+
+use super::oracle::{Event, SERVICES};
+use crate::RigError;
+use crate::kafka::records::{producer, send};
+use crate::kafka::{Kafka, Listener, Record};
+use crate::wait::lock;
+
+/// Event time between two events, in milliseconds.
+const STEP: i64 = 10;
+
+/// The first event is so far in the past: event time stays behind the clock.
+const BEFORE_NOW: Duration = Duration::from_secs(3_600);
+
+/// So far behind the last event are those that close all windows, in milliseconds.
+const CLOSING: i64 = 120_000;
+
+/// How fast events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Events at a time.
+    pub at_once: u64,
+    /// Time between them.
+    pub every: Duration,
+}
+
+impl Default for Pace {
+    /// A thousand a second.
+    fn default() -> Self {
+        Self {
+            at_once: 5,
+            every: Duration::from_millis(5),
+        }
+    }
+}
+
+/// A thread that writes events.
+pub struct Stream {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<(), RigError>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    written: i64,
+    ending: bool,
+}
+
+impl Stream {
+    pub(super) fn start(kafka: &Kafka, topic: &str, pace: Pace) -> Result<Self, RigError> {
+        let mut config = kafka.client(Listener::Plain)?;
+        config
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "1")
+            .set("message.timeout.ms", "180000");
+        let producer = producer(&config)?;
+        let shared = Arc::new(Shared::default());
+        let (topic, sharing) = (topic.to_owned(), Arc::clone(&shared));
+        let thread = std::thread::spawn(move || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let base = i64::try_from((now - BEFORE_NOW).as_millis()).unwrap_or_default();
+            let mut next = 0;
+            loop {
+                let until = Instant::now() + pace.every;
+                let events: Vec<Event> = (0..pace.at_once)
+                    .zip(next..)
+                    .map(|(_, id)| Event::of(id, base + id * STEP))
+                    .collect();
+                next += i64::try_from(events.len()).unwrap_or_default();
+                write(&producer, &topic, &events)?;
+                let mut state = lock(&sharing.state);
+                state.written = next;
+                while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !state.ending) {
+                    let waited = sharing.changed.wait_timeout(state, left);
+                    state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                }
+                if state.ending {
+                    break;
+                }
+            }
+            let close = base + next * STEP + CLOSING;
+            let closing: Vec<Event> = (next..next + SERVICES).map(|id| Event::closing(id, close)).collect();
+            write(&producer, &topic, &closing)?;
+            lock(&sharing.state).written = next + SERVICES;
+            producer
+                .flush(Duration::from_secs(60))
+                .map_err(RigError::client(format!("writing to {topic}")))
+        });
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// How many events were written so far: the next one's id.
+    pub fn written(&self) -> i64 {
+        lock(&self.shared.state).written
+    }
+
+    /// Ends with events that close all windows, and waits until brokers have everything. Returns how many events there
+    /// are.
+    ///
+    /// # Errors
+    /// When brokers did not take all.
+    pub fn end(mut self) -> Result<i64, RigError> {
+        self.tell();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(outcome)) => outcome?,
+            _ => return Err(RigError::Misused("the thread that writes events panicked".to_owned())),
+        }
+        Ok(self.written())
+    }
+
+    fn tell(&self) {
+        lock(&self.shared.state).ending = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+fn write(producer: &crate::kafka::records::Writing, topic: &str, events: &[Event]) -> Result<(), RigError> {
+    let records: Vec<Record> = events.iter().map(Event::record).collect();
+    send(producer, topic, None, &records)?;
+    producer.poll(Duration::ZERO);
+    Ok(())
+}

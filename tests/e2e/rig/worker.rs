@@ -1,0 +1,194 @@
+//! `tocsin run` as a child process: started, killed, held, ended in order, and asked for what it said.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::process::Process;
+use crate::wait::until;
+use crate::{RigError, home};
+
+/// Names the program that is tested.
+const PROGRAM: &str = "TOCSIN_BIN";
+
+/// How a worker is started.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The pipeline's file.
+    pub pipeline: PathBuf,
+    /// The brokers.
+    pub bootstrap: String,
+    /// The worker's name.
+    pub name: String,
+    /// How many threads work.
+    pub threads: usize,
+    /// The folder with secrets.
+    pub secrets: Option<PathBuf>,
+}
+
+/// A worker that was started. Dropping it kills it.
+#[derive(Debug)]
+pub struct Worker {
+    process: Process,
+    log: PathBuf,
+    name: String,
+}
+
+impl Worker {
+    /// Starts a worker; it says what it does at the level `info`.
+    ///
+    /// # Errors
+    /// When the program was not built, or cannot be started.
+    pub fn start(options: &WorkerOptions) -> Result<Self, RigError> {
+        let name = format!("worker {}", options.name);
+        let log = home::new_folder(&format!("worker-{}", options.name))?.join("log");
+        let mut command = Command::new(program()?);
+        command
+            .arg("run")
+            .arg(&options.pipeline)
+            .args(["--bootstrap", &options.bootstrap, "--worker", &options.name])
+            .args(["--threads", &options.threads.to_string()])
+            .env("TOCSIN_LOG", "info")
+            .env("NO_COLOR", "1");
+        if let Some(secrets) = &options.secrets {
+            command.arg("--secrets").arg(secrets);
+        }
+        Ok(Self {
+            process: Process::start(&name, &command, &log)?,
+            log,
+            name,
+        })
+    }
+
+    /// Ends it as a power cut would, and waits for its end.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn kill(&self) -> Result<(), RigError> {
+        self.process.kill()
+    }
+
+    /// Holds it: its connections stay open and it does nothing.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn pause(&self) -> Result<(), RigError> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn resume(&self) -> Result<(), RigError> {
+        self.process.signal(Signal::CONT)
+    }
+
+    /// Asks it to leave for good.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn ask_to_end(&self) -> Result<(), RigError> {
+        self.process.signal(Signal::TERM)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it still runs; the error carries its last lines.
+    pub fn wait(&self, within: Duration) -> Result<ExitStatus, RigError> {
+        let ended = self.process.wait(within);
+        ended.map_err(|_| self.not_ready("its end", within))
+    }
+
+    /// Asks it to leave for good, and waits until it has, in order.
+    ///
+    /// # Errors
+    /// When it still runs, or ends with another code than 0; the error carries its last lines.
+    pub fn end(&self, within: Duration) -> Result<(), RigError> {
+        self.ask_to_end()?;
+        let status = self.wait(within)?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(RigError::Ended {
+            what: self.name.clone(),
+            status: status.to_string(),
+            log: self.last_lines(),
+        })
+    }
+
+    /// Fails when it has ended.
+    ///
+    /// # Errors
+    /// With its last lines.
+    pub fn check(&self) -> Result<(), RigError> {
+        self.process.check()
+    }
+
+    /// Waits until a line holds this text.
+    ///
+    /// # Errors
+    /// When none does in time, or the worker ends before; the error carries its last lines.
+    pub fn wait_for_line(&self, text: &str, within: Duration) -> Result<(), RigError> {
+        self.wait_for_lines(text, 1, within)
+    }
+
+    /// Waits until so many lines hold this text.
+    ///
+    /// # Errors
+    /// As [`Worker::wait_for_line`].
+    pub fn wait_for_lines(&self, text: &str, count: usize, within: Duration) -> Result<(), RigError> {
+        let what = format!("{count} lines with '{text}'");
+        let found = until(&what, within, || {
+            let enough = self.lines_with(text) >= count;
+            if !enough {
+                self.check()?;
+            }
+            Ok(enough.then_some(()))
+        });
+        found.map_err(|error| match error {
+            RigError::TimedOut { what, within } => self.not_ready(&what, within),
+            other => other,
+        })
+    }
+
+    /// How many lines hold this text.
+    pub fn lines_with(&self, text: &str) -> usize {
+        self.said().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Everything that it wrote on standard output and error.
+    pub fn said(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The last lines that it wrote.
+    pub fn last_lines(&self) -> String {
+        self.process.last_lines()
+    }
+
+    fn not_ready(&self, what: &str, within: Duration) -> RigError {
+        RigError::NotReady {
+            what: format!("{} ({what})", self.name),
+            within,
+            log: self.last_lines(),
+        }
+    }
+}
+
+/// The program that is tested: what the environment names, or what was built beside the test.
+fn program() -> Result<PathBuf, RigError> {
+    if let Some(named) = std::env::var_os(PROGRAM) {
+        return Ok(PathBuf::from(named));
+    }
+    let test = std::env::current_exe().map_err(RigError::io("looking for the test's own file"))?;
+    let beside = test.parent().and_then(Path::parent).map(|folder| folder.join("tocsin"));
+    beside.filter(|program| program.is_file()).ok_or_else(|| {
+        let what = format!("the program is not beside the test: run cargo build -p tocsin, or set {PROGRAM}");
+        RigError::Misused(what)
+    })
+}

@@ -1,0 +1,154 @@
+//! Each result once: workers that are killed, and brokers that fall silent, at each request of a transaction.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use tocsin_e2e::ids::{Ids, Pace, rounds};
+use tocsin_e2e::proxy::Fate;
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A worker that nobody disturbs ends within this.
+const END: Duration = Duration::from_secs(12);
+
+/// What is said when the outcome of a transaction is not known.
+const GIVEN_UP: &str = "the producer is given up";
+
+/// A broker whose proxy is for the workers of one test alone.
+fn proxied() -> Kafka {
+    Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap()
+}
+
+/// The requests of a transaction, in their order.
+const POINTS: [(&str, ApiKey); 6] = [
+    ("InitProducerId", ApiKey::INIT_PRODUCER_ID),
+    ("AddPartitionsToTxn", ApiKey::ADD_PARTITIONS_TO_TXN),
+    ("Produce", ApiKey::PRODUCE),
+    ("AddOffsetsToTxn", ApiKey::ADD_OFFSETS_TO_TXN),
+    ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
+    ("EndTxn", ApiKey::END_TXN),
+];
+
+/// Kills a worker at each point, when a rule has taken the request there, and starts one of the same name. What the
+/// rule holds is let go before the next worker comes, or when that has begun.
+fn check_kills(name: &str, rule_at: impl Fn(ApiKey, u64) -> Rule) {
+    let kafka = proxied();
+    let proxy = kafka.proxy(0).unwrap();
+    for round in 0..rounds() {
+        // A pipeline of its own for each round: a worker that comes back does again all that its pipeline did.
+        let ids = Ids::new(&kafka, &format!("{name}-{round}"), Listener::Proxied).unwrap();
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let mut worker = ids.worker("w").unwrap();
+        for (point, (named, api_key)) in (round..).zip(POINTS) {
+            let started = Instant::now();
+            let at = |what: &str| format!("round {round}, {named}: {what}");
+            let works = tail.wait_for(stream.written(), PATIENCE);
+            works.unwrap_or_else(|error| panic!("{}: {error}\n{}", at("before"), worker.last_lines()));
+            let rule = if api_key == ApiKey::INIT_PRODUCER_ID {
+                worker.kill().unwrap();
+                let rule = proxy.add(rule_at(api_key, 1 + round % 2));
+                worker = ids.worker("w").unwrap();
+                rule
+            } else {
+                proxy.add(rule_at(api_key, 1 + point % 5))
+            };
+            let hit = rule.wait(PATIENCE);
+            hit.unwrap_or_else(|error| panic!("{}: {error}", at("kill")));
+            worker.kill().unwrap();
+            let begun = proxy.count(ApiKey::INIT_PRODUCER_ID);
+            if point.is_multiple_of(2) {
+                rule.remove();
+            }
+            worker = ids.worker("w").unwrap();
+            let comes = proxy.wait_for(ApiKey::INIT_PRODUCER_ID, begun + 1, PATIENCE);
+            comes.unwrap_or_else(|error| panic!("{}: {error}\n{}", at("after"), worker.last_lines()));
+            rule.remove();
+            println!("{} after {:?}", at("done"), started.elapsed());
+        }
+        let works = tail.wait_for(stream.written(), PATIENCE);
+        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        let n_events = stream.end().unwrap();
+        let end = tail.wait_for_all_passed(n_events, PATIENCE);
+        end.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        worker.end(END).unwrap();
+        let checked = ids.check().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    }
+}
+
+#[test]
+fn a_worker_killed_before_the_broker_has_a_request_loses_and_repeats_nothing() {
+    check_kills("held", |api_key, n| Rule::nth(api_key, n).hold_request());
+}
+
+#[test]
+fn a_worker_killed_after_the_broker_did_the_work_loses_and_repeats_nothing() {
+    check_kills("dropped", |api_key, n| Rule::nth(api_key, n).drop_answer());
+}
+
+/// How a worker must come out of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A new producer looks what became of the transaction.
+    GivesUp,
+    /// The producer asks again by itself, or is given up.
+    Any,
+}
+
+/// Lets a rule have one EndTxn, and sees that the worker goes on by itself.
+fn check_end_txn(name: &str, way: Way, rule: impl Fn(u64) -> Rule) {
+    let kafka = proxied();
+    let proxy = kafka.proxy(0).unwrap();
+    let ids = Ids::new(&kafka, name, Listener::Proxied).unwrap();
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let worker = ids.worker("w").unwrap();
+    for round in 0..rounds() {
+        tail.wait_for(stream.written(), PATIENCE).unwrap();
+        let given_up = worker.lines_with(GIVEN_UP);
+        let rule = proxy.add(rule(1 + round % 7));
+        rule.wait(PATIENCE).unwrap();
+        if way == Way::GivesUp {
+            worker.wait_for_lines(GIVEN_UP, given_up + 1, PATIENCE).unwrap();
+        }
+        let written = stream.written();
+        let works = tail.wait_for(written, PATIENCE);
+        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        rule.remove();
+    }
+    let n_events = stream.end().unwrap();
+    let end = tail.wait_for_all_passed(n_events, PATIENCE);
+    end.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    worker.check().unwrap();
+    let ends = proxy
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.head.api_key == ApiKey::END_TXN);
+    let disturbed = ends.filter(|seen| seen.fate != Fate::Answered).count();
+    println!(
+        "{disturbed} EndTxn without an answer; {} producers given up",
+        worker.lines_with(GIVEN_UP)
+    );
+    worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+}
+
+#[test]
+fn an_end_of_a_transaction_whose_answer_never_comes_is_looked_up() {
+    check_end_txn("silent", Way::GivesUp, |n| Rule::nth(ApiKey::END_TXN, n).drop_answer());
+}
+
+#[test]
+fn an_end_of_a_transaction_whose_answer_is_cut_off_is_asked_again() {
+    check_end_txn("cut", Way::Any, |n| Rule::nth(ApiKey::END_TXN, n).drop_answer_and_cut());
+}
+
+#[test]
+fn an_end_of_a_transaction_that_comes_too_late_ends_no_other() {
+    let late = Duration::from_millis(9_500);
+    check_end_txn("late", Way::GivesUp, |n| {
+        Rule::nth(ApiKey::END_TXN, n).delay_request(late)
+    });
+}

@@ -1,0 +1,255 @@
+//! What a worker says that cannot start: one clear line, a code that is not 0, and soon. Never a hang, never a way around.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tocsin_e2e::ids::{Ids, Pace};
+use tocsin_e2e::kafka::{ALICE, Rights, ServerCertificate};
+use tocsin_e2e::{Kafka, KafkaOptions, Listener, Worker, WorkerOptions, home};
+
+/// Within this a worker that cannot start has ended.
+const END: Duration = Duration::from_secs(15);
+
+/// So many of its last lines are shown.
+const SHOWN: usize = 4;
+
+/// Encryption, with the rig's authority, for brokers of somebody else's; which they are, the command line says.
+const TLS: &str =
+    "mode: External, bootstrapServers: 'kafka.example:9093', tls: {caSecretRef: {name: authority, key: ca.crt}}";
+
+/// Alice's name and password.
+const SASL: &str = "sasl: {username: alice, passwordSecretRef: {name: alice, key: password}}";
+
+/// One broker with TLS and logins, and with authorisation.
+fn kafka() -> &'static Kafka {
+    static KAFKA: OnceLock<Kafka> = OnceLock::new();
+    KAFKA.get_or_init(|| {
+        let options = KafkaOptions::default()
+            .listener(Listener::Tls)
+            .listener(Listener::SaslTls)
+            .acls();
+        Kafka::start(options).unwrap()
+    })
+}
+
+/// A folder with secrets: the authority's certificate, and a password of Alice's.
+fn secrets(kafka: &Kafka, password: &str) -> PathBuf {
+    let folder = home::new_folder("secrets").unwrap();
+    let write = |name: &str, key: &str, contents: &[u8]| {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name).join(key), contents).unwrap();
+    };
+    let authority = kafka.certificates().unwrap().authority();
+    write("authority", "ca.crt", &std::fs::read(authority).unwrap());
+    write("alice", "password", password.as_bytes());
+    folder
+}
+
+/// Starts a worker that cannot start. It must say one error, with all of these words.
+fn check(what: &str, options: &WorkerOptions, words: &[&str]) -> Result<(), String> {
+    let started = Instant::now();
+    let worker = Worker::start(options).unwrap();
+    let ended = worker.wait(END);
+    let said = worker.said();
+    let said: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.starts_with("only a cluster"))
+        .collect();
+    let shown = said[said.len().saturating_sub(SHOWN)..].join("\n");
+    println!(
+        "{what}: {:?} after {:?}\n{shown}",
+        ended.as_ref().ok(),
+        started.elapsed()
+    );
+    let status = ended.map_err(|_| format!("{what}: it still runs after {END:?}:\n{shown}"))?;
+    if status.success() || status.code().is_none() {
+        return Err(format!("{what}: it ended with {status}"));
+    }
+    let errors: Vec<&&str> = said.iter().filter(|line| line.starts_with("error: ")).collect();
+    match errors.as_slice() {
+        // A line that ends in the middle lacks what it was to say.
+        [error] if !error.ends_with(' ') && words.iter().all(|word| error.contains(word)) => Ok(()),
+        _ => Err(format!("{what}: not one line with {words:?}:\n{shown}")),
+    }
+}
+
+fn options(pipeline: &Path, bootstrap: String, secrets: Option<PathBuf>) -> WorkerOptions {
+    WorkerOptions {
+        pipeline: pipeline.to_owned(),
+        bootstrap,
+        name: "w".to_owned(),
+        threads: 2,
+        secrets,
+    }
+}
+
+fn all_right(outcomes: Vec<Result<(), String>>) {
+    let wrong: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn what_cannot_be_reached_or_is_not_there_is_named() {
+    let kafka = kafka();
+    let bootstrap = |listener| kafka.bootstrap(listener).unwrap();
+    let ids = |name: &str, settings: &str| Ids::with(kafka, name, Listener::Plain, settings, &[]).unwrap().pipeline;
+    let (plain, tls, both) = (
+        ids("plain", ""),
+        ids("with-tls", TLS),
+        ids("with-login", &format!("{TLS}, {SASL}")),
+    );
+    let gone = ids("gone", "");
+    kafka.delete("gone-events").unwrap();
+    let (good, bad) = (secrets(kafka, ALICE.password), secrets(kafka, "wrong"));
+    let nobody = format!("127.0.0.1:{}", tocsin_e2e::ports::reserve().unwrap());
+    let cases: [(&str, &Path, String, &PathBuf, &[&str]); 7] = [
+        (
+            "no topic",
+            &gone,
+            bootstrap(Listener::Plain),
+            &good,
+            &["no topic gone-events"],
+        ),
+        ("nobody there", &plain, nobody, &good, &["cannot be reached", "refused"]),
+        (
+            "a wrong password",
+            &both,
+            bootstrap(Listener::SaslTls),
+            &bad,
+            &["refuses user alice", "SCRAM-SHA-512"],
+        ),
+        (
+            "TLS to a port without",
+            &tls,
+            bootstrap(Listener::Plain),
+            &good,
+            &["TLS", "speak TLS"],
+        ),
+        (
+            "no TLS to a port with",
+            &plain,
+            bootstrap(Listener::Tls),
+            &good,
+            &["TLS", "kafka.tls"],
+        ),
+        (
+            "no login to a port with",
+            &tls,
+            bootstrap(Listener::SaslTls),
+            &good,
+            &["kafka.sasl"],
+        ),
+        (
+            "a login to a port without",
+            &both,
+            bootstrap(Listener::Tls),
+            &good,
+            &["SCRAM-SHA-512"],
+        ),
+    ];
+    let run = |(what, pipeline, bootstrap, secrets, words): (&str, &Path, String, &PathBuf, &[&str])| {
+        check(what, &options(pipeline, bootstrap, Some(secrets.clone())), words)
+    };
+    let mut outcomes: Vec<_> = cases.into_iter().map(run).collect();
+    let without = options(&both, bootstrap(Listener::SaslTls), None);
+    outcomes.push(check("no secrets", &without, &["authority/ca.crt", "--secrets"]));
+    all_right(outcomes);
+}
+
+#[test]
+fn a_broker_whose_certificate_is_not_to_be_believed_is_refused() {
+    let certificates = [
+        (ServerCertificate::Expired, "xpired"),
+        (ServerCertificate::Foreign, "UnknownIssuer"),
+        (ServerCertificate::OtherHost, "name"),
+    ];
+    let check = |(certificate, word)| {
+        let kafka = Kafka::start(
+            KafkaOptions::default()
+                .listener(Listener::Tls)
+                .server_certificate(certificate),
+        );
+        let kafka = kafka.unwrap();
+        let pipeline = Ids::with(&kafka, "refused", Listener::Plain, TLS, &[])
+            .unwrap()
+            .pipeline;
+        let options = options(
+            &pipeline,
+            kafka.bootstrap(Listener::Tls).unwrap(),
+            Some(secrets(&kafka, "")),
+        );
+        let what = format!("{certificate:?}");
+        check(&what, &options, &["certificate", word])
+    };
+    all_right(certificates.into_iter().map(check).collect());
+}
+
+/// What a worker of a pipeline needs, under the names of its topics; each without what is left out.
+fn rights(name: &str) -> [(&'static str, Vec<Rights>); 7] {
+    [
+        ("read events", vec![Rights::Read(format!("{name}-events"))]),
+        ("write passed", vec![Rights::Write(format!("{name}-passed"))]),
+        (
+            "write the others",
+            vec![
+                Rights::Write(format!("{name}-escalations")),
+                Rights::Write(format!("{name}-totals")),
+                Rights::Write(format!("{name}.dead-letter")),
+            ],
+        ),
+        ("read the journal", vec![Rights::Read(format!("{name}.journal"))]),
+        ("write the journal", vec![Rights::Write(format!("{name}.journal"))]),
+        ("the group", vec![Rights::Group(name.to_owned())]),
+        ("transactions", vec![Rights::Transactions(format!("{name}.*"))]),
+    ]
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
+    let kafka = kafka();
+    let settings = format!("{TLS}, {SASL}, manageTopics: false");
+    let prepared = |name: &str, without: Option<&str>| {
+        let mut ids = Ids::with(kafka, name, Listener::SaslTls, &settings, &[]).unwrap();
+        for topic in ["-escalations", "-totals", ".dead-letter", ".journal"] {
+            let topic = tocsin_e2e::kafka::Topic::new(&format!("{name}{topic}")).partitions(4);
+            kafka.create(&topic).unwrap();
+        }
+        let given = rights(name).into_iter().filter(|(right, _)| Some(*right) != without);
+        let given: Vec<Rights> = given.flat_map(|(_, rights)| rights).collect();
+        kafka.allow(ALICE.name, &given).unwrap();
+        ids.secrets = Some(secrets(kafka, ALICE.password));
+        ids
+    };
+    let ids = prepared("allowed", None);
+    let stream = ids.stream(Pace::default()).unwrap();
+    let worker = ids.worker("w").unwrap();
+    let runs = ids.tail().unwrap().wait_for(stream.written() + 200, 2 * END);
+    runs.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    worker.end(END).unwrap();
+    drop(stream);
+
+    let missing: [(&str, &[&str]); 6] = [
+        ("read events", &["-events"]),
+        ("write passed", &["-passed"]),
+        ("read the journal", &[".journal"]),
+        ("write the journal", &[".journal"]),
+        ("the group", &["group"]),
+        ("transactions", &["ransactional"]),
+    ];
+    let run = |(right, words): (&str, &[&str])| {
+        let ids = prepared(&right.replace(' ', "-"), Some(right));
+        // Something to do: a right to write is asked for when something is written.
+        let stream = ids.stream(Pace::default()).unwrap();
+        let options = options(
+            &ids.pipeline,
+            kafka.bootstrap(Listener::SaslTls).unwrap(),
+            ids.secrets.clone(),
+        );
+        let outcome = check(&format!("without {right}"), &options, words);
+        drop(stream);
+        outcome
+    };
+    all_right(missing.into_iter().map(run).collect());
+}

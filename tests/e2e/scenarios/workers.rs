@@ -1,0 +1,212 @@
+//! Workers that come, go, and stand still, and a broker that goes away: no result is lost, none is there twice.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A worker that nobody disturbs ends within this.
+const END: Duration = Duration::from_secs(12);
+
+/// Within this the others have the shards of a worker that left for good.
+const HANDED_OVER: Duration = Duration::from_secs(2);
+
+/// What a worker says when the group has told it its shards.
+const ASSIGNED: &str = "shards were assigned";
+
+/// Of shards that were assigned, when they are none.
+const NONE: &str = "shards=[]";
+
+/// A pipeline under load.
+struct Load<'a> {
+    ids: Ids<'a>,
+    stream: Stream,
+    tail: Tail,
+}
+
+impl<'a> Load<'a> {
+    fn start(kafka: &'a Kafka, name: &str, listener: Listener) -> Self {
+        let ids = Ids::new(kafka, name, listener).unwrap();
+        let (stream, tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
+        Self { ids, stream, tail }
+    }
+
+    fn worker(&self, name: &str) -> Worker {
+        self.ids.worker(name).unwrap()
+    }
+
+    /// Waits until all that was written by now is through.
+    fn goes_on(&mut self, when: &str, workers: &[&Worker]) {
+        let written = self.stream.written();
+        or_tell(when, workers, self.tail.wait_for(written, PATIENCE));
+    }
+
+    /// Waits until everything is through, ends the workers, and compares.
+    fn end(mut self, workers: &[&Worker]) {
+        let n_events = self.stream.end().unwrap();
+        or_tell("at the end", workers, self.tail.wait_for_all_passed(n_events, PATIENCE));
+        for worker in workers {
+            worker.end(END).unwrap();
+        }
+        let dead = self
+            .ids
+            .kafka
+            .consume_committed(&format!("{}.dead-letter", self.ids.name));
+        assert_eq!(dead.unwrap(), []);
+        let checked = or_tell("compared", workers, self.ids.check());
+        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    }
+}
+
+/// How often a worker was given shards, one at least.
+fn times_given_shards(worker: &Worker) -> usize {
+    let said = worker.said();
+    let given = said
+        .lines()
+        .filter(|line| line.contains(ASSIGNED) && !line.contains(NONE));
+    given.count()
+}
+
+fn wait_for_shards(worker: &Worker, times: usize, within: Duration) -> Result<(), RigError> {
+    until("a worker's shards", within, || {
+        worker.check()?;
+        Ok((times_given_shards(worker) >= times).then_some(()))
+    })
+}
+
+fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> T {
+    outcome.unwrap_or_else(|error| {
+        let said: Vec<String> = workers.iter().map(|worker| worker.last_lines()).collect();
+        panic!("{when}: {error}\n{}", said.join("\n----\n"))
+    })
+}
+
+#[test]
+fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    let held = [
+        ApiKey::TXN_OFFSET_COMMIT,
+        ApiKey::END_TXN,
+        ApiKey::PRODUCE,
+        ApiKey::ADD_OFFSETS_TO_TXN,
+    ];
+    for (round, api_key) in (0..rounds()).zip(held.into_iter().cycle()) {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("zombie-{round}"), Listener::Proxied);
+        let zombie = load.worker("zombie");
+        load.goes_on(&at("before"), &[&zombie]);
+        let rule = proxy.add(Rule::nth(api_key, 1 + round % 5).hold_request());
+        rule.wait(PATIENCE).unwrap();
+        zombie.pause().unwrap();
+        let other = load.worker("other");
+        let started = Instant::now();
+        load.goes_on(&at("the other takes over"), &[&other]);
+        println!("{} after {:?}", at("the other took over"), started.elapsed());
+        // What it was about to ask comes to the broker first, as from a network that woke before it.
+        rule.remove();
+        let had = times_given_shards(&zombie);
+        zombie.resume().unwrap();
+        let back = wait_for_shards(&zombie, had + 1, PATIENCE);
+        or_tell(&at("it comes back"), &[&zombie, &other], back);
+        load.goes_on(&at("both work"), &[&zombie, &other]);
+        other.end(END).unwrap();
+        load.goes_on(&at("it works alone"), &[&zombie]);
+        load.end(&[&zombie]);
+    }
+}
+
+#[test]
+fn workers_that_come_and_are_killed_under_load_lose_and_repeat_nothing() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(kafka, &format!("rescaled-{round}"), Listener::Plain);
+        let first = load.worker("first");
+        load.goes_on(&at("one"), &[&first]);
+        let (second, third) = (load.worker("second"), load.worker("third"));
+        or_tell(
+            &at("two"),
+            &[&first, &second, &third],
+            wait_for_shards(&second, 1, PATIENCE),
+        );
+        if round % 2 == 0 {
+            or_tell(
+                &at("three"),
+                &[&first, &second, &third],
+                wait_for_shards(&third, 1, PATIENCE),
+            );
+            load.goes_on(&at("three work"), &[&first, &second, &third]);
+        }
+        second.kill().unwrap();
+        let started = Instant::now();
+        load.goes_on(&at("two are left"), &[&first, &third]);
+        println!(
+            "{} after {:?}",
+            at("two had the shards of the third"),
+            started.elapsed()
+        );
+        first.end(END).unwrap();
+        load.goes_on(&at("one is left"), &[&third]);
+        load.end(&[&third]);
+    }
+}
+
+#[test]
+fn a_worker_that_is_asked_to_end_hands_its_shards_over_at_once() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(kafka, &format!("leaving-{round}"), Listener::Plain);
+        let stays = load.worker("stays");
+        load.goes_on(&at("one"), &[&stays]);
+        let leaves = load.worker("leaves");
+        or_tell(&at("two"), &[&stays, &leaves], wait_for_shards(&leaves, 1, PATIENCE));
+        load.goes_on(&at("two work"), &[&stays, &leaves]);
+        let had = times_given_shards(&stays);
+        let asked = Instant::now();
+        leaves.end(END).unwrap();
+        let ended = Instant::now();
+        println!("{} after {:?}", at("it ended"), ended - asked);
+        let taken = wait_for_shards(&stays, had + 1, HANDED_OVER);
+        or_tell(&at("handed over"), &[&leaves, &stays], taken);
+        let written = load.stream.written();
+        let through = load.tail.wait_for(written, HANDED_OVER);
+        or_tell(&at("through"), &[&leaves, &stays], through);
+        println!("{} after {:?} more", at("its shards go on"), ended.elapsed());
+        load.end(&[&stays]);
+    }
+}
+
+#[test]
+fn a_broker_that_goes_away_and_comes_back_makes_nothing_late_or_dead() {
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    let mut load = Load::start(&kafka, "restarted", Listener::Plain);
+    let worker = load.worker("w");
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        load.goes_on(&at("before"), &[&worker]);
+        if round % 2 == 0 {
+            kafka.kill(0).unwrap();
+        } else {
+            kafka.stop(0).unwrap();
+        }
+        // Half a second's events come meanwhile; in the last of many rounds a minute's.
+        let meanwhile = if round == 19 { 60_000 } else { 500 };
+        let until_then = load.stream.written() + meanwhile;
+        until("events without a broker", 2 * PATIENCE, || {
+            Ok((load.stream.written() >= until_then).then_some(()))
+        })
+        .unwrap();
+        or_tell(&at("without a broker"), &[&worker], worker.check());
+        kafka.start_again(0).unwrap();
+        let back = Instant::now();
+        load.goes_on(&at("after"), &[&worker]);
+        println!("{} after {:?}", at("it goes on"), back.elapsed());
+    }
+    load.end(&[&worker]);
+}
