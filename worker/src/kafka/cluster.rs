@@ -46,6 +46,29 @@ pub struct TopicInfo {
     pub id: Option<Uuid>,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionInfo>,
+    /// What we may do with it.
+    pub rights: Rights,
+}
+
+/// What we may do with a topic, as its brokers say: a bit for each of Kafka's operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights(i32);
+
+impl Rights {
+    /// Whether we may read it.
+    pub fn may_read(self) -> bool {
+        self.has(3)
+    }
+
+    /// Whether we may write it.
+    pub fn may_write(self) -> bool {
+        self.has(4)
+    }
+
+    fn has(self, operation: i32) -> bool {
+        // An old broker does not say.
+        self.0 == i32::MIN || self.0 & (1 << operation) != 0
+    }
 }
 
 /// A partition.
@@ -108,7 +131,8 @@ impl Cluster {
         let topic = |name: &&str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let request = MetadataRequest::default()
             .with_topics(Some(names.iter().map(topic).collect()))
-            .with_allow_auto_topic_creation(false);
+            .with_allow_auto_topic_creation(false)
+            .with_include_topic_authorized_operations(true);
         let response = match self.ask_any("Metadata", &request) {
             Err(error) if error.is_transient() => self.ask_any("Metadata", &request)?,
             outcome => outcome?,
@@ -123,7 +147,9 @@ impl Cluster {
             let Some(name) = topic.name.as_ref().filter(|_| topic.error_code != UNKNOWN_TOPIC) else {
                 continue;
             };
-            self.any()?.check("Metadata", topic.error_code)?;
+            self.any()?
+                .check("Metadata", topic.error_code)
+                .map_err(|error| error.of_topic(&name.0))?;
             let mut partitions: Vec<PartitionInfo> = topic
                 .partitions
                 .iter()
@@ -140,6 +166,7 @@ impl Cluster {
                 name: name.0.to_string(),
                 id: Some(topic.topic_id).filter(|id| !id.is_nil()),
                 partitions,
+                rights: Rights(topic.topic_authorized_operations),
             });
         }
         Ok(topics)

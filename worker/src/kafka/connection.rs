@@ -194,8 +194,8 @@ impl Connection {
             .and_then(|code| code.try_into().ok())
             .map_or(0, i16::from_be_bytes);
         let version = if code == UNSUPPORTED_VERSION { 0 } else { NEWEST };
+        // A broker that wants a login answers this, and then hangs up: that counts as no answer.
         let response = ApiVersionsResponse::decode(&mut frame, version).map_err(odd)?;
-        self.answered = true;
         self.versions = response
             .api_keys
             .iter()

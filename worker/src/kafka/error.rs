@@ -107,6 +107,24 @@ pub enum KafkaError {
 const REFUSED: [i16; 5] = [17, 29, 30, 31, 53];
 
 impl KafkaError {
+    /// The same with the topic that it is about.
+    pub(super) fn of_topic(self, topic: &str) -> Self {
+        match self {
+            Self::Answer {
+                broker,
+                what,
+                name,
+                code,
+            } => Self::Answer {
+                broker,
+                what,
+                name: format!("{name} for topic {topic}"),
+                code,
+            },
+            other => other,
+        }
+    }
+
     /// Whether another try may do for somebody whom the brokers have let in before: one that starts again hangs up on the way,
     /// and knows its topics later than its port.
     pub fn may_pass(&self) -> bool {

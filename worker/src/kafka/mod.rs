@@ -17,7 +17,7 @@ mod stream;
 mod tls;
 mod topics;
 
-pub use self::cluster::{Cluster, PartitionInfo, Time, TopicInfo};
+pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
 pub use self::error::KafkaError;
 pub use self::fetcher::{Event, Fetched, Fetcher, FetcherSettings};
 pub use self::groups::{Committed, CommittedOffsets};

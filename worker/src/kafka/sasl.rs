@@ -23,7 +23,11 @@ pub fn authenticate(connection: &mut Connection, sasl: &Sasl) -> Result<Option<I
         return Err(KafkaError::Mechanism {
             broker: connection.broker().to_owned(),
             mechanism,
-            offered: offered.join(", "),
+            offered: if offered.is_empty() {
+                "no login".to_owned()
+            } else {
+                offered.join(", ")
+            },
         });
     }
     let lifetime = match sasl.mechanism {

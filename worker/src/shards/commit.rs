@@ -10,28 +10,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::client::ClientContext;
-use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
-use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::grant::{Grant, Ownership, Term};
+use super::producer::{Transactional, Tried, is_final, is_stale_grant};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
-use crate::kafka::{Cluster, ClusterSettings, KafkaError, client_config};
-
-/// How long a call that ends a transaction may take until its outcome counts as unknown.
-const CALL: Duration = Duration::from_secs(8);
-
-/// What is larger the brokers judge.
-const LARGEST_MESSAGE: &str = "67108864";
+use crate::kafka::{Cluster, ClusterSettings, KafkaError};
 
 /// Time between two tries to begin anew.
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
@@ -131,34 +119,6 @@ impl Drop for Committer {
     }
 }
 
-/// What the broker refused.
-type Refused = Arc<Mutex<Option<(String, ClientError)>>>;
-
-/// Hears what became of records.
-#[derive(Default)]
-struct Deliveries {
-    /// The first that was refused since somebody looked.
-    refused: Refused,
-}
-
-impl ClientContext for Deliveries {}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, record)) = result {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.get_or_insert_with(|| (record.topic().to_owned(), error.clone()));
-        }
-    }
-}
-
-struct Transactional {
-    producer: BaseProducer<Deliveries>,
-    refused: Refused,
-}
-
 struct Committing {
     cluster: Cluster,
     settings: ClusterSettings,
@@ -168,17 +128,6 @@ struct Committing {
     counters: Arc<Counters>,
     stopped: Arc<AtomicBool>,
     producer: Option<Transactional>,
-}
-
-/// How a try ended.
-enum Tried {
-    Committed,
-    /// The transaction was aborted.
-    Aborted(ClientError),
-    /// Nobody knows.
-    Unknown(ClientError),
-    /// A topic will never take a record.
-    Refused(String, ClientError),
 }
 
 /// What the committed offsets say of a transaction.
@@ -212,7 +161,7 @@ impl Committing {
                 }
                 continue;
             };
-            match attempt(producer, transaction, &grant) {
+            match producer.attempt(transaction, &grant) {
                 Tried::Committed => return self.committed(),
                 Tried::Aborted(error) => {
                     self.counters.aborts.fetch_add(1, Ordering::Relaxed);
@@ -303,32 +252,17 @@ impl Committing {
     fn begin_anew(&mut self) -> Result<(), ShardsError> {
         self.producer = None;
         loop {
-            let failed = |source| ShardsError::Client {
-                what: "beginning transactions",
-                source,
-            };
-            let deliveries = Deliveries::default();
-            let refused = Arc::clone(&deliveries.refused);
-            let mut config = client_config(&self.settings);
-            config
-                .set("transactional.id", &self.id)
-                .set("transaction.timeout.ms", "10000")
-                .set("message.timeout.ms", "9000")
-                .set("retry.backoff.ms", "1")
-                .set("retry.backoff.max.ms", "100")
-                .set("linger.ms", "0")
-                .set("message.max.bytes", LARGEST_MESSAGE)
-                .set("compression.type", "lz4")
-                .set("queue.buffering.max.messages", "1000000")
-                .set("queue.buffering.max.kbytes", "262144")
-                .set("partitioner", "murmur2_random");
-            let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries).map_err(failed)?;
-            match producer.init_transactions(CALL) {
-                Ok(()) => {
-                    self.producer = Some(Transactional { producer, refused });
+            match Transactional::begin(&self.settings, &self.id) {
+                Ok(producer) => {
+                    self.producer = Some(producer);
                     return Ok(());
                 }
-                Err(error) if is_final(&error) => return Err(failed(error)),
+                Err(source) if is_final(&source) => {
+                    return Err(ShardsError::Client {
+                        what: "beginning transactions",
+                        source,
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the brokers do not let transactions begin yet");
                     self.rest()?;
@@ -336,137 +270,4 @@ impl Committing {
             }
         }
     }
-}
-
-/// Whether no other try would do: what the brokers' administrator must change.
-fn is_final(error: &ClientError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed
-                | RDKafkaErrorCode::InvalidTransactionTimeout
-                | RDKafkaErrorCode::UnsupportedFeature
-                | RDKafkaErrorCode::Authentication
-        )
-    )
-}
-
-/// Whether the group has gone on to another generation.
-fn is_stale_grant(error: &ClientError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::UnknownMemberId
-                | RDKafkaErrorCode::RebalanceInProgress
-                | RDKafkaErrorCode::FencedInstanceId
-        )
-    )
-}
-
-fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
-    let Transactional { producer, refused } = transactional;
-    if let Err(error) = producer.begin_transaction() {
-        return Tried::Unknown(error);
-    }
-    let take_refused = || refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-    take_refused();
-    let filled = fill(producer, transaction, grant);
-    if let Some((topic, error)) = take_refused() {
-        return match error.rdkafka_error_code() {
-            Some(code) if NEVER_TAKEN.contains(&code) => Tried::Refused(topic, error),
-            _ => abort(producer, error),
-        };
-    }
-    match filled {
-        Ok(()) => match producer.commit_transaction(CALL) {
-            Ok(()) => Tried::Committed,
-            // Whatever the error says of an abort: the commit may have come through.
-            Err(error) => Tried::Unknown(error),
-        },
-        Err((Some(topic), error))
-            if error
-                .rdkafka_error_code()
-                .is_some_and(|code| NEVER_TAKEN.contains(&code)) =>
-        {
-            Tried::Refused(topic, error)
-        }
-        Err((_, error)) if may_abort(&error) => abort(producer, error),
-        Err((_, error)) => Tried::Unknown(error),
-    }
-}
-
-fn abort(producer: &BaseProducer<Deliveries>, error: ClientError) -> Tried {
-    // An abort waits for what is under way, and nobody else hears what becomes of it.
-    producer.purge(PurgeConfig::default().queue());
-    producer.flush(CALL).ok();
-    match producer.abort_transaction(CALL) {
-        Ok(()) => Tried::Aborted(error),
-        Err(error) => Tried::Unknown(error),
-    }
-}
-
-/// Records that are refused so are refused at every try.
-const NEVER_TAKEN: [RDKafkaErrorCode; 6] = [
-    RDKafkaErrorCode::MessageSizeTooLarge,
-    RDKafkaErrorCode::InvalidMessage,
-    RDKafkaErrorCode::InvalidRecord,
-    RDKafkaErrorCode::TopicAuthorizationFailed,
-    RDKafkaErrorCode::UnknownTopic,
-    RDKafkaErrorCode::UnknownTopicOrPartition,
-];
-
-/// Whether an error leaves no doubt that the transaction is not committed.
-fn may_abort(error: &ClientError) -> bool {
-    match error {
-        ClientError::Transaction(error) => error.txn_requires_abort(),
-        ClientError::MessageProduction(_) => true,
-        _ => false,
-    }
-}
-
-/// Sends the records and the offsets of a transaction. An error may name the topic at fault.
-fn fill(
-    producer: &BaseProducer<Deliveries>,
-    transaction: &Transaction,
-    grant: &Grant,
-) -> Result<(), (Option<String>, ClientError)> {
-    let nowhere = |error| (None, error);
-    for record in &transaction.records {
-        let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&record.topic).payload(&record.value);
-        base.partition = record.partition;
-        base.key = record.key.as_deref();
-        base.headers.clone_from(&record.headers);
-        let mut unsent = Some(base);
-        while let Some(record) = unsent.take() {
-            match producer.send(record) {
-                Ok(()) => {}
-                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
-                    producer.poll(Duration::from_millis(10));
-                    unsent = Some(record);
-                }
-                Err((error, record)) => return Err((Some(record.topic.to_owned()), error)),
-            }
-        }
-    }
-    // The commit's own flush waits in steps of 100 ms.
-    let until = Instant::now() + CALL;
-    while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
-        if Instant::now() > until {
-            return Err(nowhere(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut)));
-        }
-    }
-    let mut offsets = TopicPartitionList::new();
-    for cut in &transaction.shards {
-        for (topic, position) in &cut.positions {
-            let mut element = offsets.add_partition(topic, cut.shard as i32);
-            element.set_offset(Offset::Offset(position.offset)).map_err(nowhere)?;
-            element.set_metadata(sequence::to_metadata(cut.sequence));
-        }
-    }
-    producer
-        .send_offsets_to_transaction(&offsets, grant.metadata(), CALL)
-        .map_err(nowhere)
 }

@@ -42,6 +42,16 @@ pub enum ShardsError {
         /// How many it must have.
         wanted: u32,
     },
+    /// The brokers do not let us.
+    #[error(
+        "topic {topic}: {what} is not allowed (TopicAuthorizationFailed); the pipeline's Kafka user needs that right"
+    )]
+    NotAllowed {
+        /// The topic.
+        topic: String,
+        /// Reading or writing.
+        what: &'static str,
+    },
     /// A log has lost what a shard needs.
     #[error("{topic}-{partition}: {loss}")]
     Lost {

@@ -11,7 +11,9 @@ mod grant;
 mod group;
 mod input;
 mod owned;
+mod producer;
 mod sequence;
+mod setup;
 mod start;
 mod thread;
 mod transaction;
@@ -116,10 +118,10 @@ pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
     for number in 0..n_threads {
         let (sender, receiver) = crossbeam_channel::bounded(64);
         commands.push(sender);
-        threads.push(ShardThread::spawn(thread::Setup {
+        threads.push(ShardThread::spawn(setup::Setup {
             plan: job.plan.clone(),
             layout: Arc::clone(&layout),
-            settings: thread::ThreadSettings::of(settings, number),
+            settings: setup::ThreadSettings::of(settings, number),
             ownership: Arc::clone(&ownership),
             targets: Arc::clone(&targets),
             commands: receiver,

@@ -57,11 +57,38 @@ pub fn prepare(cluster: &mut Cluster, job: &Job, settings: &Settings) -> Result<
             wanted: n_shards,
         });
     }
-    Ok(Layout {
+    let layout = Layout {
         inputs,
         journal,
         n_shards,
-    })
+    };
+    check_rights(cluster, job, settings, &layout)?;
+    Ok(layout)
+}
+
+/// Whether we may do with each topic what we must: else it would show at the first result, or at the next start.
+fn check_rights(cluster: &mut Cluster, job: &Job, settings: &Settings, layout: &Layout) -> Result<(), ShardsError> {
+    let not_allowed = |topic: &str, what| {
+        let topic = topic.to_owned();
+        Err(ShardsError::NotAllowed { topic, what })
+    };
+    for topic in layout.inputs.iter().chain([&layout.journal]) {
+        if !topic.rights.may_read() {
+            return not_allowed(&topic.name, "reading");
+        }
+    }
+    let dead_letter = settings.topics.dead_letter();
+    let mut written = vec![layout.journal.name.as_str(), dead_letter.as_str()];
+    written.extend(job.targets.iter().filter_map(|target| match target {
+        Target::Topic(name) => Some(name.as_str()),
+        Target::Local(_) => None,
+    }));
+    for topic in cluster.topics(&written)? {
+        if !topic.rights.may_write() {
+            return not_allowed(&topic.name, "writing");
+        }
+    }
+    Ok(())
 }
 
 /// A topic that was made just now: brokers hear of it one after the other.

@@ -6,20 +6,18 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Sender};
-use tocsin_contract::pipeline::kafka::StartingOffsets;
+use crossbeam_channel::Sender;
 use tocsin_worker_core::kafka::fetching::Partition;
 use tocsin_worker_core::kafka::{PartitionReader, Settings as ReaderSettings};
-use tocsin_worker_core::plan::Plan;
 
 use super::commit::{Committer, Outcome};
-use super::grant::{Ownership, Term};
+use super::grant::Term;
 use super::input::{Added, Input, Taken};
-use super::owned::{Common, Owned, begin_again};
-use super::start::Layout;
-use super::transaction::{Targets, Transaction};
-use super::{LONGEST_END, Report, Settings, ShardsError};
-use crate::kafka::{Cluster, ClusterSettings, Event, Fetcher, FetcherSettings, KafkaError};
+use super::owned::{Owned, begin_again};
+use super::setup::Setup;
+use super::transaction::Transaction;
+use super::{LONGEST_END, Report, ShardsError};
+use crate::kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
 use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
 
 /// What the group tells a thread.
@@ -50,35 +48,6 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// How long the thread waits when nothing happens.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// What a thread begins with.
-pub struct Setup {
-    pub plan: Plan,
-    pub layout: Arc<Layout>,
-    pub settings: ThreadSettings,
-    pub ownership: Arc<Ownership>,
-    pub targets: Arc<Targets>,
-    pub commands: Receiver<Command>,
-}
-
-/// The settings of a thread.
-pub struct ThreadSettings {
-    cluster: ClusterSettings,
-    group: String,
-    transactional_id: String,
-    starting_offsets: StartingOffsets,
-}
-
-impl ThreadSettings {
-    pub fn of(settings: &Settings, number: usize) -> Self {
-        Self {
-            cluster: settings.cluster.clone(),
-            group: settings.group.clone(),
-            transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
-            starting_offsets: settings.starting_offsets,
-        }
-    }
-}
 
 /// A running thread.
 pub struct ShardThread(JoinHandle<Result<Report, ShardsError>>);
@@ -269,7 +238,7 @@ impl Running {
                         Ok(())
                     }
                     None => {
-                        let mut common = common(&self.setup, &mut self.cluster, &self.fetcher, &mut self.reader);
+                        let mut common = self.setup.common(&mut self.cluster, &self.fetcher, &mut self.reader);
                         owned.take_journal(&fetched, &mut common)
                     }
                 }
@@ -316,7 +285,7 @@ impl Running {
         let full = !self.committing.is_empty() && waits > 2 * MOST_OUTPUT;
         for owned in self.owned.values_mut() {
             if !owned.is_running() {
-                let mut common = common(&self.setup, &mut self.cluster, &self.fetcher, &mut self.reader);
+                let mut common = self.setup.common(&mut self.cluster, &self.fetcher, &mut self.reader);
                 owned.go_on(&mut common)?;
                 continue;
             }
@@ -464,22 +433,5 @@ impl Running {
             reinitialised: counters.reinitialised.load(Ordering::Relaxed),
             ..self.report
         }
-    }
-}
-
-fn common<'a>(
-    setup: &'a Setup,
-    cluster: &'a mut Cluster,
-    fetcher: &'a Fetcher,
-    reader: &'a mut PartitionReader,
-) -> Common<'a> {
-    Common {
-        plan: &setup.plan,
-        layout: &setup.layout,
-        group: &setup.settings.group,
-        starting_offsets: setup.settings.starting_offsets,
-        cluster,
-        fetcher,
-        reader,
     }
 }

@@ -5,6 +5,7 @@
 mod aborted;
 mod answer;
 mod batch;
+mod block;
 mod codec;
 pub mod fetching;
 mod lz4;
@@ -18,8 +19,9 @@ mod varint;
 pub use self::aborted::AbortedTransaction;
 pub use self::answer::Answer;
 pub use self::batch::{CorruptBatch, Fault};
+pub use self::block::{Block, Settings, Unread};
 pub use self::codec::Codec;
-pub use self::reader::{Block, PartitionReader, Settings, Unread};
+pub use self::reader::PartitionReader;
 pub use self::record::{Header, OwnedHeaders, Record};
 
 #[cfg(test)]

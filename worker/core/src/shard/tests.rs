@@ -1,3 +1,4 @@
+//! Journal records. What a shard does with them is in `tests/replay.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
 

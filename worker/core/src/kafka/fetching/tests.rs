@@ -1,3 +1,4 @@
+//! Partitions that are asked for, lost, moved and paused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;

@@ -1,0 +1,65 @@
+//! What a shard thread begins with.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_worker_core::kafka::PartitionReader;
+use tocsin_worker_core::plan::Plan;
+
+use super::Settings;
+use super::grant::Ownership;
+use super::owned::Common;
+use super::start::Layout;
+use super::thread::Command;
+use super::transaction::Targets;
+use crate::kafka::{Cluster, ClusterSettings, Fetcher};
+
+/// What a thread begins with.
+pub struct Setup {
+    pub plan: Plan,
+    pub layout: Arc<Layout>,
+    pub settings: ThreadSettings,
+    pub ownership: Arc<Ownership>,
+    pub targets: Arc<Targets>,
+    pub commands: Receiver<Command>,
+}
+
+/// The settings of a thread.
+pub struct ThreadSettings {
+    pub cluster: ClusterSettings,
+    pub group: String,
+    pub transactional_id: String,
+    pub starting_offsets: StartingOffsets,
+}
+
+impl ThreadSettings {
+    pub fn of(settings: &Settings, number: usize) -> Self {
+        Self {
+            cluster: settings.cluster.clone(),
+            group: settings.group.clone(),
+            transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
+            starting_offsets: settings.starting_offsets,
+        }
+    }
+}
+
+impl Setup {
+    /// What the shards of the thread share.
+    pub fn common<'a>(
+        &'a self,
+        cluster: &'a mut Cluster,
+        fetcher: &'a Fetcher,
+        reader: &'a mut PartitionReader,
+    ) -> Common<'a> {
+        Common {
+            plan: &self.plan,
+            layout: &self.layout,
+            group: &self.settings.group,
+            starting_offsets: self.settings.starting_offsets,
+            cluster,
+            fetcher,
+            reader,
+        }
+    }
+}
