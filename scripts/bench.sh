@@ -3,7 +3,7 @@
 # lines (see bench/README.md), which are kept in bench/results/ with the machine and the commit.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
-scripts/need.sh rust cc git
+scripts/need.sh rust cc git librdkafka
 
 step "building (release)"
 # Programs and benchmarks together: alone, each would build the dependencies with other features.
