@@ -9,3 +9,6 @@ mod writer;
 
 pub use self::store::{SnapshotError, SnapshotStore, StoreAddress};
 pub use self::writer::{Capture, SnapshotWriter, Written};
+
+#[cfg(test)]
+mod tests;
