@@ -23,7 +23,7 @@ Exit codes:
   0    done; also after a first Ctrl-C, with all that was read processed
   2    the command line is wrong
   3    the pipeline, or a rule set, is wrong
-  4    a file is missing or cannot be read, or an output cannot be written
+  4    a file, broker or topic is missing or cannot be read, or an output cannot be written
   5    a bad record, with --on-error stop
   130  ended at once by a second Ctrl-C (or SIGTERM); outputs may lack their end"
     };
@@ -84,7 +84,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME=PATH")]
     pub output: Vec<Named>,
     /// Brokers of a Kafka to read from and write to; without it no Kafka is touched
-    #[arg(long, value_name = "HOST:PORT,...")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT,...",
+        conflicts_with_all = ["input", "speed", "on_error", "dead_letters", "keep_page"]
+    )]
     pub bootstrap: Option<String>,
     /// Which of the pipeline's workers this is; with --bootstrap
     #[arg(long, value_name = "NAME", default_value = "0", requires = "bootstrap")]

@@ -25,13 +25,6 @@ pub fn run(
     plan: Plan,
     interrupt: Interrupt,
 ) -> Result<(), Failure> {
-    if let Some(named) = args.input.first() {
-        let what = format!(
-            "--input {}: with --bootstrap all sources are read from Kafka",
-            named.name
-        );
-        return Err(Failure::Usage(what));
-    }
     log();
     let settings = Settings {
         cluster: cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?,
@@ -51,7 +44,13 @@ pub fn run(
         sources: pipeline.spec.sources,
         targets,
     };
-    let report = shards::run(job, &settings)?;
+    let report = shards::run(job, &settings).map_err(|error| match error {
+        ShardsError::Problems(problems) => Failure::Pipeline {
+            file: args.pipeline.display().to_string(),
+            problems,
+        },
+        other => Failure::Io(other.to_string()),
+    })?;
     tell(&report, started.elapsed().as_secs_f64());
     Ok(())
 }
@@ -103,16 +102,4 @@ fn log() {
         .with_writer(std::io::stderr);
     // Whoever set up a log before keeps theirs.
     logging.try_init().ok();
-}
-
-impl From<ShardsError> for Failure {
-    fn from(error: ShardsError) -> Self {
-        match error {
-            ShardsError::Problems(problems) => Self::Pipeline {
-                file: "the pipeline".to_owned(),
-                problems,
-            },
-            other => Self::Io(other.to_string()),
-        }
-    }
 }
