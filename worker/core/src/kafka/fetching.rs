@@ -142,7 +142,6 @@ struct State {
     /// A follower near by, and until when it is read from.
     follower: Option<(i32, Millis)>,
     buffered: usize,
-    paused: bool,
     /// The question that is out.
     asked: Option<u64>,
     not_before: Millis,
@@ -179,7 +178,6 @@ impl Fetching {
             leader: None,
             follower: None,
             buffered: 0,
-            paused: false,
             asked: None,
             not_before: 0,
             leaderless_since: None,
@@ -192,13 +190,6 @@ impl Fetching {
     /// Reads a partition no more. An answer that is under way is [`Verdict::Unwanted`].
     pub fn remove(&mut self, partition: Partition) {
         self.partitions.remove(&partition);
-    }
-
-    /// Holds a partition back, or lets it go on.
-    pub fn pause(&mut self, partition: Partition, paused: bool) {
-        if let Some(state) = self.partitions.get_mut(&partition) {
-            state.paused = paused;
-        }
     }
 
     /// Bytes of a partition were processed.
@@ -296,7 +287,7 @@ impl Fetching {
         let limit = self.settings.buffered;
         let mut asks = Vec::new();
         for (&partition, state) in &mut self.partitions {
-            let ready = state.asked.is_none() && !state.paused && state.buffered < limit && state.not_before <= now;
+            let ready = state.asked.is_none() && state.buffered < limit && state.not_before <= now;
             let Some(leader) = state.leader.filter(|_| ready) else {
                 continue;
             };
@@ -321,7 +312,7 @@ impl Fetching {
     pub fn next_try(&self, broker: i32, now: Millis) -> Option<Millis> {
         let waiting = self.partitions.values().filter(|state| {
             let led_here = state.leader.is_some_and(|leader| leader.broker == broker);
-            led_here && state.asked.is_none() && !state.paused && state.not_before > now
+            led_here && state.asked.is_none() && state.not_before > now
         });
         waiting.map(|state| state.not_before).min()
     }

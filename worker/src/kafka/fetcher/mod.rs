@@ -129,11 +129,6 @@ impl Fetcher {
         self.shared.change(|fetching| fetching.remove(partition));
     }
 
-    /// Holds a partition back, or lets it go on.
-    pub fn pause(&self, partition: Partition, paused: bool) {
-        self.shared.change(|fetching| fetching.pause(partition, paused));
-    }
-
     /// [`Fetched::records`] of so many bytes were processed.
     pub fn processed(&self, partition: Partition, bytes: usize) {
         self.shared.change(|fetching| fetching.processed(partition, bytes));

@@ -1,4 +1,4 @@
-//! Partitions that are asked for, lost, moved and paused.
+//! Partitions that are asked for, lost, and moved.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
@@ -54,7 +54,7 @@ fn a_partition_is_asked_for_once_at_a_time_and_goes_on_behind_the_last_batch() {
 }
 
 #[test]
-fn what_waits_to_be_processed_is_bounded_and_a_pause_holds() {
+fn what_waits_to_be_processed_is_bounded() {
     let settings = Settings {
         buffered: 100,
         ..Settings::default()
@@ -71,10 +71,7 @@ fn what_waits_to_be_processed_is_bounded_and_a_pause_holds() {
     fetching.answered(&ask, &answer, 0);
     fetching.told(&ask);
     assert_eq!(fetching.ask(1, 0), [], "122 bytes wait");
-    fetching.pause(P, true);
     fetching.processed(P, 61);
-    assert_eq!(fetching.ask(1, 0), []);
-    fetching.pause(P, false);
     assert_eq!(fetching.ask(1, 0).len(), 1);
 }
 
