@@ -65,6 +65,7 @@ Examples:
   tocsin run pipeline.yaml --input alerts=alerts.csv.gz --output pager=incidents.jsonl
   tocsin run pipeline.yaml --speed 60x                     an hour of events in a minute
   tocsin run pipeline.yaml --bootstrap localhost:9092      from Kafka to Kafka, each result once
+  tocsin run pipeline.yaml --bootstrap localhost:9092 --state /var/lib/tocsin
 
 A sink without --output prints to standard output, each row with its sink's name in `_sink`.
 
@@ -96,6 +97,13 @@ pub struct RunArgs {
     /// How many threads work; with --bootstrap, by default one a core
     #[arg(long, value_name = "N", requires = "bootstrap")]
     pub threads: Option<usize>,
+    /// Where snapshots are kept: a folder, or s3://BUCKET/PREFIX; with --bootstrap. Without, a restart reads all that the
+    /// pipeline ever did once more
+    #[arg(long, value_name = "ADDRESS", requires = "bootstrap")]
+    pub state: Option<String>,
+    /// Drop state of stages that the pipeline no longer has, or that compute something else now
+    #[arg(long, requires = "state")]
+    pub allow_non_restored_state: bool,
     /// What stands for an IncidentRuleSet
     #[arg(long, value_name = "NAME=PATH")]
     pub rules: Vec<Named>,

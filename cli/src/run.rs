@@ -99,11 +99,15 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// Whether a field that else only a cluster reads has an effect with `--bootstrap`.
 fn is_read_for_kafka(field: &str) -> bool {
     let of_topic = field.ends_with(".kafka.topic") || field.ends_with(".partitionedBy");
-    let of_cluster = ["tls", "sasl", "startingOffsets", "manageTopics"];
-    of_topic
-        || of_cluster
-            .iter()
-            .any(|name| field.starts_with(&format!("spec.kafka.{name}")))
+    let read = [
+        "spec.kafka.tls",
+        "spec.kafka.sasl",
+        "spec.kafka.startingOffsets",
+        "spec.kafka.manageTopics",
+        "spec.state.checkpoint",
+        "spec.state.allowNonRestoredState",
+    ];
+    of_topic || read.iter().any(|path| field.starts_with(path))
 }
 
 /// What was read and what is worth knowing, on standard error.

@@ -4,8 +4,10 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::pipeline::state::State;
 use tocsin_contract::topics::InternalTopics;
-use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, Target};
+use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target};
+use tocsin_worker::snapshots::StoreAddress;
 use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
@@ -34,6 +36,7 @@ pub fn run(
         threads: args.threads.unwrap_or_else(cores),
         starting_offsets: pipeline.spec.kafka.starting_offsets,
         makes_topics: pipeline.spec.kafka.manage_topics,
+        snapshots: snapshots(args, &pipeline.spec.state),
         interrupt,
     };
     let targets = targets(args, &pipeline, &plan)?;
@@ -53,6 +56,23 @@ pub fn run(
     })?;
     tell(&report, started.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Where snapshots go, and how often.
+fn snapshots(args: &RunArgs, state: &State) -> Option<SnapshotSettings> {
+    let checkpoint = &state.checkpoint;
+    Some(SnapshotSettings {
+        address: StoreAddress::new(args.state.clone()?),
+        interval: time(checkpoint.interval),
+        min_pause: time(checkpoint.min_pause),
+        retained: checkpoint.retained as usize,
+        incremental: checkpoint.incremental,
+        may_drop: state.allow_non_restored_state || args.allow_non_restored_state,
+    })
+}
+
+fn time(duration: tocsin_contract::duration::Duration) -> std::time::Duration {
+    std::time::Duration::from_micros(duration.as_micros().unsigned_abs())
 }
 
 /// A sink that names a topic writes to it, unless `--output` says otherwise.
@@ -79,6 +99,9 @@ fn tell(report: &Report, seconds: f64) {
         grouped(report.rows),
         grouped(report.commits)
     ));
+    if report.snapshots > 0 {
+        note(format!("{} snapshots", grouped(report.snapshots)));
+    }
     if report.dead > 0 {
         note(format!(
             "{} bad records went to the dead-letter topic",

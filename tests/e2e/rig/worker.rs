@@ -26,6 +26,10 @@ pub struct WorkerOptions {
     pub threads: usize,
     /// The folder with secrets.
     pub secrets: Option<PathBuf>,
+    /// Where snapshots are kept.
+    pub state: Option<String>,
+    /// Variables of its environment: keys of a store, say.
+    pub variables: Vec<(String, String)>,
 }
 
 /// A worker that was started. Dropping it kills it.
@@ -55,6 +59,10 @@ impl Worker {
         if let Some(secrets) = &options.secrets {
             command.arg("--secrets").arg(secrets);
         }
+        if let Some(state) = &options.state {
+            command.args(["--state", state]);
+        }
+        command.envs(options.variables.iter().cloned());
         Ok(Self {
             process: Process::start(&name, &command, &log)?,
             log,

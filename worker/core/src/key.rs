@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, 
 use arrow_array::{TimestampMicrosecondArray, new_null_array};
 use arrow_schema::DataType;
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
@@ -237,6 +237,22 @@ impl KeyTable {
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
         self.table.allocation_size() + self.starts.capacity() * 8 + self.bytes.capacity() + self.free.capacity() * 4
+    }
+}
+
+/// New numbers of keys that are taken back, by where they come from and their numbers there.
+#[derive(Debug, Default)]
+pub struct Renumbered(HashMap<(usize, KeyId), KeyId, FixedState>);
+
+impl Renumbered {
+    /// Notes the new number of a key.
+    pub fn insert(&mut self, from: usize, old: KeyId, new: KeyId) {
+        self.0.insert((from, old), new);
+    }
+
+    /// The new number of a key, if it came here.
+    pub fn get(&self, from: usize, old: KeyId) -> Option<KeyId> {
+        self.0.get(&(from, old)).copied()
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 pub mod alignment;
+pub mod capture;
 pub mod csv;
 pub mod decode;
 pub mod encode;

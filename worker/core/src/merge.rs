@@ -15,6 +15,7 @@ use arrow_select::interleave::interleave;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::CorruptState;
+use crate::engine::Later;
 use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
 use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress, concat_rows, record_batch};
 
@@ -208,23 +209,38 @@ impl Merge {
         }
     }
 
-    /// The inputs' progress and the rows that are held.
-    pub fn save(&self) -> Vec<u8> {
-        let held: Vec<(u64, u64, Vec<u8>)> = self
-            .held
-            .iter()
-            .map(|(batch, held)| (*batch, held.n_left as u64, rows_to_bytes(&held.rows)))
+    /// The inputs' progress and the rows that are held, as they are now; they become bytes when that is called for.
+    pub fn capture(&self) -> Later {
+        let (inputs, n_batches) = (self.inputs.clone(), self.n_batches);
+        let held = self.held.iter();
+        let held: Vec<(u64, u64, RecordBatch)> = held
+            .map(|(batch, held)| (*batch, held.n_left as u64, held.rows.clone()))
             .collect();
-        let mut places: Vec<&Place> = self.order.iter().map(|Reverse(place)| place).collect();
-        places.sort();
-        encode(&(&self.inputs, self.n_batches, held, places))
+        let mut places: Vec<Place> = self.order.iter().map(|Reverse(place)| place.clone()).collect();
+        Box::new(move || {
+            places.sort();
+            let held = held
+                .iter()
+                .map(|(batch, left, rows)| (*batch, *left, rows_to_bytes(rows)));
+            let held: Vec<(u64, u64, Vec<u8>)> = held.collect();
+            encode(&(inputs, n_batches, held, places))
+        })
     }
 
-    /// Takes back what [`Merge::save`] wrote.
+    /// Takes back what [`Merge::capture`] gave, in place of all that is held.
     ///
     /// # Errors
     /// If the bytes are something else.
-    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+    pub fn restore(&mut self, saved: &[&[u8]]) -> Result<(), CorruptState> {
+        match saved {
+            [one] => self.load(one),
+            _ => Err(CorruptState {
+                what: "a merge: several come together",
+            }),
+        }
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
         type Saved = (Vec<Input>, u64, Vec<(u64, u64, Vec<u8>)>, Vec<Place>);
         let (inputs, n_batches, held, places): Saved = decode(bytes, "a merge")?;
         let corrupt = || CorruptState { what: "a merge" };

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::{filter, filter_record_batch};
 use arrow_select::take::take;
@@ -154,6 +154,14 @@ pub fn record_batch(schema: &SchemaRef, columns: Vec<ArrayRef>, n_rows: usize) -
         // A programming error: the compiler made the schema and the columns. Losing the rows would hide it.
         Err(error) => unreachable!("columns do not fit their schema: {error}"),
     }
+}
+
+/// A record batch of these columns, which are as long as one another, under the names `0`, `1` and so on.
+pub fn columns_batch(columns: Vec<ArrayRef>) -> RecordBatch {
+    let n_rows = columns.first().map_or(0, |column| column.len());
+    let field = |(i, column): (usize, &ArrayRef)| Field::new(i.to_string(), column.data_type().clone(), true);
+    let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
+    record_batch(&Arc::new(Schema::new(fields)), columns, n_rows)
 }
 
 /// The rows at `indices`.

@@ -8,6 +8,7 @@
 //! The producer is never used again after such an error: librdkafka does not speak KIP-890, and a commit that was delayed on
 //! the way could end a later transaction of the same epoch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -29,8 +30,8 @@ const NEW_GRANT: Duration = Duration::from_secs(30);
 
 /// What became of a transaction.
 pub enum Outcome {
-    /// It is committed.
-    Committed,
+    /// It is committed; by shard, where its records stand in the journal, as far as is known.
+    Committed(BTreeMap<u32, i64>),
     /// It is not, and these shards must be recovered, if they are still ours.
     Lost,
     /// No other try would do.
@@ -61,6 +62,7 @@ impl Committer {
         settings: ClusterSettings,
         group: String,
         id: String,
+        journal: String,
         ownership: Arc<Ownership>,
     ) -> Result<Self, ShardsError> {
         let (sender, transactions) = crossbeam_channel::bounded(1);
@@ -72,6 +74,7 @@ impl Committer {
             settings,
             group,
             id,
+            journal,
             ownership,
             counters: Arc::clone(&counters),
             stopped: Arc::clone(&stopped),
@@ -124,6 +127,7 @@ struct Committing {
     settings: ClusterSettings,
     group: String,
     id: String,
+    journal: String,
     ownership: Arc<Ownership>,
     counters: Arc<Counters>,
     stopped: Arc<AtomicBool>,
@@ -151,7 +155,7 @@ impl Committing {
             }
             let Some(producer) = &self.producer else {
                 match self.recover(transaction) {
-                    Ok(Found::This) => return self.committed(),
+                    Ok(Found::This) => return self.committed(BTreeMap::new()),
                     Ok(Found::Other) => return Outcome::Lost,
                     Ok(Found::Before) => match self.ownership.grant(&shards) {
                         None => return Outcome::Lost,
@@ -162,7 +166,10 @@ impl Committing {
                 continue;
             };
             match producer.attempt(transaction, &grant) {
-                Tried::Committed => return self.committed(),
+                Tried::Committed => {
+                    let offsets = producer.journal_offsets();
+                    return self.committed(offsets);
+                }
                 Tried::Aborted(error) => {
                     self.counters.aborts.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "a transaction was aborted and is sent again");
@@ -183,9 +190,9 @@ impl Committing {
         }
     }
 
-    fn committed(&self) -> Outcome {
+    fn committed(&self, journal_offsets: BTreeMap<u32, i64>) -> Outcome {
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        Outcome::Committed
+        Outcome::Committed(journal_offsets)
     }
 
     fn next_grant(&self, grant: &Grant, shards: &[(u32, Term)], stale: bool) -> Option<Grant> {
@@ -252,7 +259,7 @@ impl Committing {
     fn begin_anew(&mut self) -> Result<(), ShardsError> {
         self.producer = None;
         loop {
-            match Transactional::begin(&self.settings, &self.id) {
+            match Transactional::begin(&self.settings, &self.id, &self.journal) {
                 Ok(producer) => {
                     self.producer = Some(producer);
                     return Ok(());

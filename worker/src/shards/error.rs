@@ -6,6 +6,7 @@ use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
 
 use crate::kafka::KafkaError;
 use crate::sink::SinkError;
+use crate::snapshots::SnapshotError;
 
 /// What ends a run on Kafka: each needs a person.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +109,28 @@ pub enum ShardsError {
         /// The shard.
         shard: u32,
     },
+    /// There is state, and nothing that it belongs to.
+    #[error(
+        "shard {shard}: there is a snapshot (cut {sequence}), but the pipeline's journal and offsets are gone: keep its state at another address to begin anew, or bring the topics back"
+    )]
+    StateWithoutJournal {
+        /// The shard.
+        shard: u32,
+        /// The newest snapshot's cut.
+        sequence: u64,
+    },
+    /// The journal lacks what came behind the snapshot.
+    #[error(
+        "shard {shard}: the journal begins at offset {begins}, and the newest snapshot goes on at {needed} (JournalGap): its retention must exceed the age of snapshots"
+    )]
+    JournalGap {
+        /// The shard.
+        shard: u32,
+        /// Where the journal begins.
+        begins: i64,
+        /// Where it is needed from.
+        needed: i64,
+    },
     /// Somebody else committed offsets for the pipeline's group.
     #[error("shard {shard}: the group's offset for {topic} was not committed by Tocsin (its metadata is '{metadata}')")]
     ForeignOffset {
@@ -118,6 +141,9 @@ pub enum ShardsError {
         /// What stands beside the offset.
         metadata: String,
     },
+    /// A snapshot cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A sink outside of Kafka failed.
     #[error(transparent)]
     Sink(#[from] SinkError),

@@ -12,25 +12,30 @@ mod group;
 mod input;
 mod owned;
 mod producer;
+mod restoring;
 mod sequence;
 mod setup;
+mod snapshotting;
 mod start;
 mod thread;
 mod transaction;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::plan::partitioning::placements;
 
 pub use self::error::ShardsError;
 pub use self::grant::Ownership;
 use self::thread::ShardThread;
 use crate::kafka::{Cluster, ClusterSettings};
 use crate::sink::Sink;
+use crate::snapshots::StoreAddress;
 use crate::source::Interrupt;
 
 /// How a pipeline is run on Kafka.
@@ -49,8 +54,62 @@ pub struct Settings {
     pub starting_offsets: StartingOffsets,
     /// Whether topics that are missing are made.
     pub makes_topics: bool,
+    /// Where snapshots are kept, and how often they are taken; without, the journal is read from its beginning.
+    pub snapshots: Option<SnapshotSettings>,
     /// Ends the run from another thread: what was read is committed.
     pub interrupt: Interrupt,
+}
+
+/// Snapshots that a pipeline recovers from.
+#[derive(Clone, Debug)]
+pub struct SnapshotSettings {
+    /// Where they are kept.
+    pub address: StoreAddress,
+    /// Time between two of a shard.
+    pub interval: Duration,
+    /// The least time from the end of one to the next.
+    pub min_pause: Duration,
+    /// How many of each shard are kept.
+    pub retained: usize,
+    /// Whether one holds only what changed.
+    pub incremental: bool,
+    /// Whether a start may drop state that the pipeline has no stage for any more.
+    pub may_drop: bool,
+}
+
+/// What is counted of snapshots.
+#[derive(Debug, Default)]
+pub struct CheckpointCounters {
+    completed: AtomicU64,
+    failed: AtomicU64,
+    bytes: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl CheckpointCounters {
+    fn completed(&self, bytes: u64, took: Duration) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.micros.store(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Snapshots that were written, and those that could not be.
+    pub fn counts(&self) -> (u64, u64) {
+        (
+            self.completed.load(Ordering::Relaxed),
+            self.failed.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Bytes that the last one took, and the time from its cut to its manifest.
+    pub fn last(&self) -> (u64, Duration) {
+        let micros = self.micros.load(Ordering::Relaxed);
+        (self.bytes.load(Ordering::Relaxed), Duration::from_micros(micros))
+    }
 }
 
 /// Where a sink writes.
@@ -86,6 +145,8 @@ pub struct Report {
     pub aborts: u64,
     /// Producers that were given up for a new one.
     pub reinitialised: u64,
+    /// Snapshots that were written.
+    pub snapshots: u64,
 }
 
 impl Report {
@@ -96,6 +157,7 @@ impl Report {
         self.commits += other.commits;
         self.aborts += other.aborts;
         self.reinitialised += other.reinitialised;
+        self.snapshots += other.snapshots;
     }
 }
 
@@ -120,6 +182,7 @@ pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
         commands.push(sender);
         threads.push(ShardThread::spawn(setup::Setup {
             plan: job.plan.clone(),
+            placements: placements(&job.plan, &job.sources),
             layout: Arc::clone(&layout),
             settings: setup::ThreadSettings::of(settings, number),
             ownership: Arc::clone(&ownership),

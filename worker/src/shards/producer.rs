@@ -1,5 +1,6 @@
 //! One try to commit a transaction, with librdkafka's transactional producer.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,15 @@ type Refused = Arc<Mutex<Option<(String, ClientError)>>>;
 struct Deliveries {
     /// The first that was refused since somebody looked.
     refused: Refused,
+    /// Offsets of the journal's records, by partition.
+    journal: JournalOffsets,
+}
+
+/// Where the last record of each partition of the journal stands.
+#[derive(Default)]
+struct JournalOffsets {
+    topic: String,
+    offsets: Arc<Mutex<BTreeMap<u32, i64>>>,
 }
 
 impl ClientContext for Deliveries {}
@@ -37,6 +47,13 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Ok(record) = result
+            && record.topic() == self.journal.topic
+            && record.offset() >= 0
+        {
+            let mut offsets = self.journal.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+            offsets.insert(record.partition() as u32, record.offset());
+        }
         if let Err((error, record)) = result {
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
             refused.get_or_insert_with(|| (record.topic().to_owned(), error.clone()));
@@ -48,12 +65,17 @@ impl ProducerContext for Deliveries {
 pub struct Transactional {
     producer: BaseProducer<Deliveries>,
     refused: Refused,
+    journal: Arc<Mutex<BTreeMap<u32, i64>>>,
 }
 
 impl Transactional {
     /// A new producer with this id. It waits until what one before it has left open has ended.
-    pub fn begin(settings: &ClusterSettings, id: &str) -> Result<Self, ClientError> {
-        let deliveries = Deliveries::default();
+    ///
+    /// It notes where records of `journal` stand.
+    pub fn begin(settings: &ClusterSettings, id: &str, journal: &str) -> Result<Self, ClientError> {
+        let mut deliveries = Deliveries::default();
+        journal.clone_into(&mut deliveries.journal.topic);
+        let offsets = Arc::clone(&deliveries.journal.offsets);
         let refused = Arc::clone(&deliveries.refused);
         let mut config = client_config(settings);
         config
@@ -70,12 +92,24 @@ impl Transactional {
             .set("partitioner", "murmur2_random");
         let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries)?;
         producer.init_transactions(CALL)?;
-        Ok(Self { producer, refused })
+        Ok(Self {
+            producer,
+            refused,
+            journal: offsets,
+        })
     }
 
     /// Writes a transaction and commits it, once.
     pub fn attempt(&self, transaction: &Transaction, grant: &Grant) -> Tried {
+        let mut offsets = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.clear();
+        drop(offsets);
         attempt(self, transaction, grant)
+    }
+
+    /// Where the records of the last transaction stand in the journal, by shard.
+    pub fn journal_offsets(&self) -> BTreeMap<u32, i64> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -91,7 +125,7 @@ pub enum Tried {
 }
 
 fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
-    let Transactional { producer, refused } = transactional;
+    let Transactional { producer, refused, .. } = transactional;
     if let Err(error) = producer.begin_transaction() {
         return Tried::Unknown(error);
     }

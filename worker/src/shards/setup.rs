@@ -6,18 +6,22 @@ use crossbeam_channel::Receiver;
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::plan::partitioning::Placement;
 
-use super::Settings;
 use super::grant::Ownership;
 use super::owned::Common;
+use super::snapshotting::{Place, Snapshotting};
 use super::start::Layout;
 use super::thread::Command;
 use super::transaction::Targets;
+use super::{CheckpointCounters, Settings, SnapshotSettings};
 use crate::kafka::{Cluster, ClusterSettings, Fetcher};
+use crate::snapshots::SnapshotError;
 
 /// What a thread begins with.
 pub struct Setup {
     pub plan: Plan,
+    pub placements: Vec<Option<Placement>>,
     pub layout: Arc<Layout>,
     pub settings: ThreadSettings,
     pub ownership: Arc<Ownership>,
@@ -31,6 +35,7 @@ pub struct ThreadSettings {
     pub group: String,
     pub transactional_id: String,
     pub starting_offsets: StartingOffsets,
+    pub snapshots: Option<SnapshotSettings>,
 }
 
 impl ThreadSettings {
@@ -40,11 +45,25 @@ impl ThreadSettings {
             group: settings.group.clone(),
             transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
             starting_offsets: settings.starting_offsets,
+            snapshots: settings.snapshots.clone(),
         }
     }
 }
 
 impl Setup {
+    /// What takes snapshots, if they are asked for.
+    pub fn snapshotting(&self, counters: &Arc<CheckpointCounters>) -> Result<Option<Snapshotting>, SnapshotError> {
+        let Some(settings) = &self.settings.snapshots else {
+            return Ok(None);
+        };
+        let place = Place {
+            pipeline: self.plan.name.clone(),
+            sources: self.plan.sources.iter().map(|source| source.name.clone()).collect(),
+            n_shards: self.layout.n_shards,
+        };
+        Snapshotting::start(settings.clone(), place, self.placements.clone(), Arc::clone(counters)).map(Some)
+    }
+
     /// What the shards of the thread share.
     pub fn common<'a>(
         &'a self,
@@ -56,6 +75,7 @@ impl Setup {
             plan: &self.plan,
             layout: &self.layout,
             group: &self.settings.group,
+            snapshots: self.settings.snapshots.as_ref(),
             starting_offsets: self.settings.starting_offsets,
             cluster,
             fetcher,

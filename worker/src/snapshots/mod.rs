@@ -4,11 +4,13 @@
 //! (conditional put), so that nothing half written, and nothing of a worker that was left behind, is ever taken for a
 //! snapshot.
 
+mod restore;
 mod store;
 mod writer;
 
+pub use self::restore::{Restored, Wanted, restore};
 pub use self::store::{SnapshotError, SnapshotStore, StoreAddress};
-pub use self::writer::{Capture, SnapshotWriter, Written};
+pub use self::writer::{Publish, Size, SnapshotWriter, Written};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,21 @@
 //! Reading, writing and listing snapshots.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use tocsin_worker_core::snapshot::{Expected, File, InvalidManifest, Manifest, ShardNames, choose, outdated};
+use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload, RetryConfig};
+use tocsin_worker_core::snapshot::{File, InvalidManifest, Manifest, RestoreError, ShardNames, choose, kept};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::StreamExt;
 use url::Url;
+
+/// How long a request is tried again before the snapshot counts as failed; the next may do.
+const RETRIED: Duration = Duration::from_secs(5);
 
 /// Where snapshots are kept: a folder, or `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +63,37 @@ pub enum SnapshotError {
         /// What is wrong with it.
         reason: InvalidManifest,
     },
+    /// A restore ended before it was done.
+    #[error("a restore ended unexpectedly")]
+    Interrupted,
+    /// The state of a snapshot cannot be taken back.
+    #[error("snapshot {name}: {reason}")]
+    Restore {
+        /// The manifest.
+        name: String,
+        /// Why not.
+        reason: RestoreError,
+    },
 }
 
-/// A snapshot's manifest, and the bytes of its files.
-pub type Found = (Manifest, Vec<Vec<u8>>);
+impl SnapshotError {
+    /// Whether another try may do: the store could not be reached, or failed.
+    pub fn may_pass(&self) -> bool {
+        use object_store::Error;
+        match self {
+            Self::Store { source, .. } => !matches!(
+                source,
+                Error::NotFound { .. }
+                    | Error::AlreadyExists { .. }
+                    | Error::PermissionDenied { .. }
+                    | Error::Unauthenticated { .. }
+                    | Error::NotSupported { .. }
+                    | Error::UnknownConfigurationKey { .. }
+            ),
+            Self::Address { .. } | Self::Invalid { .. } | Self::Restore { .. } | Self::Interrupted => false,
+        }
+    }
+}
 
 /// The snapshots of a pipeline.
 pub struct SnapshotStore {
@@ -82,10 +115,7 @@ impl SnapshotStore {
         };
         let (store, base): (Arc<dyn ObjectStore>, Path) = if address.0.contains("://") {
             let url = Url::parse(&address.0).map_err(|error| failed(error.to_string()))?;
-            let variables = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
-            let (store, base) =
-                object_store::parse_url_opts(&url, variables).map_err(|error| failed(error.to_string()))?;
-            (Arc::from(store), base)
+            bucket(&url).map_err(|error| failed(error.to_string()))?
         } else {
             let folder = PathBuf::from(&address.0);
             std::fs::create_dir_all(&folder).map_err(|error| failed(error.to_string()))?;
@@ -103,87 +133,110 @@ impl SnapshotStore {
         Path::from_iter(self.base.parts().chain(Path::from(name).parts()))
     }
 
-    /// The newest snapshot of a shard that is not newer than `committed`, with the bytes of its files.
+    /// The manifest of the newest snapshot of a shard that is not newer than `committed`.
     ///
     /// # Errors
-    /// If the store fails, or that snapshot is damaged or of something else.
-    pub fn newest(
-        &self,
-        names: &ShardNames,
-        committed: u64,
-        expected: &Expected<'_>,
-    ) -> Result<Option<Found>, SnapshotError> {
-        let manifests: Vec<u64> = self
-            .list(names)?
-            .into_iter()
-            .filter(|(_, is)| *is)
-            .map(|(at, _)| at)
-            .collect();
-        let Some(sequence) = choose(&manifests, committed) else {
-            return Ok(None);
-        };
-        let name = names.manifest(sequence);
-        let invalid = |reason| SnapshotError::Invalid {
-            name: name.clone(),
-            reason,
-        };
-        let manifest = Manifest::decode(&self.get(&name)?).map_err(invalid)?;
-        manifest.check(expected).map_err(invalid)?;
-        let mut files = Vec::new();
-        for file in &manifest.files {
-            let bytes = self.get(&names.path(&file.name))?;
-            file.check(&bytes).map_err(invalid)?;
-            files.push(bytes);
+    /// If the store fails, or the manifest is damaged.
+    pub fn newest(&self, names: &ShardNames, committed: u64) -> Result<Option<Manifest>, SnapshotError> {
+        match choose(&self.manifests(names)?, committed) {
+            Some(sequence) => self.manifest(names, sequence).map(Some),
+            None => Ok(None),
         }
-        Ok(Some((manifest, files)))
     }
 
-    /// Writes a snapshot: its files, and then its manifest. Answers its size.
-    ///
-    /// # Errors
-    /// If the store fails, or the snapshot is there already.
-    pub fn write(
-        &self,
-        names: &ShardNames,
-        mut manifest: Manifest,
-        files: Vec<(String, Vec<u8>)>,
-    ) -> Result<u64, SnapshotError> {
-        let mut size = 0;
-        for (name, bytes) in files {
-            manifest.files.push(File::of(&name, &bytes));
-            size += bytes.len() as u64;
-            self.put(&names.path(&name), bytes)?;
-        }
-        let bytes = manifest.encode();
-        size += bytes.len() as u64;
-        self.put(&names.manifest(manifest.sequence), bytes)?;
-        Ok(size)
-    }
-
-    /// Removes what is older than the snapshots that are kept, interrupted ones among it.
+    /// The sequences of a shard's snapshots, ascending.
     ///
     /// # Errors
     /// If the store fails.
+    pub fn manifests(&self, names: &ShardNames) -> Result<Vec<u64>, SnapshotError> {
+        let all = self.list(names)?.into_iter();
+        let mut manifests: Vec<u64> = all.filter(|(_, is)| *is).map(|(at, _)| at).collect();
+        manifests.sort_unstable();
+        Ok(manifests)
+    }
+
+    /// A manifest.
+    ///
+    /// # Errors
+    /// If the store fails, or it is damaged.
+    pub fn manifest(&self, names: &ShardNames, sequence: u64) -> Result<Manifest, SnapshotError> {
+        let name = names.manifest(sequence);
+        Manifest::decode(&self.get(&name)?).map_err(|reason| SnapshotError::Invalid { name, reason })
+    }
+
+    /// A file that a manifest names, checked.
+    ///
+    /// # Errors
+    /// If the store fails, or the file is not what was written.
+    pub fn file(&self, names: &ShardNames, manifest: &Manifest, file: &File) -> Result<Vec<u8>, SnapshotError> {
+        let bytes = self.get(&names.path(&file.name))?;
+        file.check(&bytes).map_err(|reason| SnapshotError::Invalid {
+            name: names.manifest(manifest.sequence),
+            reason,
+        })?;
+        Ok(bytes)
+    }
+
+    /// Writes a file of a snapshot.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn write_file(&self, names: &ShardNames, name: &str, bytes: Vec<u8>) -> Result<File, SnapshotError> {
+        let file = File::of(name, &bytes);
+        self.put(&names.path(name), bytes)?;
+        Ok(file)
+    }
+
+    /// Writes a manifest: from here on the snapshot is one. Its files must be there.
+    ///
+    /// # Errors
+    /// If the store fails, or the snapshot is there already.
+    pub fn publish(&self, names: &ShardNames, manifest: &Manifest) -> Result<(), SnapshotError> {
+        self.put(&names.manifest(manifest.sequence), manifest.encode())
+    }
+
+    /// Removes what is older than the snapshots that are kept and that none of them needs, interrupted ones among it.
+    ///
+    /// # Errors
+    /// If the store fails, or a snapshot that is kept is damaged.
     pub fn clear(&self, names: &ShardNames, retained: usize) -> Result<(), SnapshotError> {
         let objects = self.list_names(names)?;
         let sequences = objects.iter().filter_map(|name| names.sequence(name));
         let manifests: Vec<u64> = sequences.filter(|(_, is)| *is).map(|(at, _)| at).collect();
-        let Some(oldest) = outdated(&manifests, retained) else {
+        let kept = kept(&manifests, retained);
+        let Some(&oldest) = kept.last().filter(|_| manifests.len() > kept.len()) else {
             return Ok(());
         };
-        let old = |name: &&String| names.sequence(name).is_some_and(|(sequence, _)| sequence < oldest);
+        let mut needed = BTreeSet::new();
+        for sequence in kept {
+            let manifest = self.manifest(names, sequence)?;
+            needed.extend(manifest.files.iter().map(|file| names.path(&file.name)));
+        }
+        let old = |name: &&String| {
+            let is_older = names.sequence(name).is_some_and(|(sequence, _)| sequence < oldest);
+            is_older && !needed.contains(*name)
+        };
         let mut old: Vec<&String> = objects.iter().filter(old).collect();
         // Manifests first: what they name is then no snapshot any more.
         old.sort_by_key(|name| !names.sequence(name).is_some_and(|(_, is_manifest)| is_manifest));
-        for name in old {
-            let removed = self.runtime.block_on(self.store.delete(&self.path(name)));
-            removed.map_err(|source| SnapshotError::Store {
-                what: "removing",
-                name: name.clone(),
-                source,
-            })?;
-        }
-        Ok(())
+        old.into_iter().try_for_each(|name| self.remove(name))
+    }
+
+    /// Removes a file of a snapshot that comes to nothing.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn remove_file(&self, names: &ShardNames, file: &File) -> Result<(), SnapshotError> {
+        self.remove(&names.path(&file.name))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), SnapshotError> {
+        let removed = self.runtime.block_on(self.store.delete(&self.path(name)));
+        removed.map_err(|source| SnapshotError::Store {
+            what: "removing",
+            name: name.to_owned(),
+            source,
+        })
     }
 
     fn list(&self, names: &ShardNames) -> Result<Vec<(u64, bool)>, SnapshotError> {
@@ -235,6 +288,23 @@ impl SnapshotStore {
                 source,
             })
     }
+}
+
+/// A bucket, and the prefix in it.
+fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), object_store::Error> {
+    let (scheme, base) = ObjectStoreScheme::parse(url).map_err(object_store::Error::from)?;
+    if scheme == ObjectStoreScheme::AmazonS3 {
+        let builder = AmazonS3Builder::from_env()
+            .with_url(url.as_str())
+            .with_retry(RetryConfig {
+                retry_timeout: RETRIED,
+                ..RetryConfig::default()
+            });
+        return Ok((Arc::new(builder.build()?), base));
+    }
+    let variables = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let (store, base) = object_store::parse_url_opts(url, variables)?;
+    Ok((Arc::from(store), base))
 }
 
 impl std::fmt::Debug for SnapshotStore {

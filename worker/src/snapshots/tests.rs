@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tocsin_worker_core::snapshot::{Expected, FORMAT, Manifest, ShardNames, SourcePosition};
+use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, ShardNames, SourcePosition};
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn store(folder: &TempDir) -> SnapshotStore {
     SnapshotStore::open(&StoreAddress::new(folder.path().display().to_string())).unwrap()
 }
 
-fn manifest(sequence: u64) -> Manifest {
+fn manifest(sequence: u64, head: File, files: Vec<File>) -> Manifest {
     Manifest {
         format: FORMAT,
         pipeline: "noc".to_owned(),
@@ -30,32 +30,51 @@ fn manifest(sequence: u64) -> Manifest {
             source: "alerts".to_owned(),
             position: Some((sequence as i64 * 10, 0)),
         }],
-        stages: vec!["kpis".to_owned()],
-        files: Vec::new(),
+        stages: Vec::new(),
+        head,
+        files,
     }
 }
 
-fn expected() -> Expected<'static> {
-    Expected {
-        pipeline: "noc",
-        shard: 2,
-        n_shards: 4,
-        sources: vec!["alerts"],
-        stages: vec!["kpis".to_owned()],
-    }
+/// Writes a snapshot that lies over `base`; answers its files of blocks.
+fn write(store: &SnapshotStore, sequence: u64, base: &[File]) -> Vec<File> {
+    let file = |what: &str| {
+        let name = names().file(sequence, what, sequence);
+        store
+            .write_file(&names(), &name, format!("{what} {sequence}").into_bytes())
+            .unwrap()
+    };
+    let head = file("head");
+    let files = [&[file("blocks")], base].concat();
+    store
+        .publish(&names(), &manifest(sequence, head, files.clone()))
+        .unwrap();
+    files
 }
 
-fn write(store: &SnapshotStore, sequence: u64) {
-    let file = names().file(sequence, "state", sequence);
-    let state = format!("state {sequence}").into_bytes();
-    store.write(&names(), manifest(sequence), vec![(file, state)]).unwrap();
+/// The sequence of the snapshot that a commit up to `committed` is brought back by, and what its files hold.
+fn newest(store: &SnapshotStore, committed: u64) -> Result<Option<(u64, Vec<String>)>, SnapshotError> {
+    let Some(manifest) = store.newest(&names(), committed)? else {
+        return Ok(None);
+    };
+    let read = |file| {
+        let bytes = store.file(&names(), &manifest, file)?;
+        Ok(String::from_utf8(bytes).unwrap())
+    };
+    let files: Result<Vec<String>, SnapshotError> = manifest.files.iter().chain([&manifest.head]).map(read).collect();
+    Ok(Some((manifest.sequence, files?)))
 }
 
-/// The sequence and the state of the snapshot that a commit up to `committed` is brought back by.
-fn newest(store: &SnapshotStore, committed: u64) -> Option<(u64, String)> {
-    let found = store.newest(&names(), committed, &expected()).unwrap()?;
-    let state = String::from_utf8(found.1[0].clone()).unwrap();
-    Some((found.0.sequence, state))
+fn check(store: &SnapshotStore, committed: u64, expected: Option<(u64, &[&str])>) {
+    let found = newest(store, committed).unwrap();
+    let found = found
+        .as_ref()
+        .map(|(at, files)| (*at, files.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(
+        found.as_ref().map(|(at, files)| (*at, files.as_slice())),
+        expected,
+        "up to {committed}"
+    );
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -69,37 +88,41 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn the_newest_that_the_commit_covers_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    assert_eq!(newest(&store, 100), None);
-    write(&store, 3);
-    write(&store, 12);
-    assert_eq!(newest(&store, 100), Some((12, "state 12".to_owned())));
-    assert_eq!(newest(&store, 11), Some((3, "state 3".to_owned())));
-    assert_eq!(newest(&store, 2), None);
+    check(&store, 100, None);
+    write(&store, 3, &[]);
+    write(&store, 12, &[]);
+    check(&store, 100, Some((12, &["blocks 12", "head 12"])));
+    check(&store, 11, Some((3, &["blocks 3", "head 3"])));
+    check(&store, 2, None);
 }
 
 #[test]
 fn one_that_was_interrupted_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    write(&store, 3);
-    write(&store, 12);
+    write(&store, 3, &[]);
+    write(&store, 12, &[]);
     std::fs::remove_file(folder.path().join(names().manifest(12))).unwrap();
-    assert_eq!(newest(&store, 100), Some((3, "state 3".to_owned())));
+    check(&store, 100, Some((3, &["blocks 3", "head 3"])));
 }
 
 #[test]
-fn one_that_is_damaged_is_never_replaced_by_an_older_one() {
-    for n in 0..2 {
+fn one_that_is_damaged_or_lacks_a_file_is_never_replaced_by_an_older_one() {
+    for (n, removed) in [(0, false), (1, false), (2, false), (0, true), (1, true)] {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
-        write(&store, 3);
-        write(&store, 12);
-        let damaged = &files(folder.path())[2 + n];
-        let mut bytes = std::fs::read(damaged).unwrap();
-        bytes[5] ^= 1;
-        std::fs::write(damaged, bytes).unwrap();
-        let error = store.newest(&names(), 100, &expected()).unwrap_err();
-        assert!(matches!(error, SnapshotError::Invalid { .. }), "{error}");
+        write(&store, 3, &[]);
+        write(&store, 12, &[]);
+        let damaged = &files(folder.path())[3 + n];
+        if removed {
+            std::fs::remove_file(damaged).unwrap();
+        } else {
+            let mut bytes = std::fs::read(damaged).unwrap();
+            bytes[5] ^= 1;
+            std::fs::write(damaged, bytes).unwrap();
+        }
+        let error = newest(&store, 100).unwrap_err();
+        assert!(!error.may_pass(), "{error}");
         assert!(error.to_string().contains("00000000000000000012"), "{error}");
     }
 }
@@ -108,39 +131,47 @@ fn one_that_is_damaged_is_never_replaced_by_an_older_one() {
 fn a_manifest_is_written_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    write(&store, 3);
-    let file = names().file(3, "state", 99);
-    let again = store.write(&names(), manifest(3), vec![(file, b"other".to_vec())]);
+    let files = write(&store, 3, &[]);
+    let again = store.publish(&names(), &manifest(3, files[0].clone(), Vec::new()));
     assert!(matches!(again, Err(SnapshotError::Store { .. })));
-    assert_eq!(newest(&store, 3), Some((3, "state 3".to_owned())));
+    check(&store, 3, Some((3, &["blocks 3", "head 3"])));
 }
 
 #[test]
-fn as_many_as_asked_are_kept() {
+fn as_many_as_asked_are_kept_and_the_files_that_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
-    (1..=5).for_each(|sequence| write(&store, sequence));
+    write(&store, 1, &[]);
+    let base = write(&store, 2, &[]);
+    let over = write(&store, 3, &base);
+    write(&store, 4, &over);
+    // What an interrupted one left.
+    store
+        .write_file(&names(), &names().file(2, "blocks", 99), b"half".to_vec())
+        .unwrap();
     store.clear(&names(), 2).unwrap();
-    assert_eq!(files(folder.path()).len(), 4);
-    assert_eq!(newest(&store, 4), Some((4, "state 4".to_owned())));
-    assert_eq!(newest(&store, 3), None);
+    check(&store, 4, Some((4, &["blocks 4", "blocks 3", "blocks 2", "head 4"])));
+    check(&store, 3, Some((3, &["blocks 3", "blocks 2", "head 3"])));
+    check(&store, 2, None);
+    assert_eq!(
+        files(folder.path()).len(),
+        7,
+        "two manifests, two heads, three of blocks"
+    );
 }
 
 #[test]
-fn a_thread_writes_what_it_is_handed() {
+fn one_that_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let address = StoreAddress::new(folder.path().display().to_string());
-    let writer = SnapshotWriter::start(&address, 3).unwrap();
-    assert!(writer.write(Capture {
-        manifest: manifest(8),
-        state: b"state".repeat(1_000),
-    }));
-    let written = writer.written.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert_eq!((written.shard, written.sequence), (2, 8));
-    let (bytes, _) = written.outcome.unwrap();
-    assert!(bytes < 5_000, "it is packed: {bytes} bytes");
-    let (_, files) = store(&folder).newest(&names(), 8, &expected()).unwrap().unwrap();
-    assert_eq!(zstd::decode_all(files[0].as_slice()).unwrap(), b"state".repeat(1_000));
+    let writer = SnapshotWriter::start(&address, 3, Vec::new()).unwrap();
+    writer.begin(names(), 8);
+    writer.blocks(Vec::new()).unwrap();
+    writer.abandon();
+    let written = writer.written.clone();
+    drop(writer);
+    assert!(written.recv_timeout(Duration::from_secs(10)).is_err());
+    assert!(!folder.path().join("noc").exists());
 }
 
 #[test]

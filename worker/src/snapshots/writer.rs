@@ -1,19 +1,42 @@
-//! The thread that writes snapshots.
+//! The thread that writes snapshots: blocks come while they are captured, the manifest when the cut is committed.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
-use tocsin_worker_core::snapshot::{Manifest, ShardNames};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use tocsin_worker_core::capture::rows;
+use tocsin_worker_core::engine::{Head, PlacedBlock};
+use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::snapshot::{BlockWriter, File, Manifest, ShardNames, StageEntry};
 
 use super::store::{SnapshotError, SnapshotStore, StoreAddress};
 
-/// The state of a shard at a cut that is committed.
-pub struct Capture {
-    /// What the manifest says, without the files.
+/// Bytes of a file of blocks.
+const FILE: usize = 32 << 20;
+
+/// So many lots of blocks wait at most.
+const WAITING: usize = 8;
+
+/// What the thread is told.
+enum Order {
+    /// A snapshot of a shard begins.
+    Begin { names: ShardNames, sequence: u64 },
+    /// Blocks of it.
+    Blocks(Vec<PlacedBlock>),
+    /// All blocks are handed over, and the cut is committed.
+    Publish(Box<Publish>),
+    /// It comes to nothing.
+    Abandon,
+}
+
+/// The end of a snapshot.
+pub struct Publish {
+    /// The manifest, without its stages, head and files.
     pub manifest: Manifest,
-    /// The state.
-    pub state: Vec<u8>,
+    /// What is not kept by key.
+    pub head: Head,
+    /// Files of the snapshot that this one lies over.
+    pub base: Vec<File>,
 }
 
 /// What became of a snapshot.
@@ -23,78 +46,247 @@ pub struct Written {
     pub shard: u32,
     /// The cut.
     pub sequence: u64,
-    /// Its size and how long it took, or why there is none.
-    pub outcome: Result<(u64, Duration), SnapshotError>,
+    /// What was written, or why it was not.
+    pub outcome: Result<Size, SnapshotError>,
+}
+
+/// A snapshot that was written.
+#[derive(Debug)]
+pub struct Size {
+    /// Bytes that were written for it.
+    pub bytes: u64,
+    /// All its files of blocks, the newest first.
+    pub files: Vec<File>,
+    /// How long it took from its end to its manifest.
+    pub took: Duration,
 }
 
 /// A thread that writes one snapshot after the other.
 pub struct SnapshotWriter {
-    captures: Option<Sender<Capture>>,
+    orders: Option<Sender<Order>>,
     /// What became of them.
     pub written: Receiver<Written>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SnapshotWriter {
-    /// Starts the thread; `retained` snapshots of each shard are kept.
+    /// Starts the thread. `retained` snapshots of each shard are kept; `placements` say how keys find their shard.
     ///
     /// # Errors
     /// If the store cannot be opened.
-    pub fn start(address: &StoreAddress, retained: usize) -> Result<Self, SnapshotError> {
-        let store = SnapshotStore::open(address)?;
-        let (captures, to_write) = crossbeam_channel::bounded::<Capture>(1);
-        let (done, written) = crossbeam_channel::bounded(64);
+    pub fn start(
+        address: &StoreAddress,
+        retained: usize,
+        placements: Vec<Option<Placement>>,
+    ) -> Result<Self, SnapshotError> {
+        let mut writing = Writing {
+            store: SnapshotStore::open(address)?,
+            retained,
+            placements,
+            current: None,
+        };
+        let (orders, to_do) = crossbeam_channel::bounded::<Order>(WAITING);
+        let (done, written) = crossbeam_channel::bounded(WAITING);
         let thread = std::thread::spawn(move || {
-            for capture in to_write {
-                let (shard, sequence) = (capture.manifest.shard, capture.manifest.sequence);
-                let outcome = write(&store, capture, retained);
-                // Nobody has to listen.
-                done.try_send(Written {
-                    shard,
-                    sequence,
-                    outcome,
-                })
-                .ok();
+            for order in to_do {
+                if let Some(outcome) = writing.obey(order) {
+                    done.send(outcome).ok();
+                }
             }
+            writing.abandon();
         });
         Ok(Self {
-            captures: Some(captures),
+            orders: Some(orders),
             written,
             thread: Some(thread),
         })
     }
 
-    /// Whether it could take a snapshot now. One that it is not ready for is left out: the next is newer.
-    pub fn is_ready(&self) -> bool {
-        self.captures.as_ref().is_some_and(Sender::is_empty)
+    fn send(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // The thread ends only when this does.
+            orders.send(order).ok();
+        }
     }
 
-    /// Hands a snapshot over; answers whether it is taken.
-    pub fn write(&self, capture: Capture) -> bool {
-        self.captures
-            .as_ref()
-            .is_some_and(|captures| captures.try_send(capture).is_ok())
+    /// Begins a snapshot. None may be under way.
+    pub fn begin(&self, names: ShardNames, sequence: u64) {
+        self.send(Order::Begin { names, sequence });
+    }
+
+    /// Whether it takes blocks now without waiting.
+    pub fn has_room(&self) -> bool {
+        self.orders.as_ref().is_some_and(|orders| orders.len() < WAITING - 2)
+    }
+
+    /// Hands blocks over; gives them back if there is no room.
+    ///
+    /// # Errors
+    /// The blocks.
+    pub fn blocks(&self, blocks: Vec<PlacedBlock>) -> Result<(), Vec<PlacedBlock>> {
+        let Some(orders) = &self.orders else { return Ok(()) };
+        match orders.try_send(Order::Blocks(blocks)) {
+            Err(TrySendError::Full(Order::Blocks(blocks))) => Err(blocks),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the snapshot under way.
+    pub fn publish(&self, publish: Publish) {
+        self.send(Order::Publish(Box::new(publish)));
+    }
+
+    /// Gives the snapshot under way up.
+    pub fn abandon(&self) {
+        self.send(Order::Abandon);
     }
 }
 
 impl Drop for SnapshotWriter {
     fn drop(&mut self) {
-        self.captures = None;
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
     }
 }
 
-fn write(store: &SnapshotStore, capture: Capture, retained: usize) -> Result<(u64, Duration), SnapshotError> {
-    let started = Instant::now();
-    let Capture { manifest, state } = capture;
-    let names = ShardNames::of(&manifest.pipeline, manifest.shard);
-    let packed = zstd::bulk::compress(&state, 1).unwrap_or(state);
-    let file = names.file(manifest.sequence, "state", nonce());
-    let bytes = store.write(&names, manifest, vec![(file, packed)])?;
-    store.clear(&names, retained)?;
-    Ok((bytes, started.elapsed()))
+struct Writing {
+    store: SnapshotStore,
+    retained: usize,
+    placements: Vec<Option<Placement>>,
+    current: Option<Current>,
+}
+
+/// The snapshot that is being written.
+struct Current {
+    names: ShardNames,
+    sequence: u64,
+    nonce: u64,
+    blocks: BlockWriter,
+    /// Those that are written, the newest first.
+    files: Vec<File>,
+    /// The first error; what follows is left out.
+    failed: Option<SnapshotError>,
+}
+
+impl Writing {
+    fn obey(&mut self, order: Order) -> Option<Written> {
+        match order {
+            Order::Begin { names, sequence } => {
+                self.abandon();
+                self.current = Some(Current {
+                    names,
+                    sequence,
+                    nonce: nonce(),
+                    blocks: BlockWriter::default(),
+                    files: Vec::new(),
+                    failed: None,
+                });
+                None
+            }
+            Order::Blocks(blocks) => {
+                if let Some(current) = self.current.as_mut().filter(|current| current.failed.is_none()) {
+                    current.failed = current.add(&self.store, &self.placements, &blocks).err();
+                }
+                None
+            }
+            Order::Publish(publish) => {
+                let mut current = self.current.take()?;
+                let (shard, sequence) = (publish.manifest.shard, current.sequence);
+                let outcome = match current.failed.take() {
+                    Some(error) => Err(error),
+                    None => current.publish(&self.store, *publish),
+                };
+                if outcome.is_err() {
+                    current.remove(&self.store);
+                } else if let Err(error) = self.store.clear(&current.names, self.retained) {
+                    tracing::warn!(%error, shard, "old snapshots could not be removed");
+                }
+                Some(Written {
+                    shard,
+                    sequence,
+                    outcome,
+                })
+            }
+            Order::Abandon => {
+                self.abandon();
+                None
+            }
+        }
+    }
+
+    fn abandon(&mut self) {
+        if let Some(current) = self.current.take() {
+            current.remove(&self.store);
+        }
+    }
+}
+
+impl Current {
+    fn add(
+        &mut self,
+        store: &SnapshotStore,
+        placements: &[Option<Placement>],
+        blocks: &[PlacedBlock],
+    ) -> Result<(), SnapshotError> {
+        for placed in blocks {
+            let placement = placements.get(placed.stage as usize).and_then(Option::as_ref);
+            // The rows were written just now, by this very process.
+            let hashes = placement.zip(rows(&placed.block.bytes).ok());
+            let hashes = hashes.map(|(placement, rows)| placement.hashes(placed.block.id.table, &rows));
+            self.blocks.add(placed, &hashes.unwrap_or_default());
+        }
+        if self.blocks.len() >= FILE {
+            self.write_blocks(store)?;
+        }
+        Ok(())
+    }
+
+    fn write_blocks(&mut self, store: &SnapshotStore) -> Result<(), SnapshotError> {
+        if self.blocks.is_empty() {
+            return Ok(());
+        }
+        let what = format!("{:04}.blocks", self.files.len());
+        let name = self.names.file(self.sequence, &what, self.nonce);
+        let bytes = std::mem::take(&mut self.blocks).finish();
+        let file = store.write_file(&self.names, &name, bytes)?;
+        self.files.insert(0, file);
+        Ok(())
+    }
+
+    fn publish(&mut self, store: &SnapshotStore, publish: Publish) -> Result<Size, SnapshotError> {
+        let started = Instant::now();
+        let Publish {
+            mut manifest,
+            head,
+            base,
+        } = publish;
+        self.write_blocks(store)?;
+        let head = head.save();
+        let stages = head.stages.iter().map(|stage| StageEntry {
+            name: stage.name.clone(),
+            shape: stage.shape.clone(),
+        });
+        manifest.stages = stages.collect();
+        let name = self.names.file(self.sequence, "head", self.nonce);
+        manifest.head = store.write_file(&self.names, &name, head.encode())?;
+        manifest.files = self.files.iter().chain(&base).cloned().collect();
+        store.publish(&self.names, &manifest)?;
+        let own = self.files.iter().chain([&manifest.head]);
+        Ok(Size {
+            bytes: own.map(|file| file.bytes).sum(),
+            files: manifest.files,
+            took: started.elapsed(),
+        })
+    }
+
+    /// Removes what was written of a snapshot that comes to nothing; what is left over goes with the next that is cleared.
+    fn remove(&self, store: &SnapshotStore) {
+        for file in &self.files {
+            store.remove_file(&self.names, file).ok();
+        }
+    }
 }
 
 /// A number that no other try has.

@@ -36,6 +36,10 @@ pub struct Ids<'a> {
     pub pipeline: PathBuf,
     /// The folder with secrets, if the pipeline's settings need one.
     pub secrets: Option<PathBuf>,
+    /// Where snapshots are kept, one a second of each shard.
+    pub state: Option<String>,
+    /// Variables of the workers' environment.
+    pub variables: Vec<(String, String)>,
     listener: Listener,
 }
 
@@ -75,6 +79,8 @@ impl<'a> Ids<'a> {
             name: name.to_owned(),
             pipeline,
             secrets: None,
+            state: None,
+            variables: Vec::new(),
             listener,
         })
     }
@@ -90,6 +96,8 @@ impl<'a> Ids<'a> {
             name: name.to_owned(),
             threads: 2,
             secrets: self.secrets.clone(),
+            state: self.state.clone(),
+            variables: self.variables.clone(),
         })
     }
 
@@ -123,6 +131,7 @@ kind: IncidentPipeline
 metadata: {{name: {name}}}
 spec:
   kafka: {{{settings}}}
+  state: {{checkpoint: {{interval: 1s, minPause: 0s, retained: 2}}}}
   sources:
   - name: events
     kafka: {{topic: {name}-events}}

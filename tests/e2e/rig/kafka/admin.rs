@@ -93,6 +93,16 @@ impl Kafka {
         })
     }
 
+    /// Deletes a group that has no members, with its offsets.
+    ///
+    /// # Errors
+    /// When it has members, or the broker refuses.
+    pub fn delete_group(&self, group: &str) -> Result<(), RigError> {
+        let what = format!("deleting the group {group}");
+        let gone = wait_for(self.admin()?.delete_groups(&[group], &options())).map_err(RigError::client(&what))?;
+        each(&what, gone)
+    }
+
     /// Deletes a topic and waits until brokers do not know it any more.
     ///
     /// # Errors

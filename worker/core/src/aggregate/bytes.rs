@@ -6,7 +6,7 @@
 use super::CorruptState;
 
 /// Appends an unsigned number in 1 to 19 bytes, 7 bits each.
-pub(super) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
+pub(crate) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -15,7 +15,7 @@ pub(super) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
 }
 
 /// Appends an unsigned number in 1 to 10 bytes.
-pub(super) fn put_u64(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_u64(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -24,30 +24,30 @@ pub(super) fn put_u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a signed number; small magnitudes are short (zigzag: 0, -1, 1, -2, ...).
-pub(super) fn put_i128(out: &mut Vec<u8>, value: i128) {
+pub(crate) fn put_i128(out: &mut Vec<u8>, value: i128) {
     put_u128(out, ((value << 1) ^ (value >> 127)) as u128);
 }
 
 /// Appends a signed number; small magnitudes are short.
-pub(super) fn put_i64(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
     put_u64(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
 /// Appends a length and the bytes.
-pub(super) fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
     put_u64(out, value.len() as u64);
     out.extend_from_slice(value);
 }
 
 /// Takes one byte.
-pub(super) fn take_u8(bytes: &mut &[u8], what: &'static str) -> Result<u8, CorruptState> {
+pub(crate) fn take_u8(bytes: &mut &[u8], what: &'static str) -> Result<u8, CorruptState> {
     let (&first, rest) = bytes.split_first().ok_or(CorruptState { what })?;
     *bytes = rest;
     Ok(first)
 }
 
 /// Takes what [`put_u128`] wrote.
-pub(super) fn take_u128(bytes: &mut &[u8], what: &'static str) -> Result<u128, CorruptState> {
+pub(crate) fn take_u128(bytes: &mut &[u8], what: &'static str) -> Result<u128, CorruptState> {
     let mut value = 0u128;
     for shift in (0..128).step_by(7) {
         let byte = take_u8(bytes, what)?;
@@ -64,24 +64,24 @@ pub(super) fn take_u128(bytes: &mut &[u8], what: &'static str) -> Result<u128, C
 }
 
 /// Takes what [`put_u64`] wrote.
-pub(super) fn take_u64(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
+pub(crate) fn take_u64(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
     u64::try_from(take_u128(bytes, what)?).map_err(|_| CorruptState { what })
 }
 
 /// Takes what [`put_i128`] wrote.
-pub(super) fn take_i128(bytes: &mut &[u8], what: &'static str) -> Result<i128, CorruptState> {
+pub(crate) fn take_i128(bytes: &mut &[u8], what: &'static str) -> Result<i128, CorruptState> {
     let value = take_u128(bytes, what)?;
     Ok((value >> 1) as i128 ^ -((value & 1) as i128))
 }
 
 /// Takes what [`put_i64`] wrote.
-pub(super) fn take_i64(bytes: &mut &[u8], what: &'static str) -> Result<i64, CorruptState> {
+pub(crate) fn take_i64(bytes: &mut &[u8], what: &'static str) -> Result<i64, CorruptState> {
     let value = take_u64(bytes, what)?;
     Ok((value >> 1) as i64 ^ -((value & 1) as i64))
 }
 
 /// Takes a number of items of which each takes at least one of the bytes that follow.
-pub(super) fn take_count(bytes: &mut &[u8], what: &'static str) -> Result<usize, CorruptState> {
+pub(crate) fn take_count(bytes: &mut &[u8], what: &'static str) -> Result<usize, CorruptState> {
     let count = take_u64(bytes, what)?;
     match usize::try_from(count) {
         Ok(count) if count <= bytes.len() => Ok(count),
@@ -90,14 +90,14 @@ pub(super) fn take_count(bytes: &mut &[u8], what: &'static str) -> Result<usize,
 }
 
 /// Takes `count` bytes.
-pub(super) fn take_slice<'a>(bytes: &mut &'a [u8], count: usize, what: &'static str) -> Result<&'a [u8], CorruptState> {
+pub(crate) fn take_slice<'a>(bytes: &mut &'a [u8], count: usize, what: &'static str) -> Result<&'a [u8], CorruptState> {
     let (taken, rest) = bytes.split_at_checked(count).ok_or(CorruptState { what })?;
     *bytes = rest;
     Ok(taken)
 }
 
 /// Takes what [`put_bytes`] wrote.
-pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8], what: &'static str) -> Result<&'a [u8], CorruptState> {
+pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8], what: &'static str) -> Result<&'a [u8], CorruptState> {
     let count = take_count(bytes, what)?;
     take_slice(bytes, count, what)
 }

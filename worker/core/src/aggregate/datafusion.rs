@@ -41,6 +41,14 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// What the states are, by a name that stays.
+    pub(super) fn state_name(&self) -> String {
+        let constants: Vec<String> = self.literals.iter().flatten().map(ToString::to_string).collect();
+        let distinct = if self.distinct { " distinct" } else { "" };
+        let nulls = if self.ignore_nulls { " without nulls" } else { "" };
+        format!("{}[{}]{distinct}{nulls}", self.function.name(), constants.join(", "))
+    }
+
     /// A call with arguments of these types, of which some are constants.
     ///
     /// # Errors

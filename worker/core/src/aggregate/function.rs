@@ -79,6 +79,25 @@ impl Aggregate {
         }
     }
 
+    /// What the states are, by a name that stays: states that were saved go on in a column with the same one.
+    pub fn state_name(&self) -> String {
+        let nulls = |respect: bool| if respect { " with nulls" } else { "" };
+        match &self.kind {
+            Kind::Count { rows: true } => "rows".to_owned(),
+            Kind::Count { rows: false } => "values".to_owned(),
+            Kind::Distinct(_) => "distinct".to_owned(),
+            Kind::Sum(_) => "sum".to_owned(),
+            Kind::Min => "min".to_owned(),
+            Kind::Max => "max".to_owned(),
+            Kind::First { respect_nulls } => format!("first{}", nulls(*respect_nulls)),
+            Kind::Last { respect_nulls } => format!("last{}", nulls(*respect_nulls)),
+            Kind::Quantile(_) => "quantiles".to_owned(),
+            Kind::Variance(_) => "variance".to_owned(),
+            Kind::Covariance(_) => "covariance".to_owned(),
+            Kind::DataFusion(call) => format!("datafusion {}", call.state_name()),
+        }
+    }
+
     /// Whether one column can serve both calls, if their arguments are the same: `p50(x)` and `p95(x)`, or `sum(x)` and
     /// `avg(x)`. Then [`Aggregate::results`] reads either result from it.
     pub fn shares_state(&self, other: &Self) -> bool {

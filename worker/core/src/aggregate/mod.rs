@@ -9,7 +9,7 @@
 
 mod allowed;
 mod big;
-mod bytes;
+pub(crate) mod bytes;
 mod count;
 mod covariance;
 mod datafusion;

@@ -4,6 +4,7 @@
 //! it gives out depends on the records of each source alone, not on how they were cut into parts or in which order the
 //! sources were read.
 
+mod capture;
 mod event_time;
 mod ingest;
 mod run;
@@ -11,13 +12,12 @@ mod run;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::CorruptState;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::{Encoded, RecordKeys, encode_rows};
 use crate::kafka::Unread;
 use crate::plan::{Plan, StreamId};
-use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros};
+pub use capture::{Fit, Head, Later, Matching, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
 use ingest::Ingest;
 use run::StageRun;
@@ -294,43 +294,6 @@ impl Engine {
     /// How far a source has come; a pipeline reads the source first that is furthest behind.
     pub fn watermark(&self, source: usize) -> Micros {
         self.sources[source].watermark()
-    }
-
-    /// The whole state as bytes.
-    pub fn save(&self) -> Vec<u8> {
-        let sources: Vec<Vec<u8>> = self.sources.iter().map(Ingest::save).collect();
-        let stages: Vec<(String, Vec<Vec<u8>>)> = self
-            .stages
-            .iter()
-            .zip(&self.plan.stages)
-            .map(|(run, plan)| (plan.name.clone(), run.save()))
-            .collect();
-        encode(&(sources, stages))
-    }
-
-    /// Takes back what [`Engine::save`] wrote, for the same plan.
-    ///
-    /// # Errors
-    /// If the bytes are something else, or of another plan.
-    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        type Saved = (Vec<Vec<u8>>, Vec<(String, Vec<Vec<u8>>)>);
-        let (sources, stages): Saved = decode(bytes, "the engine's state")?;
-        let names_fit = stages
-            .iter()
-            .map(|(name, _)| name)
-            .eq(self.plan.stages.iter().map(|stage| &stage.name));
-        if sources.len() != self.sources.len() || !names_fit {
-            return Err(CorruptState {
-                what: "the engine's state: another plan",
-            });
-        }
-        for (ingest, bytes) in self.sources.iter_mut().zip(&sources) {
-            ingest.load(bytes)?;
-        }
-        for (stage, (_, parts)) in self.stages.iter_mut().zip(&stages) {
-            stage.load(parts)?;
-        }
-        Ok(())
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, TimestampMicrosecondArray, new_null_array};
 use arrow_schema::SchemaRef;
 
+use super::capture::{SavedStage, StageHead};
 use super::{StageCounters, first_columns};
 use crate::aggregate::CorruptState;
+use crate::capture::{Block, BlockId, Extent, Row};
 use crate::merge::Merge;
 use crate::plan::{Adapt, StagePlan, Step};
 use crate::stage::aggregate::Aggregate;
@@ -16,6 +18,7 @@ use crate::stage::filter::Filter;
 use crate::stage::incident::Incidents;
 use crate::stage::project::Project;
 use crate::stage::{Output, Stage};
+use crate::state::{decode, encode};
 use crate::stream::{Batch, record_batch};
 
 /// A stage that is being run.
@@ -89,32 +92,58 @@ impl StageRun {
         (keys, self.steps.iter().map(|step| step.memory()).sum())
     }
 
-    pub fn save(&self) -> Vec<Vec<u8>> {
-        let merge = self.merge.as_ref().map(Merge::save).unwrap_or_default();
-        let counters = crate::state::encode(&self.counters);
-        [merge, counters]
-            .into_iter()
-            .chain(self.steps.iter().map(|step| step.save()))
-            .collect()
+    /// Begins a capture; answers what is not kept by key.
+    pub fn begin_capture(&mut self, extent: Extent) -> StageHead {
+        let steps = self.steps.iter_mut().map(|step| step.begin_capture(extent)).collect();
+        let merge = self.merge.as_ref().map(Merge::capture);
+        StageHead::new(encode(&self.counters), merge, steps)
     }
 
-    pub fn load(&mut self, parts: &[Vec<u8>]) -> Result<(), CorruptState> {
-        let [merge, counters, steps @ ..] = parts else {
-            return Err(CorruptState { what: "a stage" });
-        };
-        if steps.len() != self.steps.len() {
-            return Err(CorruptState {
-                what: "a stage's steps",
-            });
+    /// The next block of the capture under way, with the number of its step.
+    pub fn next_block(&mut self) -> Option<(u32, Block)> {
+        let mut steps = self.steps.iter_mut().enumerate();
+        steps.find_map(|(number, step)| Some((number as u32, step.next_block()?)))
+    }
+
+    pub fn begin_restore(&mut self, heads: &[&SavedStage]) -> Result<(), CorruptState> {
+        self.counters = StageCounters::default();
+        for head in heads {
+            let counters: StageCounters = decode(&head.counters, "a stage's counters")?;
+            self.counters.rows_in += counters.rows_in;
+            self.counters.rows_out += counters.rows_out;
+            self.counters.late += counters.late;
+            if head.steps.len() != self.steps.len() || head.merge.is_some() != self.merge.is_some() {
+                return Err(CorruptState {
+                    what: "a stage's steps",
+                });
+            }
         }
-        if let Some(own) = &mut self.merge {
-            own.load(merge)?;
+        if let Some(merge) = &mut self.merge {
+            let saved: Vec<&[u8]> = heads.iter().filter_map(|head| head.merge.as_deref()).collect();
+            merge.restore(&saved)?;
         }
-        self.counters = crate::state::decode(counters, "a stage's counters")?;
-        self.steps
-            .iter_mut()
-            .zip(steps)
-            .try_for_each(|(step, bytes)| step.load(bytes))
+        for (number, step) in self.steps.iter_mut().enumerate() {
+            let heads: Vec<&[u8]> = heads.iter().map(|head| head.steps[number].as_slice()).collect();
+            step.begin_restore(&heads)?;
+        }
+        Ok(())
+    }
+
+    pub fn restore_rows(
+        &mut self,
+        step: u32,
+        from: usize,
+        block: BlockId,
+        rows: &[Row<'_>],
+    ) -> Result<(), CorruptState> {
+        let step = self.steps.get_mut(step as usize).ok_or(CorruptState {
+            what: "a stage's steps",
+        })?;
+        step.restore_rows(from, block, rows)
+    }
+
+    pub fn end_restore(&mut self) -> Result<(), CorruptState> {
+        self.steps.iter_mut().try_for_each(|step| step.end_restore())
     }
 }
 
@@ -159,13 +188,5 @@ impl Stage for AddEventTime {
         let columns = input.rows.columns().iter().cloned().chain([times]).collect();
         let rows = record_batch(&self.schema, columns, input.n_rows());
         Output::of(input.with_rows(rows))
-    }
-
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn load(&mut self, _: &[u8]) -> Result<(), CorruptState> {
-        Ok(())
     }
 }

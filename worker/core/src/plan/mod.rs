@@ -24,6 +24,7 @@ pub mod partitioning;
 mod pushdown;
 mod record_key;
 mod refused;
+pub mod shape;
 mod signature;
 mod sources;
 mod sql;

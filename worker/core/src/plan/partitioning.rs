@@ -2,27 +2,36 @@
 
 use std::collections::BTreeSet;
 
+use arrow_schema::DataType;
 use datafusion_expr::Expr;
 use tocsin_contract::pipeline::source::{Partitioner, Source};
 use tocsin_contract::problem::Problem;
 
 use super::{Plan, StagePlan, Step, StreamId};
+use crate::capture::Row;
+use crate::encode::RecordKeys;
+use crate::kafka::partitioner;
+use crate::key::decode_keys;
+use crate::stream::columns_batch;
 
 /// How a stream is partitioned: rows with the same values of these columns are in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Partitioned {
-    by: BTreeSet<String>,
+    key: Vec<String>,
     partitioner: Partitioner,
     n_partitions: u32,
 }
 
-/// Stages whose key is spread over several partitions of their input, by the partitions of each source's topic.
-pub fn spread_keys(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Problem> {
-    let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
-    if n_shards <= 1 {
-        return Vec::new();
+impl Partitioned {
+    /// The same whatever the order of the columns: two topics are then partitioned alike only if it is one column.
+    fn by(&self) -> BTreeSet<&str> {
+        self.key.iter().map(String::as_str).collect()
     }
-    let mut problems = Vec::new();
+}
+
+/// The partitioning of each stage's input; none where it is not known, or differs between inputs.
+fn inputs(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
+    let mut of_inputs: Vec<Option<Partitioned>> = Vec::new();
     let mut of_stages: Vec<Option<Partitioned>> = Vec::new();
     let of_sources: Vec<Option<Partitioned>> = sources
         .iter()
@@ -30,7 +39,7 @@ pub fn spread_keys(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec
         .map(|(source, n)| {
             let claim = source.partitioned_by.as_ref()?;
             Some(Partitioned {
-                by: claim.key.iter().cloned().collect(),
+                key: claim.key.clone(),
                 partitioner: claim.partitioner,
                 n_partitions: *n,
             })
@@ -43,14 +52,25 @@ pub fn spread_keys(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec
         });
         let first = inputs.next().flatten();
         let input = first.filter(|first| inputs.all(|other| other.as_ref() == Some(first)));
-        let passes = stage.kind == "filter";
-        let fits = |input: &Partitioned| input.by.iter().all(|column| keys_by(stage, column));
-        if !passes && !input.as_ref().is_some_and(fits) {
-            problems.push(problem(&stage.name, &stage.shown_key, n_shards));
-        }
-        of_stages.push(input.filter(|input| input.by.iter().all(|column| gives(stage, column))));
+        of_inputs.push(input.clone());
+        of_stages.push(input.filter(|input| input.by().iter().all(|column| gives(stage, column))));
     }
-    problems
+    of_inputs
+}
+
+/// Stages whose key is spread over several partitions of their input, by the partitions of each source's topic.
+pub fn spread_keys(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Problem> {
+    let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
+    if n_shards <= 1 {
+        return Vec::new();
+    }
+    let inputs = inputs(plan, sources, n_partitions);
+    let spread = plan.stages.iter().zip(&inputs).filter(|(stage, input)| {
+        let fits = |input: &Partitioned| input.by().iter().all(|column| keys_by(stage, column));
+        stage.kind != "filter" && !input.as_ref().is_some_and(fits)
+    });
+    let problems = spread.map(|(stage, _)| problem(&stage.name, &stage.shown_key, n_shards));
+    problems.collect()
 }
 
 /// Whether a column of the input, as it is, is part of a stage's key.
@@ -95,4 +115,81 @@ fn problem(stage: &str, by: &[String], n_shards: u32) -> Problem {
     .hint(format!(
         "say how the producers partition the topic, as in `partitionedBy: {{key: [{by}]}}` in its source; repartitioning is not built yet"
     ))
+}
+
+/// How the keys of a stage find their partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The partitioner of the records that it reads.
+    pub partitioner: Partitioner,
+    tables: Vec<TableKey>,
+}
+
+/// The key of a table of a stage's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TableKey {
+    types: Vec<DataType>,
+    /// Which columns of it make the records' key, in that key's order.
+    columns: Vec<usize>,
+}
+
+/// For each stage, how its keys find their partition; none where that is not known: it is not kept by key, or its input is
+/// not known to be partitioned by it.
+pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
+    let inputs = inputs(plan, sources, &vec![1; sources.len()]);
+    let of_stage = |(stage, input): (&StagePlan, Option<Partitioned>)| {
+        let input = input?;
+        let tables = keys(stage)?.into_iter().map(|key| {
+            let column = |name: &String| {
+                let fits = keys_by(stage, name);
+                key.iter().position(|(column, _)| column == name).filter(|_| fits)
+            };
+            let columns = input.key.iter().map(column).collect::<Option<Vec<_>>>()?;
+            let types = key.iter().map(|(_, data_type)| data_type.clone()).collect();
+            Some(TableKey { types, columns })
+        });
+        Some(Placement {
+            partitioner: input.partitioner,
+            tables: tables.collect::<Option<Vec<_>>>()?,
+        })
+    };
+    plan.stages.iter().zip(inputs).map(of_stage).collect()
+}
+
+/// Names and types of the key of each table of a stage's state.
+fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
+    let field = |schema: &arrow_schema::SchemaRef, i: usize| {
+        let field = schema.field(i);
+        (field.name().clone(), field.data_type().clone())
+    };
+    stage.steps.iter().find_map(|step| match step {
+        Step::AddEventTime(_) | Step::Filter(_) | Step::Project(..) => None,
+        Step::Aggregate(plan) => {
+            let by = plan.by.iter();
+            Some(vec![
+                by.map(|(name, key)| (name.clone(), key.data_type.clone())).collect(),
+            ])
+        }
+        Step::Escalate(plan) => Some(vec![plan.by.iter().map(|&i| field(&stage.input, i)).collect()]),
+        Step::Alarm(plan, input) => {
+            let of_rule = |rule: &crate::stage::alarm::RulePlan| rule.by.iter().map(|&i| field(input, i)).collect();
+            Some(plan.rules.iter().map(of_rule).collect())
+        }
+        Step::Incident(plan) => Some(vec![(0..plan.n_by).map(|i| field(&plan.input, i)).collect()]),
+    })
+}
+
+impl Placement {
+    /// The hash of each row's key, as the partitioner of its records has it. Rows without a key of their own have 0.
+    pub fn hashes(&self, table: u32, rows: &[Row<'_>]) -> Vec<u32> {
+        let keyed = rows.iter().all(|row| !row.key.is_empty());
+        let Some(key) = self.tables.get(table as usize).filter(|_| keyed) else {
+            return vec![0; rows.len()];
+        };
+        let all = decode_keys(rows.iter().map(|row| row.key), &key.types);
+        let columns: Vec<_> = key.columns.iter().map(|&i| all[i].clone()).collect();
+        let keys = RecordKeys::of(&columns_batch(columns), &(0..key.columns.len()).collect::<Vec<_>>());
+        let hash = |row| partitioner::hash(self.partitioner, keys.get(row).unwrap_or_default());
+        (0..rows.len()).map(hash).collect()
+    }
 }

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 use crate::alignment::Alignment;
-use crate::engine::{Arrived, DeadLetter, Engine, Outputs};
+use crate::capture::Extent;
+use crate::engine::{Arrived, DeadLetter, Engine, Head, Outputs, PlacedBlock};
 use crate::kafka::Block;
 use crate::kafka::fetching::Position;
 use crate::stream::Micros;
@@ -115,6 +116,37 @@ impl Shard {
             outputs,
             origins: Vec::new(),
         }
+    }
+
+    /// A shard as it was at a cut, of which this is the engine.
+    pub fn resumed(mut engine: Engine, positions: Vec<Option<Position>>, sequence: u64, epoch: u32) -> Self {
+        engine.key_records();
+        Self {
+            alignment: Alignment::new(engine.plan()),
+            engine,
+            positions,
+            sequence,
+            epoch,
+            steps: Vec::new(),
+            has_begun: false,
+            outputs: Outputs::default(),
+            origins: Vec::new(),
+        }
+    }
+
+    /// Begins a capture of the state as it is now, at a cut: see [`Engine::begin_capture`].
+    pub fn begin_capture(&mut self, extent: Extent) -> Head {
+        self.engine.begin_capture(extent)
+    }
+
+    /// The next block of the capture under way; none when it is done.
+    pub fn next_block(&mut self) -> Option<PlacedBlock> {
+        self.engine.next_block()
+    }
+
+    /// The run epoch.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// The engine, to look at.

@@ -27,10 +27,22 @@ pub struct Manifest {
     pub journal_offset: i64,
     /// Where each source is read on, by its name.
     pub positions: Vec<SourcePosition>,
-    /// Names of the stages whose state is in the files, in the plan's order.
-    pub stages: Vec<String>,
-    /// The files.
+    /// The stages whose state it holds.
+    pub stages: Vec<StageEntry>,
+    /// What is not kept by key.
+    pub head: File,
+    /// Blocks of what is kept by key, the newest first: a block stands in place of the same one in files behind.
     pub files: Vec<File>,
+}
+
+/// A stage whose state a snapshot holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageEntry {
+    /// Its name.
+    pub name: String,
+    /// What its state is of: it goes into a stage with the same one. Empty for a stage without state.
+    pub shape: String,
 }
 
 /// Where a source is read on.
@@ -44,7 +56,7 @@ pub struct SourcePosition {
 }
 
 /// A file of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Its name, beside the manifest.
@@ -150,55 +162,35 @@ impl Manifest {
         serde_json::from_slice(json).map_err(unreadable)
     }
 
-    /// Whether it is of this shard, and in which order its positions stand.
+    /// Whether it is of this shard.
     ///
     /// # Errors
-    /// If it is of another pipeline, shard, or number of shards, or of other sources or stages.
-    pub fn check(&self, expected: &Expected<'_>) -> Result<Vec<Option<Position>>, InvalidManifest> {
-        let foreign = |found: String, expected: String| Err(InvalidManifest::Foreign { found, expected });
-        if (self.pipeline.as_str(), self.shard) != (expected.pipeline, expected.shard) {
-            return foreign(
-                format!("shard {} of {}", self.shard, self.pipeline),
-                format!("shard {} of {}", expected.shard, expected.pipeline),
-            );
+    /// If it is of another pipeline, shard, or number of shards.
+    pub fn check(&self, pipeline: &str, shard: u32, n_shards: u32) -> Result<(), InvalidManifest> {
+        let name = |pipeline: &str, shard, n_shards| format!("shard {shard} of {n_shards} of {pipeline}");
+        if (self.pipeline.as_str(), self.shard, self.n_shards) == (pipeline, shard, n_shards) {
+            return Ok(());
         }
-        if self.n_shards != expected.n_shards {
-            return foreign(
-                format!("{} shards", self.n_shards),
-                format!("{} shards", expected.n_shards),
-            );
-        }
-        if self.stages != expected.stages {
-            return foreign(
-                format!("stages [{}]", self.stages.join(", ")),
-                format!("stages [{}]", expected.stages.join(", ")),
-            );
-        }
-        let names: Vec<&str> = self.positions.iter().map(|position| position.source.as_str()).collect();
-        if names != expected.sources {
-            return foreign(
-                format!("sources [{}]", names.join(", ")),
-                format!("sources [{}]", expected.sources.join(", ")),
-            );
-        }
-        let position = |at: &SourcePosition| at.position.map(|(offset, epoch)| Position { offset, epoch });
-        Ok(self.positions.iter().map(position).collect())
+        Err(InvalidManifest::Foreign {
+            found: name(&self.pipeline, self.shard, self.n_shards),
+            expected: name(pipeline, shard, n_shards),
+        })
     }
-}
 
-/// What a snapshot must be of.
-#[derive(Clone, Debug)]
-pub struct Expected<'a> {
-    /// Name of the pipeline.
-    pub pipeline: &'a str,
-    /// Number of the shard.
-    pub shard: u32,
-    /// How many shards there are.
-    pub n_shards: u32,
-    /// Names of the sources.
-    pub sources: Vec<&'a str>,
-    /// Names of the stages.
-    pub stages: Vec<String>,
+    /// Where sources of these names are read on: for each its position, if it had a partition; none for those that were not
+    /// there.
+    pub fn positions(&self, sources: &[&str]) -> Vec<Option<Option<Position>>> {
+        let of_source = |name: &&str| {
+            let found = self.positions.iter().find(|position| position.source == **name)?;
+            Some(found.position.map(|(offset, epoch)| Position { offset, epoch }))
+        };
+        sources.iter().map(of_source).collect()
+    }
+
+    /// All its bytes, the manifest left out.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().chain([&self.head]).map(|file| file.bytes).sum()
+    }
 }
 
 #[cfg(test)]
@@ -219,18 +211,12 @@ mod tests {
                 source: "alerts".to_owned(),
                 position: Some((1_000, 3)),
             }],
-            stages: vec!["kpis".to_owned()],
+            stages: vec![StageEntry {
+                name: "kpis".to_owned(),
+                shape: "aggregate".to_owned(),
+            }],
+            head: File::of("head", b"head"),
             files: vec![File::of("state", b"state")],
-        }
-    }
-
-    fn expected() -> Expected<'static> {
-        Expected {
-            pipeline: "noc",
-            shard: 1,
-            n_shards: 2,
-            sources: vec!["alerts"],
-            stages: vec!["kpis".to_owned()],
         }
     }
 
@@ -238,11 +224,11 @@ mod tests {
     fn what_was_written_is_read() {
         let read = Manifest::decode(&manifest().encode()).unwrap();
         assert_eq!(read, manifest());
-        let offset = Position {
+        let position = Position {
             offset: 1_000,
             epoch: 3,
         };
-        assert_eq!(read.check(&expected()).unwrap(), [Some(offset)]);
+        assert_eq!(read.positions(&["new", "alerts"]), [None, Some(Some(position))]);
     }
 
     #[test]
@@ -270,30 +256,10 @@ mod tests {
 
     #[test]
     fn a_snapshot_of_something_else_is_refused() {
-        let others = [
-            Expected {
-                pipeline: "other",
-                ..expected()
-            },
-            Expected { shard: 0, ..expected() },
-            Expected {
-                n_shards: 3,
-                ..expected()
-            },
-            Expected {
-                sources: vec!["metrics"],
-                ..expected()
-            },
-            Expected {
-                stages: vec![],
-                ..expected()
-            },
-        ];
-        for other in others {
-            assert!(
-                matches!(manifest().check(&other), Err(InvalidManifest::Foreign { .. })),
-                "{other:?}"
-            );
+        assert_eq!(manifest().check("noc", 1, 2), Ok(()));
+        for (pipeline, shard, n_shards) in [("other", 1, 2), ("noc", 0, 2), ("noc", 1, 3)] {
+            let checked = manifest().check(pipeline, shard, n_shards);
+            assert!(matches!(checked, Err(InvalidManifest::Foreign { .. })), "{pipeline}");
         }
     }
 

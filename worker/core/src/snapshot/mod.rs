@@ -3,8 +3,12 @@
 //! A snapshot is its manifest: it is written last, and names every file with size and checksum. Files without a manifest
 //! are of a snapshot that was interrupted; they are never read.
 
+mod blocks;
 mod manifest;
 mod names;
+mod restore;
 
-pub use self::manifest::{Expected, FORMAT, File, InvalidManifest, Manifest, SourcePosition};
-pub use self::names::{ShardNames, choose, outdated};
+pub use self::blocks::{BlockWriter, ReadBlock, read_blocks};
+pub use self::manifest::{FORMAT, File, InvalidManifest, Manifest, SourcePosition, StageEntry};
+pub use self::names::{ShardNames, choose, kept};
+pub use self::restore::{Keep, Restore, RestoreError};

@@ -59,12 +59,12 @@ pub fn choose(sequences: &[u64], committed: u64) -> Option<u64> {
         .max()
 }
 
-/// The sequences whose objects are no longer needed when `retained` snapshots are kept: of those before the oldest that is
-/// kept.
-pub fn outdated(manifests: &[u64], retained: usize) -> Option<u64> {
+/// The manifests that are kept when `retained` snapshots are, the newest first.
+pub fn kept(manifests: &[u64], retained: usize) -> Vec<u64> {
     let mut newest_first = manifests.to_vec();
     newest_first.sort_unstable_by(|a, b| b.cmp(a));
-    newest_first.get(retained.max(1) - 1).copied()
+    newest_first.truncate(retained.max(1));
+    newest_first
 }
 
 #[cfg(test)]
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn as_many_are_kept_as_asked() {
-        assert_eq!(outdated(&[1, 5, 3, 9], 2), Some(5), "9 and 5 stay");
-        assert_eq!(outdated(&[1], 2), None);
-        assert_eq!(outdated(&[1, 2], 0), Some(2), "one always stays");
+        assert_eq!(kept(&[1, 5, 3, 9], 2), [9, 5]);
+        assert_eq!(kept(&[1], 2), [1]);
+        assert_eq!(kept(&[1, 2], 0), [2], "one always stays");
     }
 }

@@ -3,6 +3,7 @@
 //! Events are taken as they come; their event times say whether they are within the time. After firing, a key begins
 //! anew. An event older than the newest of its key minus `within` does not count.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -13,6 +14,7 @@ use tocsin_contract::pipeline::stage::EscalateTtl;
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
 use crate::key::{KeyId, KeyTable, encode_key};
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros, NO_WATERMARK, record_batch};
@@ -48,6 +50,7 @@ pub struct Escalate {
     /// Number of keys at which the next sweep for forgotten ones is due.
     sweep_at: usize,
     scratch: Vec<u8>,
+    blocks: Blocks,
 }
 
 /// The events of a key that count and have not escalated.
@@ -70,6 +73,7 @@ impl Escalate {
             watermark: NO_WATERMARK,
             sweep_at: FIRST_SWEEP,
             scratch: Vec::new(),
+            blocks: Blocks::new(0),
         }
     }
 
@@ -91,18 +95,36 @@ impl Escalate {
     fn sweep(&mut self) {
         let horizon = self.watermark.saturating_sub(self.plan.lateness);
         for id in 0..self.states.len() {
-            let state = &mut self.states[id];
+            let state = &self.states[id];
             let anchor = match self.plan.ttl {
                 EscalateTtl::FromFirst => state.times.first(),
                 EscalateTtl::Sliding | EscalateTtl::OnWrite => state.times.last(),
             };
             let forgotten = anchor.is_none_or(|anchor| anchor.saturating_add(self.plan.within) < horizon);
             if forgotten {
-                *state = Counted::default();
+                if self.states[id].count > 0 {
+                    self.touch(id as KeyId);
+                }
+                self.states[id] = Counted::default();
                 self.keys.release(id as KeyId);
             }
         }
         self.sweep_at = (self.keys.len() * 2).max(FIRST_SWEEP);
+    }
+}
+
+impl Captured for Escalate {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        for id in ids {
+            let Some(state) = self.states.get(id as usize).filter(|state| state.count > 0) else {
+                continue;
+            };
+            rows.row(id, self.keys.key(id), |out| out.extend(encode(state)));
+        }
     }
 }
 
@@ -157,6 +179,7 @@ impl Stage for Escalate {
                 continue;
             }
             let id = self.intern(&columns, row);
+            self.touch(id);
             if let Some(first) = self.states[id as usize].add(time, &self.plan) {
                 fired.push(row as u32);
                 since.push(first);
@@ -186,31 +209,32 @@ impl Stage for Escalate {
         }
     }
 
-    fn save(&self) -> Vec<u8> {
-        let states: Vec<(&[u8], &Counted)> = self
-            .states
-            .iter()
-            .enumerate()
-            .filter(|(_, state)| state.count > 0)
-            .map(|(id, state)| (self.keys.key(id as KeyId), state))
-            .collect();
-        encode(&(self.watermark, states))
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.blocks.begin(extent, self.keys.capacity());
+        Vec::new()
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let (watermark, states): (Micros, Vec<(Vec<u8>, Counted)>) = decode(bytes, "an escalation")?;
-        self.keys = KeyTable::default();
-        self.states.clear();
-        for (key, state) in states {
-            let (id, _) = self.keys.intern(&key);
-            if id as usize != self.states.len() {
-                return Err(CorruptState {
-                    what: "an escalation's keys",
-                });
+    fn next_block(&mut self) -> Option<Block> {
+        Captured::next_block(self)
+    }
+
+    fn begin_restore(&mut self, _: &[&[u8]]) -> Result<(), CorruptState> {
+        *self = Self::new(self.plan.clone());
+        Ok(())
+    }
+
+    fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        for row in rows {
+            let (id, _) = self.keys.intern(row.key);
+            if self.states.len() <= id as usize {
+                self.states.resize(id as usize + 1, Counted::default());
             }
-            self.states.push(state);
+            self.states[id as usize] = decode(row.state, "an escalation")?;
         }
-        self.watermark = watermark;
+        Ok(())
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
         self.sweep_at = (self.keys.len() * 2).max(FIRST_SWEEP);
         Ok(())
     }

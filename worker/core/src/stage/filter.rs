@@ -1,7 +1,6 @@
 //! `filter`: keeps the rows for which a condition is true.
 
 use super::{Output, Stage};
-use crate::aggregate::CorruptState;
 use crate::expr::Expression;
 use crate::stream::Batch;
 
@@ -25,14 +24,6 @@ impl Stage for Filter {
         }
         let keep = self.condition.evaluate_condition(&input.rows);
         Output::of(input.filter(&keep))
-    }
-
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn load(&mut self, _: &[u8]) -> Result<(), CorruptState> {
-        Ok(())
     }
 
     fn n_failures(&self) -> u64 {

@@ -8,24 +8,52 @@ pub mod incident;
 pub mod project;
 
 use crate::aggregate::CorruptState;
+use crate::capture::{Block, BlockId, Extent, Row};
 use crate::stream::Batch;
 
 /// A running stage: a part of its input in, a part of its output out.
 ///
 /// A stage MUST give the same output rows whatever the parts its input is cut into, and whether or not its state was
-/// saved and loaded between two parts.
+/// captured and restored between two parts.
 pub trait Stage: Send {
     /// Takes the next part of the input.
     fn process(&mut self, input: Batch) -> Output;
 
-    /// The state as bytes. A stage without state saves nothing.
-    fn save(&self) -> Vec<u8>;
+    /// Begins a capture of the state as it is now. Answers what is not kept by key; the rest comes by
+    /// [`Stage::next_block`]. A stage without state has neither.
+    fn begin_capture(&mut self, _extent: Extent) -> Vec<u8> {
+        Vec::new()
+    }
 
-    /// Takes back what [`Stage::save`] wrote.
+    /// The next block of the capture under way, with the state as it was when it began; none when it is done.
+    fn next_block(&mut self) -> Option<Block> {
+        None
+    }
+
+    /// Takes back what [`Stage::begin_capture`] answered, in place of all state: once, or by several stages whose keys
+    /// come together here.
     ///
     /// # Errors
     /// If the bytes are something else.
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState>;
+    fn begin_restore(&mut self, _heads: &[&[u8]]) -> Result<(), CorruptState> {
+        Ok(())
+    }
+
+    /// Takes back rows of a block of the stage with number `from` among those that come together.
+    ///
+    /// # Errors
+    /// If they are something else.
+    fn restore_rows(&mut self, _from: usize, _block: BlockId, _rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        Ok(())
+    }
+
+    /// All is taken back.
+    ///
+    /// # Errors
+    /// If something is missing.
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
+        Ok(())
+    }
 
     /// How many keys have state.
     fn n_keys(&self) -> usize {

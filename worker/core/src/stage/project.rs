@@ -3,7 +3,6 @@
 use arrow_schema::SchemaRef;
 
 use super::{Output, Stage};
-use crate::aggregate::CorruptState;
 use crate::expr::Expression;
 use crate::stream::{Batch, record_batch};
 
@@ -26,14 +25,6 @@ impl Stage for Project {
         let columns = self.columns.iter().map(|column| column.evaluate(&input.rows)).collect();
         let rows = record_batch(&self.output, columns, input.n_rows());
         Output::of(input.with_rows(rows))
-    }
-
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn load(&mut self, _: &[u8]) -> Result<(), CorruptState> {
-        Ok(())
     }
 
     fn n_failures(&self) -> u64 {

@@ -1,11 +1,13 @@
 //! Runs a pipeline in memory: texts in, JSON lines out.
 #![allow(dead_code)]
 
+pub mod captured;
 pub mod pipelines;
 pub mod reference;
 
 use std::collections::BTreeMap;
 
+use captured::{capture, restored};
 use tocsin_contract::document;
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
@@ -107,10 +109,7 @@ pub fn run(plan: &Plan, inputs: &[(&str, &[String])], cuts: &Cuts) -> Results {
                 .unwrap_or(usize::MAX);
             let size = size.min(records.len() - done[i]);
             if cuts.restored_at.contains(&part) {
-                let saved = engine.save();
-                engine = self::engine(plan, cuts.decoding);
-                engine.load(&saved).unwrap();
-                assert!(engine.save() == saved, "what was loaded saves as it was");
+                engine = restored(plan, cuts.decoding, &capture(&mut engine));
             }
             part += 1;
             push(
@@ -132,7 +131,8 @@ pub fn run(plan: &Plan, inputs: &[(&str, &[String])], cuts: &Cuts) -> Results {
     results
 }
 
-fn push(engine: &mut Engine, source: usize, records: &[String], first: usize, plan: &Plan, results: &mut Results) {
+/// Gives records to an engine, the first of which has the offset `first`.
+pub fn push(engine: &mut Engine, source: usize, records: &[String], first: usize, plan: &Plan, results: &mut Results) {
     let mut bytes = Vec::new();
     let mut spans = Vec::new();
     for (i, record) in records.iter().enumerate() {

@@ -18,6 +18,7 @@ use arrow_schema::{DataType, SchemaRef};
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::{Accumulators, Aggregate as Function, CorruptState};
+use crate::capture::{Block, BlockId, Extent, Row};
 use crate::expr::Expression;
 use crate::key::{KeyId, encode_key};
 use crate::stream::{Batch, Micros, NO_WATERMARK, take_column};
@@ -186,11 +187,20 @@ trait Windows: Send {
     /// watermark of the next; at least one. Answers how many. Numbers of rows that are too late go to `late`.
     fn take(&mut self, rows: &Rows<'_>, from: usize, late: &mut Vec<u32>) -> usize;
 
-    /// The state as bytes.
-    fn save(&self) -> Vec<u8>;
+    /// See [`Stage::begin_capture`].
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8>;
 
-    /// Takes back what [`Windows::save`] wrote.
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState>;
+    /// See [`Stage::next_block`].
+    fn next_block(&mut self) -> Option<Block>;
+
+    /// See [`Stage::begin_restore`].
+    fn begin_restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState>;
+
+    /// See [`Stage::restore_rows`].
+    fn restore_rows(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState>;
+
+    /// See [`Stage::end_restore`].
+    fn end_restore(&mut self) -> Result<(), CorruptState>;
 
     /// How many keys have state.
     fn n_keys(&self) -> usize;
@@ -268,12 +278,24 @@ impl Stage for Aggregate {
         }
     }
 
-    fn save(&self) -> Vec<u8> {
-        self.windows.save()
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.windows.begin_capture(extent)
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        self.windows.load(bytes)
+    fn next_block(&mut self) -> Option<Block> {
+        self.windows.next_block()
+    }
+
+    fn begin_restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
+        self.windows.begin_restore(heads)
+    }
+
+    fn restore_rows(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        self.windows.restore_rows(from, block, rows)
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
+        self.windows.end_restore()
     }
 
     fn n_keys(&self) -> usize {

@@ -1,14 +1,17 @@
 //! Aggregates without a window: running totals, given out at ticks of event time where they changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::results::{Part, Results, before};
 use super::{AggregatePlan, Rows, Windows, load_states, new_accumulators, next_due, save_states};
+use crate::aggregate::bytes::{put_i64, take_i64};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::key::{KeyId, KeyTable};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
+use crate::key::{KeyId, KeyTable, Renumbered};
 use crate::state::{decode, encode};
 use crate::stream::{Micros, NO_WATERMARK};
 
@@ -26,9 +29,11 @@ pub(super) struct Running {
     /// When keys without rows are gone, as far as known: a key may have had rows since.
     expiry: BTreeMap<Micros, BTreeSet<Vec<u8>>>,
     scratch: Vec<u8>,
+    blocks: Blocks,
+    restoring: Restoring,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Group {
     live: bool,
     changed: bool,
@@ -37,11 +42,35 @@ struct Group {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct Head {
     tick: Option<Micros>,
-    /// Key, group, states; the changed ones first, in their order.
-    groups: Vec<(Vec<u8>, Group, Vec<u8>)>,
-    n_changed: usize,
+    changed: Vec<KeyId>,
+}
+
+/// What is known only while state is taken back.
+#[derive(Default)]
+struct Restoring {
+    changed: Vec<Vec<KeyId>>,
+    numbers: Renumbered,
+}
+
+impl Captured for Running {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        for id in ids {
+            let Some(group) = self.groups.get(id as usize).filter(|group| group.live) else {
+                continue;
+            };
+            rows.row(id, self.keys.key(id), |out| {
+                put_i64(out, group.revision);
+                put_i64(out, group.newest);
+                save_states(&self.accumulators, id, out);
+            });
+        }
+    }
 }
 
 impl Running {
@@ -57,10 +86,13 @@ impl Running {
             tick: None,
             expiry: BTreeMap::new(),
             scratch: Vec::new(),
+            blocks: Blocks::new(0),
+            restoring: Restoring::default(),
         }
     }
 
     fn give_out(&mut self, ids: &[KeyId], due: Micros, deleted: bool, results: &mut Results) {
+        ids.iter().for_each(|id| self.touch(*id));
         let revisions = ids
             .iter()
             .map(|id| {
@@ -98,6 +130,7 @@ impl Running {
                 self.expiry.entry(expires).or_default().insert(key);
                 continue;
             }
+            self.touch(id);
             for accumulator in &mut self.accumulators {
                 accumulator.clear(id);
             }
@@ -134,6 +167,7 @@ impl Windows for Running {
         let mut key = std::mem::take(&mut self.scratch);
         rows.key(from, &mut key);
         let (id, new) = self.keys.intern(&key);
+        self.touch(id);
         if new {
             if self.groups.len() <= id as usize {
                 self.groups.resize(id as usize + 1, Group::default());
@@ -166,43 +200,66 @@ impl Windows for Running {
         1
     }
 
-    fn save(&self) -> Vec<u8> {
-        let row = |id: &KeyId| {
-            let mut states = Vec::new();
-            save_states(&self.accumulators, *id, &mut states);
-            (self.keys.key(*id).to_vec(), self.groups[*id as usize].clone(), states)
-        };
-        let unchanged: Vec<KeyId> = (0..self.groups.len() as KeyId)
-            .filter(|id| self.groups[*id as usize].live && !self.groups[*id as usize].changed)
-            .collect();
-        encode(&Saved {
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.blocks.begin(extent, self.keys.capacity());
+        encode(&Head {
             tick: self.tick,
-            groups: self.changed.iter().chain(&unchanged).map(row).collect(),
-            n_changed: self.changed.len(),
+            changed: self.changed.clone(),
         })
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let saved: Saved = decode(bytes, "running totals")?;
+    fn next_block(&mut self) -> Option<Block> {
+        Captured::next_block(self)
+    }
+
+    fn begin_restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
         *self = Self::new(Arc::clone(&self.plan), self.every, self.ttl);
-        self.tick = saved.tick;
-        for (i, (key, group, states)) in saved.groups.into_iter().enumerate() {
-            let (id, _) = self.keys.intern(&key);
-            if id as usize != self.groups.len() {
+        for head in heads {
+            let head: Head = decode(head, "running totals")?;
+            // The earliest: what changed elsewhere is then not given out later than it would have been.
+            self.tick = [self.tick, head.tick].into_iter().flatten().min();
+            self.restoring.changed.push(head.changed);
+        }
+        Ok(())
+    }
+
+    fn restore_rows(&mut self, from: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        for row in rows {
+            let (id, new) = self.keys.intern(row.key);
+            if !new {
                 return Err(CorruptState { what: "running totals" });
             }
-            if let Some(ttl) = self.ttl {
-                self.expiry
-                    .entry(group.newest.saturating_add(ttl))
-                    .or_default()
-                    .insert(key);
+            let mut state = row.state;
+            let revision = take_i64(&mut state, "running totals")?;
+            let newest = take_i64(&mut state, "running totals")?;
+            load_states(&mut self.accumulators, id, &mut state)?;
+            if self.groups.len() <= id as usize {
+                self.groups.resize(id as usize + 1, Group::default());
             }
-            self.groups.push(group);
-            load_states(&mut self.accumulators, id, &mut states.as_slice())?;
-            if i < saved.n_changed {
+            self.groups[id as usize] = Group {
+                live: true,
+                changed: false,
+                revision,
+                newest,
+            };
+            if let Some(ttl) = self.ttl {
+                let expires = self.expiry.entry(newest.saturating_add(ttl)).or_default();
+                expires.insert(row.key.to_vec());
+            }
+            self.restoring.numbers.insert(from, row.id, id);
+        }
+        Ok(())
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
+        let Restoring { changed, numbers } = std::mem::take(&mut self.restoring);
+        for (from, ids) in changed.into_iter().enumerate() {
+            for id in ids.into_iter().filter_map(|id| numbers.get(from, id)) {
+                self.groups[id as usize].changed = true;
                 self.changed.push(id);
             }
         }
+        self.tick = self.tick.filter(|_| !self.changed.is_empty());
         Ok(())
     }
 

@@ -5,13 +5,15 @@
 //! lateness is over. Each session has a slot in the columns of states.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::results::{Part, Results, before};
 use super::{AggregatePlan, Rows, Windows, load_states, new_accumulators, save_states};
+use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
 use crate::aggregate::{Accumulators, CorruptState};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
 use crate::key::{KeyId, KeyTable};
-use crate::state::{decode, encode};
 use crate::stream::Micros;
 
 pub(super) struct Sessions {
@@ -26,6 +28,7 @@ pub(super) struct Sessions {
     /// When sessions are given out: (time, key, start).
     due: BTreeSet<(Micros, Vec<u8>, Micros)>,
     scratch: Vec<u8>,
+    blocks: Blocks,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +38,24 @@ struct Session {
     slot: u32,
 }
 
-/// Key; sessions with start, last event time, and states.
-type SavedKey = (Vec<u8>, Vec<(Micros, Micros, Vec<u8>)>);
+impl Captured for Sessions {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        for (id, sessions) in self.sessions.range(ids) {
+            rows.row(*id, self.keys.key(*id), |out| {
+                put_u64(out, sessions.len() as u64);
+                for (start, session) in sessions {
+                    put_i64(out, *start);
+                    put_i64(out, session.last);
+                    save_states(&self.accumulators, session.slot, out);
+                }
+            });
+        }
+    }
+}
 
 impl Sessions {
     pub fn new(plan: Arc<AggregatePlan>, gap: Micros) -> Self {
@@ -50,6 +69,7 @@ impl Sessions {
             free_slots: Vec::new(),
             due: BTreeSet::new(),
             scratch: Vec::new(),
+            blocks: Blocks::new(0),
         }
     }
 
@@ -92,6 +112,7 @@ impl Sessions {
     /// Gives out a session and forgets it.
     fn give_out(&mut self, due: Micros, key: &[u8], start: Micros, results: &mut Results) {
         let Some(id) = self.keys.find(key) else { return };
+        self.touch(id);
         let Some(sessions) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -132,6 +153,7 @@ impl Sessions {
             return false;
         }
         let (id, _) = self.keys.intern(&key);
+        self.touch(id);
         let (mut start, mut last, mut slot) = (time, time, None);
         for (other_start, other) in &near {
             self.due.remove(&(self.due_at(other.last), key.clone(), *other_start));
@@ -175,37 +197,38 @@ impl Windows for Sessions {
         1
     }
 
-    fn save(&self) -> Vec<u8> {
-        let sessions: Vec<SavedKey> = self
-            .sessions
-            .iter()
-            .map(|(id, sessions)| {
-                let rows = sessions.iter().map(|(start, session)| {
-                    let mut states = Vec::new();
-                    save_states(&self.accumulators, session.slot, &mut states);
-                    (*start, session.last, states)
-                });
-                (self.keys.key(*id).to_vec(), rows.collect())
-            })
-            .collect();
-        encode(&sessions)
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.blocks.begin(extent, self.keys.capacity());
+        Vec::new()
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let saved: Vec<SavedKey> = decode(bytes, "session windows")?;
+    fn next_block(&mut self) -> Option<Block> {
+        Captured::next_block(self)
+    }
+
+    fn begin_restore(&mut self, _: &[&[u8]]) -> Result<(), CorruptState> {
         *self = Self::new(Arc::clone(&self.plan), self.gap);
-        for (key, rows) in saved {
-            let (id, _) = self.keys.intern(&key);
-            for (start, last, states) in rows {
+        Ok(())
+    }
+
+    fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        for row in rows {
+            let mut state = row.state;
+            let (id, _) = self.keys.intern(row.key);
+            for _ in 0..take_u64(&mut state, "session windows")? {
+                let start = take_i64(&mut state, "session windows")?;
+                let last = take_i64(&mut state, "session windows")?;
                 let slot = self.new_slot();
-                load_states(&mut self.accumulators, slot, &mut states.as_slice())?;
-                self.due.insert((self.due_at(last), key.clone(), start));
-                self.sessions
-                    .entry(id)
-                    .or_default()
-                    .insert(start, Session { last, slot });
+                load_states(&mut self.accumulators, slot, &mut state)?;
+                self.due.insert((self.due_at(last), row.key.to_vec(), start));
+                let sessions = self.sessions.entry(id).or_default();
+                sessions.insert(start, Session { last, slot });
             }
         }
+        Ok(())
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! and the pane that leaves is taken away again, key by key, so that a key without a change costs nothing. Aggregates
 //! that cannot be taken away (min, max, first, last) stand on two stacks.
 
+mod capture;
 mod late;
 mod two_stacks;
 
@@ -11,16 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::pane_keys::PaneKeys;
 use super::results::{Part, Results, before};
 use super::{AggregatePlan, EmitOn, Rows, Windows};
-use super::{load_states, new_accumulators, next_due, save_states, window_start};
+use super::{new_accumulators, next_due, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
+use crate::capture::{Block, BlockId, Captured, Extent, Row};
 use crate::key::{KeyId, KeySet};
-use crate::state::{decode, encode};
 use crate::stream::{Micros, NO_WATERMARK};
+use capture::Capture;
 use two_stacks::TwoStacks;
 
 pub(super) struct Sliding {
@@ -44,24 +44,12 @@ pub(super) struct Sliding {
     revised_at: Option<Micros>,
     /// How often a key of a window was given out, where it was more than once.
     revisions: BTreeMap<(Micros, KeyId), i64>,
+    capture: Capture,
 }
 
 struct Pane {
     accumulators: Vec<Box<dyn Accumulators>>,
     keys: KeySet,
-}
-
-/// Keys with their states.
-type SavedRows = Vec<(Vec<u8>, Vec<u8>)>;
-
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    slid_to: Micros,
-    revised_at: Option<Micros>,
-    /// Start; keys with their states.
-    panes: Vec<(Micros, SavedRows)>,
-    revised: Vec<(Micros, Vec<u8>)>,
-    revisions: Vec<(Micros, Vec<u8>, i64)>,
 }
 
 impl Sliding {
@@ -81,6 +69,7 @@ impl Sliding {
             revised: BTreeSet::new(),
             revised_at: None,
             revisions: BTreeMap::new(),
+            capture: Capture::default(),
         }
     }
 
@@ -193,7 +182,11 @@ impl Sliding {
                 break;
             }
             let Some(pane) = self.panes.remove(&start) else { break };
-            self.keys.leave(pane.keys.as_slice());
+            if self.capture.active {
+                self.capture.retired.push((start, pane));
+            } else {
+                self.keys.leave(pane.keys.as_slice());
+            }
         }
         self.revisions
             .retain(|(end, _), _| end.saturating_add(self.plan.lateness) > watermark);
@@ -210,6 +203,9 @@ impl Sliding {
     /// Adds rows `from..to` of one pane.
     fn add(&mut self, rows: &Rows<'_>, start: Micros, from: usize, to: usize) -> Vec<KeyId> {
         let ids: Vec<KeyId> = (from..to).map(|row| self.keys.of_row(rows, row)).collect();
+        for &id in &ids {
+            self.touch(id);
+        }
         let n_keys = self.keys.capacity();
         let pane = self.pane(start);
         let entered: Vec<KeyId> = ids.iter().copied().filter(|id| pane.keys.insert(*id)).collect();
@@ -256,77 +252,28 @@ impl Windows for Sliding {
         to - from
     }
 
-    fn save(&self) -> Vec<u8> {
-        let key = |id: &KeyId| self.keys.table().key(*id).to_vec();
-        let panes = self.panes.iter().map(|(start, pane)| {
-            let rows = pane.keys.as_slice().iter().map(|id| {
-                let mut states = Vec::new();
-                save_states(&pane.accumulators, *id, &mut states);
-                (key(id), states)
-            });
-            (*start, rows.collect())
-        });
-        // By key, whatever numbers the keys have.
-        let mut revised: Vec<(Micros, Vec<u8>)> = self.revised.iter().map(|(end, id)| (*end, key(id))).collect();
-        revised.sort();
-        let revisions = self.revisions.iter().map(|((end, id), n)| (*end, key(id), *n));
-        let mut revisions: Vec<(Micros, Vec<u8>, i64)> = revisions.collect();
-        revisions.sort();
-        encode(&Saved {
-            slid_to: self.slid_to,
-            revised_at: self.revised_at,
-            panes: panes.collect(),
-            revised,
-            revisions,
-        })
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.begin(extent)
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let corrupt = || CorruptState {
-            what: "sliding windows",
-        };
-        let saved: Saved = decode(bytes, "sliding windows")?;
-        *self = Self::new(Arc::clone(&self.plan), self.size, self.every);
-        for (start, rows) in &saved.panes {
-            if start.rem_euclid(self.every) != 0 {
-                return Err(corrupt());
-            }
-            for (key, states) in rows {
-                let id = self.keys.of(key);
-                self.keys.enter(id);
-                let pane = self.pane(*start);
-                pane.keys.insert(id);
-                load_states(&mut pane.accumulators, id, &mut states.as_slice())?;
-            }
+    fn next_block(&mut self) -> Option<Block> {
+        let next = Captured::next_block(self);
+        if next.is_none() {
+            self.release_retired();
         }
-        // The totals are the panes of the window, added up: exact, whatever the order.
-        self.slid_to = saved.slid_to;
-        self.n_in_window = vec![0; self.keys.capacity()];
-        for total in &mut self.totals {
-            total.grow(self.keys.capacity());
-        }
-        let window = self.window();
-        self.stacks.turn(&self.plan, &self.panes, &window);
-        for (_, pane) in self.panes.range(window) {
-            for &id in pane.keys.as_slice() {
-                if self.n_in_window[id as usize] == 0 {
-                    self.n_live += 1;
-                }
-                self.n_in_window[id as usize] += 1;
-                for (total, states) in self.totals.iter_mut().zip(&pane.accumulators) {
-                    total.merge(id, states.as_ref());
-                }
-            }
-        }
-        self.revised_at = saved.revised_at;
-        for (end, key) in &saved.revised {
-            self.revised
-                .insert((*end, self.keys.table().find(key).ok_or_else(corrupt)?));
-        }
-        for (end, key, n) in &saved.revisions {
-            self.revisions
-                .insert((*end, self.keys.table().find(key).ok_or_else(corrupt)?), *n);
-        }
+        next
+    }
+
+    fn begin_restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
+        self.restore(heads)
+    }
+
+    fn restore_rows(&mut self, from: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        self.take_back(from, rows)
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
+        self.end();
         Ok(())
     }
 

@@ -1,18 +1,19 @@
 //! Tumbling windows: one pane a window.
 
+mod capture;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use super::pane_keys::PaneKeys;
 use super::results::{Part, Results, before};
 use super::{AggregatePlan, EmitOn, Rows, Windows};
-use super::{load_states, new_accumulators, next_due, save_states, window_start};
+use super::{new_accumulators, next_due, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
+use crate::capture::{Block, BlockId, Captured, Extent, Row};
 use crate::key::{KeyId, KeySet};
-use crate::state::{decode, encode};
 use crate::stream::Micros;
+use capture::Capture;
 
 pub(super) struct Tumbling {
     plan: Arc<AggregatePlan>,
@@ -23,6 +24,7 @@ pub(super) struct Tumbling {
     /// The watermark at which late rows last changed a window that was given out.
     revised_at: Option<Micros>,
     ids: Vec<KeyId>,
+    capture: Capture,
 }
 
 /// One window.
@@ -32,18 +34,34 @@ struct Pane {
     keys: KeySet,
     given_out: bool,
     /// Of a window that was given out: how often each key was. Empty if each was once.
+    ///
+    /// Of one that was not: keys that were given out all the same, by a shard that they came from. They are given out
+    /// again only if they changed.
     revisions: BTreeMap<KeyId, i64>,
-    /// Of a window that was given out: keys that late rows changed since.
+    /// Keys that were given out and that rows changed since.
     changed: KeySet,
+    /// So many of `keys` stand in captures already.
+    n_captured: usize,
 }
 
-#[derive(Serialize, Deserialize)]
-struct SavedPane {
-    start: Micros,
-    given_out: bool,
-    /// Key, revisions so far, states.
-    rows: Vec<(Vec<u8>, i64, Vec<u8>)>,
-    changed: Vec<Vec<u8>>,
+impl Pane {
+    /// The keys to be given out at the close, with their revisions.
+    fn give_out(&mut self) -> (Vec<KeyId>, Vec<i64>) {
+        self.given_out = true;
+        let ids = self.keys.as_slice();
+        if self.revisions.is_empty() {
+            return (ids.to_vec(), vec![0; ids.len()]);
+        }
+        let changed = std::mem::take(&mut self.changed);
+        let due = |id: &&KeyId| !self.revisions.contains_key(id) || changed.contains(**id);
+        let ids: Vec<KeyId> = ids.iter().filter(due).copied().collect();
+        for id in changed.as_slice() {
+            self.revisions.entry(*id).and_modify(|n| *n += 1);
+        }
+        let revisions = ids.iter().map(|id| self.revisions.get(id).copied().unwrap_or(0));
+        let revisions = revisions.collect();
+        (ids, revisions)
+    }
 }
 
 impl Tumbling {
@@ -55,6 +73,7 @@ impl Tumbling {
             panes: BTreeMap::new(),
             revised_at: None,
             ids: Vec::new(),
+            capture: Capture::default(),
         }
     }
 
@@ -71,6 +90,10 @@ impl Tumbling {
         let Some(watermark) = self.revised_at.take() else {
             return;
         };
+        let changed = self.panes.values().flat_map(|pane| pane.changed.as_slice());
+        for id in changed.copied().collect::<Vec<_>>() {
+            self.touch(id);
+        }
         for (&start, pane) in &mut self.panes {
             let changed = std::mem::take(&mut pane.changed);
             let revisions = changed
@@ -105,6 +128,7 @@ impl Tumbling {
             given_out: due <= watermark,
             revisions: BTreeMap::new(),
             changed: KeySet::default(),
+            n_captured: 0,
         })
     }
 
@@ -114,6 +138,9 @@ impl Tumbling {
         ids.clear();
         for row in from..to {
             ids.push(self.keys.of_row(rows, row));
+        }
+        for &id in &ids {
+            self.touch(id);
         }
         let n_keys = self.keys.capacity();
         let watermark = rows.input.watermarks[from];
@@ -131,6 +158,10 @@ impl Tumbling {
             // A key that is new in this window was never given out: its first revision is 0.
             pane.revisions.extend(entered.iter().map(|id| (*id, -1)));
             self.revised_at = Some(watermark);
+        } else if !pane.revisions.is_empty() {
+            for &id in ids.iter().filter(|id| pane.revisions.contains_key(id)) {
+                pane.changed.insert(id);
+            }
         }
         for id in entered {
             self.keys.enter(id);
@@ -151,14 +182,16 @@ impl Windows for Tumbling {
                 break;
             }
             let only = self.plan.emit == EmitOn::Final || self.plan.lateness == 0;
+            let changed = self.panes[&start].changed.as_slice().to_vec();
+            changed.into_iter().for_each(|id| self.touch(id));
             let Some(pane) = self.panes.get_mut(&start) else { break };
-            pane.given_out = true;
+            let (ids, revisions) = pane.give_out();
             let part = Part {
                 window: Some((start, end)),
                 watermark: before(due),
                 time: before(end),
-                ids: pane.keys.as_slice(),
-                revisions: vec![0; pane.keys.as_slice().len()],
+                ids: &ids,
+                revisions,
                 last: only,
             };
             results.push(self.keys.table(), &pane.accumulators, part);
@@ -168,7 +201,12 @@ impl Windows for Tumbling {
             if !gone || !first.get().given_out {
                 break;
             }
-            self.keys.leave(first.remove().keys.as_slice());
+            let (start, pane) = first.remove_entry();
+            if self.capture.active {
+                self.capture.retired.push((start, pane));
+            } else {
+                self.keys.leave(pane.keys.as_slice());
+            }
         }
     }
 
@@ -193,70 +231,24 @@ impl Windows for Tumbling {
         to - from
     }
 
-    fn save(&self) -> Vec<u8> {
-        let panes: Vec<SavedPane> = self
-            .panes
-            .iter()
-            .map(|(start, pane)| {
-                let row = |id: &KeyId| {
-                    let mut states = Vec::new();
-                    save_states(&pane.accumulators, *id, &mut states);
-                    (
-                        self.keys.table().key(*id).to_vec(),
-                        pane.revisions.get(id).copied().unwrap_or(0),
-                        states,
-                    )
-                };
-                SavedPane {
-                    start: *start,
-                    given_out: pane.given_out,
-                    rows: pane.keys.as_slice().iter().map(row).collect(),
-                    changed: pane
-                        .changed
-                        .as_slice()
-                        .iter()
-                        .map(|id| self.keys.table().key(*id).to_vec())
-                        .collect(),
-                }
-            })
-            .collect();
-        encode(&(self.revised_at, panes))
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.begin(extent)
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let corrupt = || CorruptState {
-            what: "tumbling windows",
-        };
-        let (revised_at, panes): (Option<Micros>, Vec<SavedPane>) = decode(bytes, "tumbling windows")?;
-        *self = Self::new(Arc::clone(&self.plan), self.size);
-        self.revised_at = revised_at;
-        for saved in panes {
-            if saved.start.rem_euclid(self.size) != 0 {
-                return Err(corrupt());
-            }
-            let mut pane = Pane {
-                accumulators: new_accumulators(&self.plan),
-                keys: KeySet::default(),
-                given_out: saved.given_out,
-                revisions: BTreeMap::new(),
-                changed: KeySet::default(),
-            };
-            for (key, revision, states) in &saved.rows {
-                let id = self.keys.of(key);
-                self.keys.enter(id);
-                pane.keys.insert(id);
-                if *revision != 0 {
-                    pane.revisions.insert(id, *revision);
-                }
-                let mut states = states.as_slice();
-                load_states(&mut pane.accumulators, id, &mut states)?;
-            }
-            for key in &saved.changed {
-                pane.changed.insert(self.keys.table().find(key).ok_or_else(corrupt)?);
-            }
-            self.panes.insert(saved.start, pane);
-        }
-        Ok(())
+    fn next_block(&mut self) -> Option<Block> {
+        self.next()
+    }
+
+    fn begin_restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
+        self.restore(heads)
+    }
+
+    fn restore_rows(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        self.take_back(from, block, rows)
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
+        self.end()
     }
 
     fn n_keys(&self) -> usize {

@@ -1,12 +1,15 @@
 //! The keys of an alarm stage: what is held of each under each rule, and when it is due to change by itself.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Baseline, BaselinePlan};
 use super::level::{Level, Timing};
+use crate::capture::{Block, Blocks, Captured, Extent, RowWriter};
 use crate::key::{KeyId, KeyTable};
+use crate::state::encode;
 use crate::stream::Micros;
 
 /// Keys at which idle ones are first looked for.
@@ -42,17 +45,34 @@ struct OfRule {
     held: Vec<Held>,
     /// Number of keys at which idle ones are looked for.
     sweep_at: usize,
+    blocks: Blocks,
+}
+
+impl Captured for OfRule {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        for id in ids {
+            let Some(held) = self.held.get(id as usize).filter(|held| !held.is_at_rest()) else {
+                continue;
+            };
+            rows.row(id, self.table.key(id), |out| out.extend(encode(held)));
+        }
+    }
 }
 
 impl Keys {
     pub fn new(n_rules: usize) -> Self {
-        let rule = || OfRule {
+        let rule = |number| OfRule {
             table: KeyTable::default(),
             held: Vec::new(),
             sweep_at: FIRST_SWEEP,
+            blocks: Blocks::new(number as u32),
         };
         Self {
-            rules: std::iter::repeat_with(rule).take(n_rules).collect(),
+            rules: (0..n_rules).map(rule).collect(),
             timers: BTreeSet::new(),
         }
     }
@@ -75,7 +95,9 @@ impl Keys {
     }
 
     pub fn held_mut(&mut self, rule: usize, id: KeyId) -> &mut Held {
-        &mut self.rules[rule].held[id as usize]
+        let of_rule = &mut self.rules[rule];
+        of_rule.touch(id);
+        &mut of_rule.held[id as usize]
     }
 
     /// Takes out the first timer that is due by `watermark`.
@@ -101,7 +123,8 @@ impl Keys {
             }
         }
         if held.is_at_rest() {
-            *held = Held::default();
+            of_rule.touch(id);
+            of_rule.held[id as usize] = Held::default();
             of_rule.table.release(id);
         }
     }
@@ -113,10 +136,12 @@ impl Keys {
         if of_rule.table.len() < of_rule.sweep_at {
             return;
         }
-        for (id, held) in of_rule.held.iter_mut().enumerate() {
-            if held.baseline.is_empty() {
+        for id in 0..of_rule.held.len() {
+            if of_rule.held[id].baseline.is_empty() {
                 continue;
             }
+            of_rule.touch(id as KeyId);
+            let held = &mut of_rule.held[id];
             held.baseline.forget(horizon, plan);
             if held.is_at_rest() {
                 *held = Held::default();
@@ -126,13 +151,23 @@ impl Keys {
         of_rule.sweep_at = (of_rule.table.len() * 2).max(FIRST_SWEEP);
     }
 
-    /// The keys of a rule with what is held of them, by key.
-    pub fn all(&self, rule: usize) -> Vec<(&[u8], &Held)> {
-        let of_rule = &self.rules[rule];
-        let live = of_rule.held.iter().enumerate().filter(|(_, held)| !held.is_at_rest());
-        let mut all: Vec<(&[u8], &Held)> = live.map(|(id, held)| (of_rule.table.key(id as KeyId), held)).collect();
-        all.sort_unstable_by_key(|(key, _)| *key);
-        all
+    /// Begins a capture.
+    pub fn begin_capture(&mut self, extent: Extent) {
+        for rule in &mut self.rules {
+            rule.blocks.begin(extent, rule.table.capacity());
+        }
+    }
+
+    /// The next block of the capture under way.
+    pub fn next_block(&mut self) -> Option<Block> {
+        self.rules.iter_mut().find_map(Captured::next_block)
+    }
+
+    /// Takes back what was held of a key.
+    pub fn restore(&mut self, rule: usize, key: &[u8], held: Held, timing: &Timing) {
+        let id = self.intern(rule, key);
+        *self.held_mut(rule, id) = held;
+        self.settle(rule, id, None, timing);
     }
 
     pub fn n_keys(&self) -> usize {

@@ -17,8 +17,10 @@ use std::sync::Arc;
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
+use crate::capture::{Block, BlockId, Extent, Row};
 use crate::expr::Expression;
 use crate::key::encode_key;
+use crate::plan::shape::rule;
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros};
 use baseline::{BaselinePlan, Usual};
@@ -107,7 +109,11 @@ pub struct Alarm {
     ready: Vec<rows::Row>,
     /// Per rule, the types of its key.
     key_types: Vec<Vec<DataType>>,
+    /// Per rule, what its state is of.
+    shapes: Vec<String>,
     scratch: Vec<u8>,
+    /// While state is taken back: the shapes of the rules, by where it comes from.
+    restoring: Vec<Vec<String>>,
 }
 
 /// What a rule reads of a batch.
@@ -169,9 +175,11 @@ impl Alarm {
         Self {
             keys: Keys::new(plan.rules.len()),
             key_types: plan.rules.iter().map(types).collect(),
+            shapes: plan.rules.iter().map(|plan| rule(plan, input)).collect(),
             plan,
             ready: Vec::new(),
             scratch: Vec::new(),
+            restoring: Vec::new(),
         }
     }
 
@@ -285,32 +293,43 @@ impl Stage for Alarm {
         Output { main, late }
     }
 
-    fn save(&self) -> Vec<u8> {
-        let mut states: Vec<(&str, &[u8], &Held)> = Vec::new();
-        for (rule, plan) in self.plan.rules.iter().enumerate() {
-            states.extend(
-                self.keys
-                    .all(rule)
-                    .into_iter()
-                    .map(|(key, held)| (plan.id.as_str(), key, held)),
-            );
-        }
-        encode(&states)
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.keys.begin_capture(extent);
+        encode(&self.shapes)
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let states: Vec<(String, Vec<u8>, Held)> = decode(bytes, "an alarm")?;
+    fn next_block(&mut self) -> Option<Block> {
+        self.keys.next_block()
+    }
+
+    fn begin_restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
         self.keys = Keys::new(self.plan.rules.len());
-        for (id, key, held) in states {
-            let Some(rule) = self.plan.rules.iter().position(|rule| rule.id == id) else {
-                return Err(CorruptState {
-                    what: "an alarm's rules",
-                });
-            };
-            let id = self.keys.intern(rule, &key);
-            *self.keys.held_mut(rule, id) = held;
-            self.keys.settle(rule, id, None, &self.plan.rules[rule].timing);
+        let rules = heads.iter().map(|head| decode(head, "an alarm's rules"));
+        self.restoring = rules.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn restore_rows(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        let rule = self
+            .restoring
+            .get(from)
+            .and_then(|rules| rules.get(block.table as usize));
+        let rule = rule.ok_or(CorruptState {
+            what: "an alarm's rules",
+        })?;
+        // A rule that is gone, or counts another time, leaves nothing.
+        let Some(rule) = self.shapes.iter().position(|shape| shape == rule) else {
+            return Ok(());
+        };
+        for row in rows {
+            let held: Held = decode(row.state, "an alarm")?;
+            self.keys.restore(rule, row.key, held, &self.plan.rules[rule].timing);
         }
+        Ok(())
+    }
+
+    fn end_restore(&mut self) -> Result<(), CorruptState> {
+        self.restoring = Vec::new();
         Ok(())
     }
 

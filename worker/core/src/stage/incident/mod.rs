@@ -8,6 +8,7 @@ pub mod severity;
 pub mod signal;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -17,8 +18,9 @@ use serde_json::json;
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row as CapturedRow, RowWriter};
 use crate::encode::rfc3339;
-use crate::key::{decode_keys, encode_key};
+use crate::key::{KeyId, KeyTable, decode_keys, encode_key};
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros, record_batch};
 use signal::{Report, Signals};
@@ -45,10 +47,13 @@ pub struct IncidentPlan {
 #[derive(Debug)]
 pub struct Incidents {
     plan: IncidentPlan,
-    open: BTreeMap<Vec<u8>, Open>,
+    keys: KeyTable,
+    /// By number of the key.
+    open: Vec<Option<Open>>,
     /// (due, key)
     timers: BTreeSet<(Micros, Vec<u8>)>,
     ready: Vec<Row>,
+    blocks: Blocks,
 }
 
 /// An open incident.
@@ -90,9 +95,11 @@ impl Incidents {
     pub fn new(plan: IncidentPlan) -> Self {
         Self {
             plan,
-            open: BTreeMap::new(),
+            keys: KeyTable::default(),
+            open: Vec::new(),
             timers: BTreeSet::new(),
             ready: Vec::new(),
+            blocks: Blocks::new(0),
         }
     }
 
@@ -101,7 +108,10 @@ impl Incidents {
             let Some((due, key)) = self.timers.pop_first() else {
                 break;
             };
-            if let Some(mut incident) = self.open.remove(&key) {
+            let Some(id) = self.keys.find(&key) else { continue };
+            self.touch(id);
+            self.keys.release(id);
+            if let Some(mut incident) = self.open[id as usize].take() {
                 incident.transition += 1;
                 self.ready.push(Row {
                     key,
@@ -114,53 +124,54 @@ impl Incidents {
         }
     }
 
+    /// The place of a key's incident.
+    fn slot(&mut self, key: &[u8]) -> &mut Option<Open> {
+        let (id, _) = self.keys.intern(key);
+        self.touch(id);
+        if self.open.len() <= id as usize {
+            self.open.resize(id as usize + 1, None);
+        }
+        &mut self.open[id as usize]
+    }
+
     /// When an incident resolves, if nothing more is reported.
     fn due(&self, incident: &Open) -> Option<Micros> {
-        incident
-            .firing
-            .is_empty()
-            .then(|| incident.updated_at.saturating_add(self.plan.open_for))
+        incident.due(self.plan.open_for)
     }
 
     fn report(&mut self, key: Vec<u8>, report: &Report<'_>, time: Micros, watermark: Micros) {
-        if let Some(incident) = self.open.get(&key) {
-            if let Some(due) = self.due(incident) {
-                self.timers.remove(&(due, key.clone()));
-            }
-        } else if report.resolves {
+        let known = self.keys.find(&key).and_then(|id| self.open[id as usize].as_ref());
+        if known.is_none() && report.resolves {
             // The end of an alarm whose incident is over, or that never was in one, opens none.
             return;
         }
-        let stage = self.plan.stage.as_bytes();
-        let mut opened = false;
-        let incident = self.open.entry(key.clone()).or_insert_with(|| {
-            opened = true;
-            Open {
-                id: crate::id::id("inc", &[stage, &key, &time.to_le_bytes()]),
-                severity: report.severity.to_owned(),
-                opened_at: time,
-                updated_at: time,
-                causes: BTreeMap::new(),
-                firing: BTreeSet::new(),
-                events: 0,
-                transition: 0,
-            }
-        });
+        let opened = known.is_none();
+        let due_before = known.and_then(|incident| self.due(incident));
+        let open_for = self.plan.open_for;
+        let id = opened.then(|| crate::id::id("inc", &[self.plan.stage.as_bytes(), &key, &time.to_le_bytes()]));
+        let incident = self
+            .slot(&key)
+            .get_or_insert_with(|| Open::new(id.unwrap_or_default(), report, time));
         let changed = incident.take(report, time);
-        if opened || changed {
+        let row = (opened || changed).then(|| {
             incident.transition += u64::from(!opened);
-            let status = if opened { "opened" } else { "updated" };
-            self.ready.push(Row {
+            Row {
                 key: key.clone(),
-                status,
+                status: if opened { "opened" } else { "updated" },
                 at: time,
                 watermark,
                 incident: incident.clone(),
-            });
-        }
-        let incident = incident.clone();
-        if let Some(due) = self.due(&incident) {
-            self.timers.insert((due, key));
+            }
+        });
+        let due = incident.due(open_for);
+        self.ready.extend(row);
+        if due != due_before {
+            if let Some(before) = due_before {
+                self.timers.remove(&(before, key.clone()));
+            }
+            if let Some(due) = due {
+                self.timers.insert((due, key));
+            }
         }
     }
 
@@ -201,7 +212,39 @@ impl Incidents {
     }
 }
 
+impl Captured for Incidents {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        for id in ids {
+            if let Some(Some(incident)) = self.open.get(id as usize) {
+                rows.row(id, self.keys.key(id), |out| out.extend(encode(incident)));
+            }
+        }
+    }
+}
+
 impl Open {
+    fn new(id: String, report: &Report<'_>, time: Micros) -> Self {
+        Self {
+            id,
+            severity: report.severity.to_owned(),
+            opened_at: time,
+            updated_at: time,
+            causes: BTreeMap::new(),
+            firing: BTreeSet::new(),
+            events: 0,
+            transition: 0,
+        }
+    }
+
+    fn due(&self, open_for: Micros) -> Option<Micros> {
+        let quiet = self.firing.is_empty();
+        quiet.then(|| self.updated_at.saturating_add(open_for))
+    }
+
     /// Takes a report; answers whether it is worth telling.
     fn take(&mut self, report: &Report<'_>, time: Micros) -> bool {
         self.updated_at = self.updated_at.max(time);
@@ -304,18 +347,32 @@ impl Stage for Incidents {
         }
     }
 
-    fn save(&self) -> Vec<u8> {
-        encode(&self.open)
+    fn begin_capture(&mut self, extent: Extent) -> Vec<u8> {
+        self.blocks.begin(extent, self.keys.capacity());
+        Vec::new()
     }
 
-    fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        self.open = decode(bytes, "incidents")?;
-        let due = |(key, incident): (&Vec<u8>, &Open)| Some((self.due(incident)?, key.clone()));
-        self.timers = self.open.iter().filter_map(due).collect();
+    fn next_block(&mut self) -> Option<Block> {
+        Captured::next_block(self)
+    }
+
+    fn begin_restore(&mut self, _: &[&[u8]]) -> Result<(), CorruptState> {
+        *self = Self::new(self.plan.clone());
+        Ok(())
+    }
+
+    fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[CapturedRow<'_>]) -> Result<(), CorruptState> {
+        for row in rows {
+            let incident: Open = decode(row.state, "incidents")?;
+            if let Some(due) = self.due(&incident) {
+                self.timers.insert((due, row.key.to_vec()));
+            }
+            *self.slot(row.key) = Some(incident);
+        }
         Ok(())
     }
 
     fn n_keys(&self) -> usize {
-        self.open.len()
+        self.keys.len()
     }
 }

@@ -1,5 +1,7 @@
 //! A shard thread: fetches, processes, commits. It shares nothing with the others.
 
+mod commit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +17,9 @@ use super::grant::Term;
 use super::input::{Added, Input, Taken};
 use super::owned::{Owned, begin_again};
 use super::setup::Setup;
+use super::snapshotting::Snapshotting;
 use super::transaction::Transaction;
-use super::{LONGEST_END, Report, ShardsError};
+use super::{CheckpointCounters, LONGEST_END, Report, ShardsError};
 use crate::kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
 use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
 
@@ -34,20 +37,8 @@ pub enum Command {
     Finish,
 }
 
-/// The least and the most time between two transactions with output.
-const INTERVALS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
-
-/// Time between two transactions that only say how far it has come.
-const BARE_PROGRESS: Duration = Duration::from_secs(1);
-
 /// More output than this is committed at once.
 const MOST_OUTPUT: usize = 8 << 20;
-
-/// How long it waits at least for a grant without which it cannot commit.
-const LEAST_WAIT: Duration = Duration::from_millis(1);
-
-/// How long the thread waits when nothing happens.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A running thread.
 pub struct ShardThread(JoinHandle<Result<Report, ShardsError>>);
@@ -61,8 +52,11 @@ impl ShardThread {
             setup.settings.cluster.clone(),
             setup.settings.group.clone(),
             setup.settings.transactional_id.clone(),
+            setup.layout.journal.name.clone(),
             Arc::clone(&setup.ownership),
         )?;
+        let checkpoints = Arc::new(CheckpointCounters::default());
+        let snapshotting = setup.snapshotting(&checkpoints)?;
         Ok(Self(std::thread::spawn(move || {
             let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default());
             let mut running = Running {
@@ -78,9 +72,11 @@ impl ShardThread {
                 committing: Vec::new(),
                 committed_at: Instant::now(),
                 busy: Duration::ZERO,
-                interval: INTERVALS.0,
+                interval: commit::INTERVALS.0,
                 has_fetched: false,
                 report: Report::default(),
+                snapshotting,
+                checkpoints,
                 setup,
             };
             running.run()?;
@@ -116,6 +112,8 @@ struct Running {
     /// Whether the brokers have ever let us read.
     has_fetched: bool,
     report: Report,
+    snapshotting: Option<Snapshotting>,
+    checkpoints: Arc<CheckpointCounters>,
 }
 
 impl Running {
@@ -123,10 +121,15 @@ impl Running {
         loop {
             let worked = self.work()?;
             self.commit_if_due();
+            self.capture();
             let wait = if worked { Duration::ZERO } else { self.until_due() };
             let events = self.fetcher.events().clone();
             let outcomes = self.committer.outcomes.clone();
             let commands = self.setup.commands.clone();
+            let written = self
+                .snapshotting
+                .as_ref()
+                .map_or_else(crossbeam_channel::never, Snapshotting::written);
             crossbeam_channel::select! {
                 recv(commands) -> command => match command {
                     Ok(Command::Assign(shards)) => self.assign(&shards),
@@ -142,6 +145,9 @@ impl Running {
                 recv(outcomes) -> outcome => match outcome {
                     Ok((outcome, transaction)) => self.ended(outcome, &transaction)?,
                     Err(_) => return Err(ShardsError::Panicked),
+                },
+                recv(written) -> written => if let (Ok(written), Some(snapshotting)) = (written, &mut self.snapshotting) {
+                    snapshotting.done(written);
                 },
                 recv(events) -> event => if let Ok(event) = event {
                     self.take(event)?;
@@ -177,6 +183,9 @@ impl Running {
             if let Some(owned) = self.owned.remove(shard) {
                 owned.stop_fetching(&self.fetcher);
             }
+            if let Some(snapshotting) = &mut self.snapshotting {
+                snapshotting.lost(*shard);
+            }
         }
         Ok(())
     }
@@ -195,7 +204,13 @@ impl Running {
     fn ended(&mut self, outcome: Outcome, transaction: &Transaction) -> Result<(), ShardsError> {
         let shards = std::mem::take(&mut self.committing);
         match outcome {
-            Outcome::Committed => {
+            Outcome::Committed(journal) => {
+                for cut in &transaction.shards {
+                    if let Some(snapshotting) = &mut self.snapshotting {
+                        let offset = journal.get(&cut.shard).copied();
+                        snapshotting.committed(cut.shard, cut.sequence, offset);
+                    }
+                }
                 for (sink, rows) in &transaction.local {
                     let sink_plan = &self.setup.plan.sinks[*sink];
                     self.setup.targets.write(&sink_plan.name, *sink, rows)?;
@@ -205,6 +220,9 @@ impl Running {
             Outcome::Lost => {
                 tracing::warn!(?shards, "shards are recovered from what is committed");
                 for shard in shards {
+                    if let Some(snapshotting) = &mut self.snapshotting {
+                        snapshotting.lost(shard);
+                    }
                     let lost = transaction.shards.iter().find(|cut| cut.shard == shard);
                     let same = |owned: &&mut Owned| lost.is_none_or(|cut| cut.term == owned.term);
                     if let Some(owned) = self.owned.get_mut(&shard).filter(same) {
@@ -345,92 +363,13 @@ impl Running {
         }
     }
 
-    /// Until when nothing needs to be done without an event.
-    fn until_due(&self) -> Duration {
-        if self.owned.values().any(Owned::is_asking) {
-            return INTERVALS.0;
-        }
-        let waits = self.committing.is_empty() && self.shards().any(|shard| shard.has_output());
-        if waits {
-            let left = self.interval.saturating_sub(self.committed_at.elapsed());
-            left.clamp(LEAST_WAIT, PATIENCE)
-        } else {
-            PATIENCE
-        }
-    }
-
-    fn shards(&self) -> impl Iterator<Item = &tocsin_worker_core::shard::Shard> {
-        let running = self.owned.values().filter(|owned| owned.is_running());
-        running.filter_map(|owned| owned.shard.as_ref())
-    }
-
-    fn commit_if_due(&mut self) {
-        if !self.committing.is_empty() {
-            return;
-        }
-        let since = self.committed_at.elapsed();
-        let output = self.shards().any(|shard| shard.has_output());
-        let bytes: usize = self.shards().map(|shard| shard.output_bytes()).sum();
-        let moved = self.shards().any(|shard| shard.has_moved());
-        if (output && since >= self.interval) || bytes > MOST_OUTPUT || (moved && since >= BARE_PROGRESS) {
-            self.commit();
-        }
-    }
-
-    /// Hands what was done over to the committer.
-    fn commit(&mut self) {
-        if !self.committing.is_empty() {
-            return;
-        }
-        let moved: Vec<(u32, Term)> = self
-            .owned
-            .values()
-            .filter(|owned| owned.is_running())
-            .filter(|owned| owned.shard.as_ref().is_some_and(|shard| shard.has_moved()))
-            .map(|owned| (owned.number, owned.term))
-            .collect();
-        // Without a grant they are being taken from us.
-        let Some(grant) = self.setup.ownership.grant(&moved).filter(|_| !moved.is_empty()) else {
-            return;
-        };
-        let mut transaction = Transaction::new(grant);
-        for (number, term) in &moved {
-            let Some(owned) = self.owned.get_mut(number) else {
-                continue;
-            };
-            let Some(shard) = &mut owned.shard else { continue };
-            let Some(cut) = shard.cut() else { continue };
-            let beginning = owned.beginning.take();
-            self.report.dead += cut.outputs.dead.len() as u64;
-            self.report.rows += cut
-                .outputs
-                .sinks
-                .iter()
-                .map(|(_, rows)| rows.ends.len() as u64)
-                .sum::<u64>();
-            transaction.add(
-                (*number, *term),
-                cut,
-                beginning,
-                &self.setup.layout,
-                &self.setup.targets,
-            );
-        }
-        self.committing = moved.iter().map(|(shard, _)| *shard).collect();
-        let passed = self.committed_at.elapsed().as_secs_f64().max(1e-6);
-        let load = (self.busy.as_secs_f64() / passed).min(1.0);
-        self.interval = INTERVALS.0 + (INTERVALS.1 - INTERVALS.0).mul_f64(load);
-        self.busy = Duration::ZERO;
-        self.committed_at = Instant::now();
-        self.committer.commit(transaction);
-    }
-
     fn report(&self) -> Report {
         let counters = &self.committer.counters;
         Report {
             commits: counters.commits.load(Ordering::Relaxed),
             aborts: counters.aborts.load(Ordering::Relaxed),
             reinitialised: counters.reinitialised.load(Ordering::Relaxed),
+            snapshots: self.checkpoints.counts().0,
             ..self.report
         }
     }

@@ -1,0 +1,174 @@
+//! Recovery from snapshots: what was done before a snapshot is not done again, and a snapshot that cannot be used is said.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tocsin_e2e::http::{HttpProxy, HttpRule};
+use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, rounds};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{Kafka, Listener, S3, home};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const END: Duration = Duration::from_secs(12);
+
+/// What a worker says when it has brought a shard back.
+const RESTORED: &str = "state was restored";
+
+/// The manifests in a folder of snapshots.
+fn manifests(state: &Path, pipeline: &str) -> Vec<PathBuf> {
+    let shards = (0..PARTITIONS).map(|shard| state.join(format!("{pipeline}/shards/{shard}")));
+    let files = shards.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
+    let paths = files.filter_map(|entry| Some(entry.ok()?.path()));
+    paths
+        .filter(|path| path.extension().is_some_and(|kind| kind == "manifest"))
+        .collect()
+}
+
+/// How many shards have a snapshot.
+fn shards(state: &Path, pipeline: &str) -> usize {
+    let folders = manifests(state, pipeline)
+        .into_iter()
+        .filter_map(|path| Some(path.parent()?.to_owned()));
+    folders.collect::<BTreeSet<PathBuf>>().len()
+}
+
+/// Waits until some shards have snapshots, and there are so many in all. Not each shard has a service.
+fn wait_for_snapshots(state: &Path, pipeline: &str, at_least: usize) {
+    let enough = || {
+        let all = shards(state, pipeline) > 1 && manifests(state, pipeline).len() >= at_least;
+        Ok(all.then_some(()))
+    };
+    until("snapshots", PATIENCE, enough).unwrap();
+}
+
+#[test]
+fn a_worker_that_is_killed_goes_on_from_snapshots_and_loses_and_repeats_nothing() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let mut ids = Ids::new(kafka, &format!("snapshots-{round}"), Listener::Plain).unwrap();
+        let state = home::new_folder("state").unwrap();
+        ids.state = Some(state.display().to_string());
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let mut worker = ids.worker("w").unwrap();
+        for kill in 0..4 {
+            tail.wait_for(stream.written(), PATIENCE)
+                .unwrap_or_else(|error| panic!("round {round}, {kill}: {error}\n{}", worker.last_lines()));
+            wait_for_snapshots(&state, &ids.name, PARTITIONS as usize + kill);
+            worker.kill().unwrap();
+            let shards = shards(&state, &ids.name);
+            worker = ids.worker("w").unwrap();
+            worker.wait_for_lines(RESTORED, shards, PATIENCE).unwrap();
+        }
+        let n_events = stream.end().unwrap();
+        tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
+        worker.end(END).unwrap();
+        assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_is_said_and_none_that_is_older_is_taken() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::new(kafka, "damaged-snapshot", Listener::Plain).unwrap();
+    let state = home::new_folder("state").unwrap();
+    ids.state = Some(state.display().to_string());
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let worker = ids.worker("w").unwrap();
+    wait_for_snapshots(&state, &ids.name, PARTITIONS as usize);
+    tail.wait_for(stream.written(), PATIENCE).unwrap();
+    worker.kill().unwrap();
+    let damaged = manifests(&state, &ids.name)
+        .into_iter()
+        .max_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    let damaged = damaged.unwrap();
+    let whole = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
+    let worker = ids.worker("w").unwrap();
+    assert_eq!(worker.wait(PATIENCE).unwrap().code(), Some(4));
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    assert_eq!(worker.lines_with(name), 1, "{}", worker.last_lines());
+    // Given back, it is as good as before.
+    std::fs::write(&damaged, whole).unwrap();
+    let worker = ids.worker("w").unwrap();
+    let n_events = stream.end().unwrap();
+    tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
+    worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+}
+
+#[test]
+fn snapshots_that_are_older_than_the_journal_are_said() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::new(kafka, "lost-journal", Listener::Plain).unwrap();
+    let state = home::new_folder("state").unwrap();
+    ids.state = Some(state.display().to_string());
+    let stream = ids.stream(Pace::default()).unwrap();
+    let worker = ids.worker("w").unwrap();
+    wait_for_snapshots(&state, &ids.name, PARTITIONS as usize);
+    stream.end().unwrap();
+    worker.end(END).unwrap();
+    let journal = format!("{}.journal", ids.name);
+    kafka.delete(&journal).unwrap();
+    kafka.delete_group(&ids.name).unwrap();
+    let worker = ids.worker("w").unwrap();
+    assert_eq!(worker.wait(PATIENCE).unwrap().code(), Some(4));
+    assert!(
+        worker.lines_with("journal and offsets are gone") > 0,
+        "{}",
+        worker.last_lines()
+    );
+}
+
+#[test]
+fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
+    let kafka = Kafka::shared().unwrap();
+    let s3 = S3::start().unwrap();
+    s3.create_bucket("state").unwrap();
+    let proxy = HttpProxy::before(s3.address()).unwrap();
+    let mut ids = Ids::new(kafka, "store-away", Listener::Plain).unwrap();
+    ids.state = Some("s3://state/tocsin".to_owned());
+    ids.variables = [
+        ("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY),
+        ("AWS_REGION", S3::REGION),
+        ("AWS_ENDPOINT", proxy.url().as_str()),
+        ("AWS_ALLOW_HTTP", "true"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec();
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let worker = ids.worker("w").unwrap();
+    let shards = || {
+        let keys = s3.list("state", "tocsin/").unwrap_or_default();
+        let manifests = keys.iter().filter(|key| key.ends_with(".manifest"));
+        let folders = manifests.filter_map(|key| key.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
+        folders.collect::<BTreeSet<String>>().len()
+    };
+    until("snapshots", PATIENCE, || Ok((shards() > 1).then_some(()))).unwrap();
+    let away = proxy.add(HttpRule::every().answer(503, &[], b"SlowDown"));
+    away.wait_for(3, PATIENCE).unwrap();
+    // Results come all the same.
+    tail.wait_for(stream.written(), PATIENCE)
+        .unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    // A worker that comes while it is away waits for it.
+    worker.kill().unwrap();
+    let hits = away.hits();
+    let shards = shards();
+    let worker = ids.worker("w").unwrap();
+    away.wait_for(hits + 3, PATIENCE).unwrap();
+    away.remove();
+    worker
+        .wait_for_lines(RESTORED, shards, Duration::from_secs(60))
+        .unwrap();
+    let n_events = stream.end().unwrap();
+    tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
+    worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+    let said = worker.said();
+    assert!(!said.contains(S3::SECRET_KEY), "{said}");
+}

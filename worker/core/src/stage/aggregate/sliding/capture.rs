@@ -1,0 +1,171 @@
+//! Sliding windows as captured state: a row a key with its state in each pane. Totals and stacks are made of them again.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pane, Sliding};
+use crate::aggregate::CorruptState;
+use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
+use crate::capture::{Blocks, Captured, Extent, Row, RowWriter};
+use crate::key::{KeyId, Renumbered};
+use crate::stage::aggregate::{load_states, new_accumulators, save_states};
+use crate::state::{decode, encode};
+use crate::stream::Micros;
+
+/// What is captured and taken back.
+pub(super) struct Capture {
+    pub blocks: Blocks,
+    /// Whether a capture is under way: then panes that are gone are kept in `retired`.
+    pub active: bool,
+    pub retired: Vec<(Micros, Pane)>,
+    restoring: Vec<Head>,
+    numbers: Renumbered,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    slid_to: Micros,
+    revised_at: Option<Micros>,
+    panes: BTreeSet<Micros>,
+    revised: Vec<(Micros, KeyId)>,
+    revisions: Vec<(Micros, KeyId, i64)>,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            blocks: Blocks::new(0),
+            active: false,
+            retired: Vec::new(),
+            restoring: Vec::new(),
+            numbers: Renumbered::default(),
+        }
+    }
+}
+
+impl Captured for Sliding {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.capture.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        let retired = self.capture.retired.iter().map(|(start, pane)| (start, pane));
+        let panes: Vec<(&Micros, &Pane)> = retired.chain(&self.panes).collect();
+        for id in ids {
+            let n_panes = panes.iter().filter(|(_, pane)| pane.keys.contains(id)).count();
+            if n_panes == 0 {
+                continue;
+            }
+            rows.row(id, self.keys.table().key(id), |out| {
+                put_u64(out, n_panes as u64);
+                for (start, pane) in panes.iter().filter(|(_, pane)| pane.keys.contains(id)) {
+                    put_i64(out, **start);
+                    save_states(&pane.accumulators, id, out);
+                }
+            });
+        }
+    }
+}
+
+impl Sliding {
+    pub(super) fn release_retired(&mut self) {
+        for (_, pane) in std::mem::take(&mut self.capture.retired) {
+            self.keys.leave(pane.keys.as_slice());
+        }
+        self.capture.active = false;
+    }
+
+    pub(super) fn begin(&mut self, extent: Extent) -> Vec<u8> {
+        self.release_retired();
+        self.capture.blocks.begin(extent, self.keys.capacity());
+        self.capture.active = true;
+        encode(&Head {
+            slid_to: self.slid_to,
+            revised_at: self.revised_at,
+            panes: self.panes.keys().copied().collect(),
+            revised: self.revised.iter().copied().collect(),
+            revisions: self.revisions.iter().map(|((end, id), n)| (*end, *id, *n)).collect(),
+        })
+    }
+
+    pub(super) fn restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
+        *self = Self::new(Arc::clone(&self.plan), self.size, self.every);
+        for head in heads {
+            let head: Head = decode(head, "sliding windows")?;
+            if head.panes.iter().any(|start| start.rem_euclid(self.every) != 0) {
+                return Err(corrupt());
+            }
+            self.slid_to = self.slid_to.max(head.slid_to);
+            self.revised_at = self.revised_at.max(head.revised_at);
+            self.capture.restoring.push(head);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_back(&mut self, from: usize, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        let mut unwanted = new_accumulators(&self.plan);
+        for row in rows {
+            let mut state = row.state;
+            let mut known = None;
+            for _ in 0..take_u64(&mut state, "sliding windows")? {
+                let start = take_i64(&mut state, "sliding windows")?;
+                let head = self.capture.restoring.get(from).ok_or_else(corrupt)?;
+                // Panes that were gone by the cut still stand in earlier captures.
+                if !head.panes.contains(&start) {
+                    load_states(&mut unwanted, 0, &mut state)?;
+                    continue;
+                }
+                let id = *known.get_or_insert_with(|| self.keys.of(row.key));
+                let pane = self.pane(start);
+                let entered = pane.keys.insert(id);
+                load_states(&mut pane.accumulators, id, &mut state)?;
+                if entered {
+                    self.keys.enter(id);
+                }
+            }
+            if let Some(id) = known {
+                self.capture.numbers.insert(from, row.id, id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) {
+        // The totals are the panes of the window, added up: exact, whatever the order.
+        self.n_in_window = vec![0; self.keys.capacity()];
+        for total in &mut self.totals {
+            total.grow(self.keys.capacity());
+        }
+        let window = self.window();
+        self.stacks.turn(&self.plan, &self.panes, &window);
+        for (_, pane) in self.panes.range(window) {
+            for &id in pane.keys.as_slice() {
+                if self.n_in_window[id as usize] == 0 {
+                    self.n_live += 1;
+                }
+                self.n_in_window[id as usize] += 1;
+                for (total, states) in self.totals.iter_mut().zip(&pane.accumulators) {
+                    total.merge(id, states.as_ref());
+                }
+            }
+        }
+        let numbers = std::mem::take(&mut self.capture.numbers);
+        for (from, head) in std::mem::take(&mut self.capture.restoring).into_iter().enumerate() {
+            let revised = head.revised.into_iter();
+            let revised = revised.filter_map(|(end, id)| Some((end, numbers.get(from, id)?)));
+            self.revised.extend(revised);
+            let revisions = head.revisions.into_iter();
+            let revisions = revisions.filter_map(|(end, id, n)| Some(((end, numbers.get(from, id)?), n)));
+            self.revisions.extend(revisions);
+        }
+    }
+}
+
+fn corrupt() -> CorruptState {
+    CorruptState {
+        what: "sliding windows",
+    }
+}

@@ -1,0 +1,278 @@
+//! Tumbling windows as captured state: a row a key with its state in each pane, and the order of the keys of each pane.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Pane, Tumbling};
+use crate::aggregate::CorruptState;
+use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
+use crate::key::{KeyId, KeySet, Renumbered};
+use crate::stage::aggregate::{load_states, new_accumulators, save_states};
+use crate::state::{decode, encode};
+use crate::stream::Micros;
+
+/// The table with a row a key.
+pub(super) const KEYS: u32 = 0;
+
+/// The table with the order of keys: rows that are but numbers of keys.
+const ORDER: u32 = 1;
+
+/// Keys of a block of [`ORDER`].
+const SEGMENT: usize = 4096;
+
+/// What is captured and taken back.
+pub(super) struct Capture {
+    pub blocks: Blocks,
+    /// Whether a capture is under way: then panes that are gone are kept in `retired`.
+    pub active: bool,
+    pub retired: Vec<(Micros, Pane)>,
+    /// Of each pane, the part of its order that the capture under way still lacks.
+    order: Vec<(Micros, Range<usize>)>,
+    restoring: Restoring,
+}
+
+/// What is known only while state is taken back.
+#[derive(Default)]
+struct Restoring {
+    /// By where it comes from: the panes, and whether each was given out.
+    panes: Vec<BTreeMap<Micros, bool>>,
+    changed: Vec<(Micros, usize, KeyId)>,
+    numbers: Renumbered,
+    /// The order of keys by pane, where it comes from, and number of the segment.
+    order: BTreeMap<(Micros, usize, u32), Vec<KeyId>>,
+    n_members: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    revised_at: Option<Micros>,
+    panes: Vec<SavedPane>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedPane {
+    start: Micros,
+    given_out: bool,
+    changed: Vec<KeyId>,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            blocks: Blocks::new(KEYS),
+            active: false,
+            retired: Vec::new(),
+            order: Vec::new(),
+            restoring: Restoring::default(),
+        }
+    }
+}
+
+impl Captured for Tumbling {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.capture.blocks
+    }
+
+    fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
+        let retired = self.capture.retired.iter().map(|(start, pane)| (start, pane));
+        let panes: Vec<(&Micros, &Pane)> = retired.chain(&self.panes).collect();
+        for id in ids {
+            let n_panes = panes.iter().filter(|(_, pane)| pane.keys.contains(id)).count();
+            if n_panes == 0 {
+                continue;
+            }
+            rows.row(id, self.keys.table().key(id), |out| {
+                put_u64(out, n_panes as u64);
+                for (start, pane) in panes.iter().filter(|(_, pane)| pane.keys.contains(id)) {
+                    put_i64(out, **start);
+                    put_i64(out, pane.revisions.get(&id).copied().unwrap_or(0));
+                    save_states(&pane.accumulators, id, out);
+                }
+            });
+        }
+    }
+}
+
+impl Tumbling {
+    fn release_retired(&mut self) {
+        for (_, pane) in std::mem::take(&mut self.capture.retired) {
+            self.keys.leave(pane.keys.as_slice());
+        }
+        self.capture.active = false;
+    }
+
+    pub(super) fn begin(&mut self, extent: Extent) -> Vec<u8> {
+        self.release_retired();
+        self.capture.blocks.begin(extent, self.keys.capacity());
+        self.capture.active = true;
+        self.capture.order.clear();
+        let mut panes = Vec::new();
+        for (&start, pane) in &mut self.panes {
+            let n_keys = pane.keys.as_slice().len();
+            let from = if extent == Extent::Whole { 0 } else { pane.n_captured };
+            pane.n_captured = n_keys / SEGMENT * SEGMENT;
+            self.capture.order.push((start, from..n_keys));
+            panes.push(SavedPane {
+                start,
+                given_out: pane.given_out,
+                changed: pane.changed.as_slice().to_vec(),
+            });
+        }
+        encode(&Head {
+            revised_at: self.revised_at,
+            panes,
+        })
+    }
+
+    pub(super) fn next(&mut self) -> Option<Block> {
+        let next = self.next_block_of_keys().or_else(|| self.next_segment());
+        if next.is_none() {
+            self.release_retired();
+        }
+        next
+    }
+
+    fn next_block_of_keys(&mut self) -> Option<Block> {
+        Captured::next_block(self)
+    }
+
+    fn next_segment(&mut self) -> Option<Block> {
+        loop {
+            let (start, left) = self.capture.order.last_mut()?;
+            let start = *start;
+            let segment = left.start..left.end.min(left.start + SEGMENT);
+            left.start = segment.end;
+            if segment.is_empty() {
+                self.capture.order.pop();
+                continue;
+            }
+            let retired = self.capture.retired.iter().find(|(of, _)| *of == start);
+            let Some(pane) = retired.map(|(_, pane)| pane).or_else(|| self.panes.get(&start)) else {
+                continue;
+            };
+            let mut rows = RowWriter::default();
+            let number = (segment.start / SEGMENT) as u32;
+            for &id in &pane.keys.as_slice()[segment] {
+                rows.row(id, &[], |_| ());
+            }
+            let id = BlockId {
+                table: ORDER,
+                window: start,
+                number,
+            };
+            return Some(rows.into_block(id));
+        }
+    }
+
+    pub(super) fn restore(&mut self, heads: &[&[u8]]) -> Result<(), CorruptState> {
+        *self = Self::new(Arc::clone(&self.plan), self.size);
+        for (from, head) in heads.iter().enumerate() {
+            let head: Head = decode(head, "tumbling windows")?;
+            self.revised_at = self.revised_at.max(head.revised_at);
+            let mut panes = BTreeMap::new();
+            for pane in head.panes {
+                if pane.start.rem_euclid(self.size) != 0 {
+                    return Err(corrupt());
+                }
+                panes.insert(pane.start, pane.given_out);
+                let changed = pane.changed.into_iter().map(|id| (pane.start, from, id));
+                self.capture.restoring.changed.extend(changed);
+                let plan = &self.plan;
+                let new = self.panes.entry(pane.start).or_insert_with(|| Pane {
+                    accumulators: new_accumulators(plan),
+                    keys: KeySet::default(),
+                    given_out: true,
+                    revisions: BTreeMap::new(),
+                    changed: KeySet::default(),
+                    n_captured: 0,
+                });
+                // Where it was given out for some keys only, it waits for the others.
+                new.given_out &= pane.given_out;
+            }
+            self.capture.restoring.panes.push(panes);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_back(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        let Some(panes) = self.capture.restoring.panes.get(from) else {
+            return Err(corrupt());
+        };
+        if block.table == ORDER {
+            // Panes that were gone by the cut still stand in earlier captures.
+            if panes.contains_key(&block.window) {
+                let ids = rows.iter().map(|row| row.id).collect();
+                let place = (block.window, from, block.number);
+                self.capture.restoring.order.insert(place, ids);
+            }
+            return Ok(());
+        }
+        let mut unwanted = new_accumulators(&self.plan);
+        for row in rows {
+            let mut state = row.state;
+            let mut id = None;
+            for _ in 0..take_u64(&mut state, "tumbling windows")? {
+                let start = take_i64(&mut state, "tumbling windows")?;
+                let revision = take_i64(&mut state, "tumbling windows")?;
+                let (Some(given_out), Some(pane)) = (
+                    self.capture.restoring.panes[from].get(&start),
+                    self.panes.get_mut(&start),
+                ) else {
+                    load_states(&mut unwanted, 0, &mut state)?;
+                    continue;
+                };
+                let id = *id.get_or_insert_with(|| self.keys.of(row.key));
+                load_states(&mut pane.accumulators, id, &mut state)?;
+                if revision != 0 || (*given_out && !pane.given_out) {
+                    pane.revisions.insert(id, revision);
+                }
+                self.capture.restoring.n_members += 1;
+            }
+            if let Some(id) = id {
+                self.capture.restoring.numbers.insert(from, row.id, id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), CorruptState> {
+        let Restoring {
+            changed,
+            numbers,
+            order,
+            mut n_members,
+            ..
+        } = std::mem::take(&mut self.capture.restoring);
+        for ((start, from, _), ids) in order {
+            let pane = self.panes.get_mut(&start).ok_or_else(corrupt)?;
+            // Keys that went elsewhere are not here.
+            for id in ids.iter().filter_map(|id| numbers.get(from, *id)) {
+                if pane.keys.insert(id) {
+                    self.keys.enter(id);
+                    n_members = n_members.checked_sub(1).ok_or_else(corrupt)?;
+                }
+            }
+        }
+        if n_members > 0 {
+            return Err(corrupt());
+        }
+        for (start, from, id) in changed {
+            let pane = self.panes.get_mut(&start).ok_or_else(corrupt)?;
+            if let Some(id) = numbers.get(from, id) {
+                pane.changed.insert(id);
+            }
+        }
+        self.panes.retain(|_, pane| !pane.keys.as_slice().is_empty());
+        Ok(())
+    }
+}
+
+fn corrupt() -> CorruptState {
+    CorruptState {
+        what: "tumbling windows",
+    }
+}

@@ -1,0 +1,357 @@
+//! A shard that is ours: how it comes to where the pipeline has committed, and its inputs.
+
+mod replay;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use tocsin_worker_core::kafka::PartitionReader;
+use tocsin_worker_core::kafka::fetching::{Partition, Position};
+use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::shard::{JournalRecord, Shard};
+
+use tocsin_contract::pipeline::kafka::StartingOffsets;
+
+use super::grant::Term;
+use super::input::Input;
+use super::restoring::{Restoring, engine};
+use super::sequence;
+use super::start::Layout;
+use super::{ShardsError, SnapshotSettings};
+use crate::kafka::{Cluster, Fetcher, KafkaError, Time};
+use crate::snapshots::{Restored, SnapshotError};
+use replay::Replaying;
+
+/// After an answer that is not final.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// After the store of snapshots could not be used.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// A shard that is ours.
+pub struct Owned {
+    pub number: u32,
+    /// Which of its times with us this is.
+    pub term: Term,
+    pub shard: Option<Shard>,
+    pub inputs: Vec<Input>,
+    phase: Phase,
+    /// Where the shard began, as long as the journal does not have it.
+    pub beginning: Option<JournalRecord>,
+}
+
+enum Phase {
+    /// Where the pipeline has come to is asked for.
+    Asking {
+        not_before: Instant,
+    },
+    /// Its state is brought back from a snapshot.
+    Restoring(Restoring, Asked),
+    /// What the journal says is done again.
+    Replaying(Box<Replaying>),
+    Running,
+}
+
+/// Where the pipeline has come to.
+#[derive(Clone)]
+struct Asked {
+    /// The last cut that is committed. Not known where the group's offsets are gone: then it is the journal's last.
+    until: Option<u64>,
+    /// The offsets that are committed, by topic.
+    committed: BTreeMap<String, i64>,
+    /// Where the journal begins, and where it ended when it was looked at.
+    journal: Range<i64>,
+}
+
+impl Asked {
+    /// Whether nobody has been here: the journal has nothing, and nothing is committed.
+    fn is_new(&self) -> bool {
+        self.until.is_none() && self.journal.is_empty()
+    }
+}
+
+/// What shards of a thread share.
+pub struct Common<'a> {
+    pub plan: &'a Plan,
+    pub layout: &'a Layout,
+    pub group: &'a str,
+    pub snapshots: Option<&'a SnapshotSettings>,
+    pub starting_offsets: StartingOffsets,
+    pub cluster: &'a mut Cluster,
+    pub fetcher: &'a Fetcher,
+    pub reader: &'a mut PartitionReader,
+}
+
+impl Owned {
+    pub fn new(number: u32, term: Term, layout: &Layout) -> Self {
+        let now = Instant::now();
+        Self {
+            number,
+            term,
+            shard: None,
+            inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
+            phase: Phase::Asking { not_before: now },
+            beginning: None,
+        }
+    }
+
+    /// Whether it processes new records.
+    pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    /// Whether there may be something to do without a new event.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking { .. } | Phase::Restoring(..))
+    }
+
+    fn partition(&self, source: usize) -> Partition {
+        Partition {
+            topic: source as u32,
+            partition: self.number,
+        }
+    }
+
+    fn journal(&self) -> Partition {
+        self.partition(self.inputs.len())
+    }
+
+    /// Nothing of the shard is fetched any more.
+    pub fn stop_fetching(&self, fetcher: &Fetcher) {
+        for source in 0..=self.inputs.len() {
+            fetcher.remove(self.partition(source));
+        }
+    }
+
+    /// Goes on as far as it can without new events.
+    ///
+    /// # Errors
+    /// What a person must see.
+    pub fn go_on(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        if let Phase::Asking { not_before } = self.phase
+            && Instant::now() >= not_before
+        {
+            self.ask(common)?;
+        }
+        if let Phase::Restoring(restoring, asked) = &self.phase
+            && let Some(answer) = restoring.answer()
+        {
+            let asked = asked.clone();
+            self.restored(answer, asked, common)?;
+        }
+        if let Phase::Replaying(_) = self.phase {
+            self.replay(common)?;
+        }
+        Ok(())
+    }
+
+    /// Asks where the pipeline has come to.
+    fn ask(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let layout = common.layout;
+        let there = (0..self.inputs.len()).filter(|&source| layout.has_partition(source, self.number));
+        let partitions: Vec<(String, u32)> = there
+            .map(|source| (layout.inputs[source].name.clone(), self.number))
+            .collect();
+        let later = Phase::Asking {
+            not_before: Instant::now() + ASK_AGAIN,
+        };
+        let committed = match common.cluster.committed(common.group, &partitions) {
+            Ok(Some(committed)) => committed,
+            // A transaction that is still open may have committed more.
+            Ok(None) => {
+                self.phase = later;
+                return Ok(());
+            }
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, shard = self.number, "what is committed cannot be asked for yet");
+                self.phase = later;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut until = None;
+        for ((topic, _), committed) in &committed {
+            let sequence = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
+                shard: self.number,
+                topic: topic.clone(),
+                metadata: committed.metadata.clone(),
+            })?;
+            until = until.max(Some(sequence));
+        }
+        let offsets = self
+            .offset(common, self.inputs.len(), Time::Earliest)
+            .and_then(|begins| {
+                let end = self.offset(common, self.inputs.len(), Time::LatestCommitted)?;
+                Ok((begins, end))
+            });
+        match offsets {
+            Ok((begins, end)) => {
+                let committed = committed.into_iter();
+                let committed = committed.map(|((topic, _), committed)| (topic, committed.offset));
+                let asked = Asked {
+                    until,
+                    committed: committed.collect(),
+                    journal: begins..end,
+                };
+                if let Some(snapshots) = common.snapshots {
+                    let n_shards = layout.n_shards;
+                    let restoring = Restoring::start(snapshots, common.plan, self.number, n_shards, asked.until);
+                    self.phase = Phase::Restoring(restoring, asked);
+                } else {
+                    self.begin_replay(asked, common)?;
+                }
+            }
+            Err(error) if error.may_pass() => self.phase = later,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Goes on from a snapshot, if there was one.
+    fn restored(
+        &mut self,
+        answer: Result<Option<Box<Restored>>, SnapshotError>,
+        asked: Asked,
+        common: &mut Common<'_>,
+    ) -> Result<(), ShardsError> {
+        let shard = self.number;
+        let restored = match answer {
+            Ok(Some(restored)) => restored,
+            Ok(None) => return self.begin_replay(asked, common),
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, shard, "state cannot be brought back yet");
+                let not_before = Instant::now() + STORE_AGAIN;
+                self.phase = Phase::Asking { not_before };
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Restored {
+            engine,
+            manifest,
+            positions,
+        } = *restored;
+        if asked.is_new() {
+            let sequence = manifest.sequence;
+            return Err(ShardsError::StateWithoutJournal { shard, sequence });
+        }
+        let next = manifest.journal_offset + 1;
+        if asked.journal.start > next && asked.until != Some(manifest.sequence) {
+            return Err(ShardsError::JournalGap {
+                shard,
+                begins: asked.journal.start,
+                needed: next,
+            });
+        }
+        begin_inputs(shard, &mut self.inputs, common, &positions);
+        self.shard = Some(Shard::resumed(engine, positions, manifest.sequence, manifest.epoch));
+        self.replay_from(next.max(asked.journal.start), asked, common);
+        Ok(())
+    }
+
+    /// Goes on from the journal's beginning.
+    fn begin_replay(&mut self, asked: Asked, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        if !asked.is_new() {
+            self.replay_from(asked.journal.start, asked, common);
+            return Ok(());
+        }
+        match self.begin(common) {
+            Err(ShardsError::Kafka(error)) if error.may_pass() => {
+                let not_before = Instant::now() + ASK_AGAIN;
+                self.phase = Phase::Asking { not_before };
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn replay_from(&mut self, next: i64, asked: Asked, common: &Common<'_>) {
+        let position = Position {
+            offset: next,
+            epoch: -1,
+        };
+        let after = common.fetcher.add(self.journal(), position);
+        self.phase = Phase::Replaying(Box::new(Replaying::new(asked, next, after)));
+    }
+
+    /// Begins where nobody has been.
+    fn begin(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let time = match common.starting_offsets {
+            StartingOffsets::Earliest => Time::Earliest,
+            StartingOffsets::Latest => Time::LatestCommitted,
+        };
+        let mut positions = Vec::new();
+        for source in 0..self.inputs.len() {
+            positions.push(if common.layout.has_partition(source, self.number) {
+                let offset = self.offset(common, source, time)?;
+                Some(Position { offset, epoch: -1 })
+            } else {
+                None
+            });
+        }
+        self.shard = Some(place(self.number, &mut self.inputs, common, positions, 0));
+        let topics = common.layout.inputs.iter().map(|topic| topic.name.clone()).collect();
+        if let Some(shard) = &mut self.shard {
+            self.beginning = Some(shard.begin(topics));
+        }
+        self.phase = Phase::Running;
+        Ok(())
+    }
+
+    fn offset(&self, common: &mut Common<'_>, topic: usize, time: Time) -> Result<i64, KafkaError> {
+        let names = common.layout.fetched();
+        // Leaders may have changed since the start.
+        let info = common.cluster.topic(&names[topic].name)?;
+        let offsets = common.cluster.offsets(&info, &[self.number], time)?;
+        Ok(offsets.first().copied().unwrap_or(0))
+    }
+}
+
+/// Reads an input again from a damaged batch on.
+pub fn begin_again(
+    input: &mut Input,
+    fetcher: &Fetcher,
+    layout: &Layout,
+    partition: Partition,
+    position: Position,
+    damaged: i64,
+) -> Result<(), ShardsError> {
+    match fetcher.damaged(partition, position, damaged) {
+        Ok(after) => {
+            input.begin(position.offset, after);
+            Ok(())
+        }
+        Err(loss) => Err(ShardsError::Lost {
+            topic: layout.inputs[partition.topic as usize].name.clone(),
+            partition: partition.partition,
+            loss,
+        }),
+    }
+}
+
+/// Makes a shard, and reads its inputs from these positions on.
+fn place(
+    number: u32,
+    inputs: &mut [Input],
+    common: &Common<'_>,
+    positions: Vec<Option<Position>>,
+    epoch: u32,
+) -> Shard {
+    begin_inputs(number, inputs, common, &positions);
+    Shard::new(engine(common.plan), positions, epoch)
+}
+
+/// Reads the inputs of a shard from these positions on.
+fn begin_inputs(number: u32, inputs: &mut [Input], common: &Common<'_>, positions: &[Option<Position>]) {
+    for (source, position) in positions.iter().enumerate() {
+        if let Some(position) = position {
+            let partition = Partition {
+                topic: source as u32,
+                partition: number,
+            };
+            let after = common.fetcher.add(partition, *position);
+            inputs[source].begin(position.offset, after);
+        }
+    }
+}

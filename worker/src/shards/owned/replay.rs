@@ -1,0 +1,195 @@
+//! What the journal says, done again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tocsin_worker_core::kafka::fetching::{Partition, Position};
+use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
+
+use super::{Asked, Common, Owned, Phase, begin_again, place};
+use crate::kafka::Fetched;
+use crate::shards::ShardsError;
+use crate::shards::input::{Input, Taken};
+
+/// So many records of the journal wait at most before more are fetched.
+const FEW_RECORDS: usize = 1_000;
+
+/// What is done again.
+pub(super) struct Replaying {
+    asked: Asked,
+    /// Where the next part of the journal begins, and behind which question.
+    next: i64,
+    after: u64,
+    records: VecDeque<JournalRecord>,
+    /// Bytes of the journal that wait in `records`.
+    waiting: usize,
+    replay: Option<Replay>,
+}
+
+impl Replaying {
+    /// The journal from `next` on, behind the question with number `after`.
+    pub fn new(asked: Asked, next: i64, after: u64) -> Self {
+        Self {
+            asked,
+            next,
+            after,
+            records: VecDeque::new(),
+            waiting: 0,
+            replay: None,
+        }
+    }
+}
+
+impl Owned {
+    /// Takes a part of the journal.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn take_journal(&mut self, fetched: &Fetched, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let shard = self.number;
+        let journal = self.journal();
+        let Phase::Replaying(replaying) = &mut self.phase else {
+            return Ok(());
+        };
+        let from = fetched.from.offset;
+        if fetched.number <= replaying.after || replaying.next != from {
+            // Of an earlier life of the shard here.
+            return Ok(());
+        }
+        let mut reading = common.reader.read(&fetched.records, &fetched.aborted, from);
+        while let Ok(Some(block)) = reading.next_block() {
+            for span in block.records.spans {
+                let bytes = &block.records.bytes[span.start..span.end];
+                let record = JournalRecord::decode(bytes).map_err(|source| ShardsError::Journal { shard, source })?;
+                if replaying.asked.until.is_none_or(|until| record.sequence <= until) {
+                    replaying.records.push_back(record);
+                }
+            }
+        }
+        let behind = reading.behind();
+        replaying.next = behind;
+        replaying.waiting += fetched.records.len();
+        if behind < fetched.next.offset {
+            let (offset, epoch) = (behind, fetched.from.epoch);
+            match common.fetcher.damaged(journal, Position { offset, epoch }, behind) {
+                Ok(after) => replaying.after = after,
+                Err(loss) => {
+                    let topic = common.layout.journal.name.clone();
+                    let partition = shard;
+                    return Err(ShardsError::Lost { topic, partition, loss });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with what is done again, as far as there are records.
+    pub(super) fn replay(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let (number, journal) = (self.number, self.journal());
+        let Phase::Replaying(replaying) = &mut self.phase else {
+            return Ok(());
+        };
+        loop {
+            if let (Some(shard), Some(current)) = (&mut self.shard, replaying.replay.as_mut()) {
+                match current.go_on(shard) {
+                    Wants::Nothing => replaying.replay = None,
+                    Wants::Records { source, until } => {
+                        if !bring(number, shard, source, &mut self.inputs[source], until, common)? {
+                            return Ok(());
+                        }
+                    }
+                }
+                continue;
+            }
+            if replaying.records.len() < FEW_RECORDS {
+                common
+                    .fetcher
+                    .processed(journal, std::mem::take(&mut replaying.waiting));
+            }
+            let reached = self.shard.as_ref().map(Shard::sequence);
+            if replaying.asked.until.is_some() && reached >= replaying.asked.until {
+                break;
+            }
+            let Some(record) = replaying.records.pop_front() else {
+                // The group's offsets are gone; the journal says how far the pipeline has come.
+                if replaying.asked.until.is_none() && replaying.next >= replaying.asked.journal.end {
+                    break;
+                }
+                return Ok(());
+            };
+            match &mut self.shard {
+                Some(shard) => {
+                    let begun = shard.replay(record);
+                    replaying.replay = Some(begun.map_err(|source| ShardsError::Replay { shard: number, source })?);
+                }
+                None if record.sequence == 0 => {
+                    let topics = common.layout.inputs.iter().map(|topic| topic.name.as_str());
+                    if !topics.eq(record.sources.iter().map(String::as_str)) {
+                        let found = record.sources.join(", ");
+                        return Err(ShardsError::OtherTopics { shard: number, found });
+                    }
+                    let (cut, epoch) = (record.cut, record.epoch);
+                    self.shard = Some(place(number, &mut self.inputs, common, cut, epoch));
+                }
+                None => return Err(ShardsError::NoBeginning { shard: number }),
+            }
+        }
+        common.fetcher.remove(journal);
+        let committed = std::mem::take(&mut replaying.asked.committed);
+        self.replayed(&committed, common)
+    }
+
+    /// What was done again must have come to what is committed.
+    fn replayed(&mut self, committed: &BTreeMap<String, i64>, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let Some(shard) = &self.shard else {
+            // The journal has only what was never committed.
+            return self.begin(common);
+        };
+        for (topic, position) in common.layout.inputs.iter().zip(shard.positions()) {
+            let found = position.map(|position| position.offset);
+            let committed = committed.get(&topic.name).copied();
+            if committed.is_some() && committed != found {
+                return Err(ShardsError::OffsetMoved {
+                    shard: self.number,
+                    topic: topic.name.clone(),
+                    committed: committed.unwrap_or_default(),
+                    journal: found.unwrap_or_default(),
+                });
+            }
+        }
+        self.phase = Phase::Running;
+        Ok(())
+    }
+}
+
+/// Brings the next part of a source to a shard. Answers whether there was one.
+fn bring(
+    number: u32,
+    shard: &mut Shard,
+    source: usize,
+    input: &mut Input,
+    until: i64,
+    common: &mut Common<'_>,
+) -> Result<bool, ShardsError> {
+    let partition = Partition {
+        topic: source as u32,
+        partition: number,
+    };
+    match input.take(source, shard, common.reader, until) {
+        Ok(Taken::Nothing) => Ok(false),
+        Ok(Taken::Some { bytes, .. }) => {
+            common.fetcher.processed(partition, bytes);
+            Ok(true)
+        }
+        Err((position, corrupt)) => {
+            begin_again(
+                input,
+                common.fetcher,
+                common.layout,
+                partition,
+                position,
+                corrupt.offset,
+            )?;
+            Ok(false)
+        }
+    }
+}

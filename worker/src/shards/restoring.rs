@@ -1,0 +1,53 @@
+//! Brings a shard's state back from its newest snapshot, in a thread of its own: others of the shard thread go on.
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use tocsin_worker_core::decode::Decoder;
+use tocsin_worker_core::engine::Engine;
+use tocsin_worker_core::json::JsonDecoder;
+use tocsin_worker_core::plan::{Plan, SourcePlan};
+
+use super::SnapshotSettings;
+use crate::snapshots::{Restored, SnapshotError, SnapshotStore, Wanted, restore};
+
+type Answer = Result<Option<Box<Restored>>, SnapshotError>;
+
+/// A restore that is under way.
+pub struct Restoring(Receiver<Answer>);
+
+impl Restoring {
+    /// Begins to bring a shard back to a cut that is committed, or to the newest there is.
+    pub fn start(settings: &SnapshotSettings, plan: &Plan, shard: u32, n_shards: u32, committed: Option<u64>) -> Self {
+        let (settings, plan) = (settings.clone(), plan.clone());
+        let (answer, receiver) = crossbeam_channel::bounded(1);
+        std::thread::spawn(move || {
+            let wanted = Wanted {
+                pipeline: plan.name.clone(),
+                shard,
+                n_shards,
+                committed: committed.unwrap_or(u64::MAX),
+                may_drop: settings.may_drop,
+            };
+            let store = SnapshotStore::open(&settings.address);
+            let restored = store.and_then(|store| restore(&store, &wanted, engine(&plan)));
+            // The shard may be gone.
+            answer.send(restored.map(|restored| restored.map(Box::new))).ok();
+        });
+        Self(receiver)
+    }
+
+    /// What came of it, once it is known.
+    pub fn answer(&self) -> Option<Answer> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(TryRecvError::Empty) => None,
+            // It has panicked, which is reported where it happened: without state nothing goes on.
+            Err(TryRecvError::Disconnected) => Some(Err(SnapshotError::Interrupted)),
+        }
+    }
+}
+
+/// A pipeline at its beginning.
+pub fn engine(plan: &Plan) -> Engine {
+    let decoder = |source: &SourcePlan| -> Box<dyn Decoder> { Box::new(JsonDecoder::new(source.record.clone())) };
+    Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect())
+}

@@ -1,0 +1,309 @@
+//! Snapshots of the shards of a thread: when one is taken, and what it still waits for.
+//!
+//! A snapshot begins at the cut of a transaction. Its blocks are handed to the writer bit by bit while the shard goes on;
+//! its manifest is written once all are, and the transaction is known to be committed. One is under way at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use tocsin_worker_core::capture::Extent;
+use tocsin_worker_core::engine::{Head, PlacedBlock};
+use tocsin_worker_core::kafka::fetching::Position;
+use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::shard::Shard;
+use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, ShardNames, SourcePosition};
+
+use super::grant::Term;
+use super::{CheckpointCounters, SnapshotSettings};
+use crate::snapshots::{Publish, SnapshotError, SnapshotWriter, Written};
+
+/// The longest that a shard's records wait for blocks at once.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// Bytes of blocks that are handed over at once.
+const LOT: usize = 256 << 10;
+
+/// Most files that a snapshot lies over before all is captured anew.
+const MOST_FILES: usize = 32;
+
+/// Which snapshot it is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub pipeline: String,
+    pub sources: Vec<String>,
+    pub n_shards: u32,
+}
+
+/// The snapshots of a thread's shards.
+pub struct Snapshotting {
+    settings: SnapshotSettings,
+    place: Place,
+    writer: SnapshotWriter,
+    counters: Arc<CheckpointCounters>,
+    under_way: Option<UnderWay>,
+    shards: BTreeMap<u32, OfShard>,
+}
+
+/// What is known of a shard's snapshots.
+struct OfShard {
+    term: Term,
+    /// When the next is due.
+    due: Instant,
+    /// Files of the last one, and what a whole one takes, if that is known.
+    base: Option<Base>,
+}
+
+struct Base {
+    files: Vec<File>,
+    whole_bytes: u64,
+}
+
+struct UnderWay {
+    shard: u32,
+    term: Term,
+    sequence: u64,
+    epoch: u32,
+    positions: Vec<Option<Position>>,
+    base: Option<Base>,
+    head: Option<Head>,
+    /// Blocks that the writer had no room for.
+    waiting: Vec<PlacedBlock>,
+    captured: bool,
+    /// Where the cut's record stands in the journal, once it is committed.
+    journal_offset: Option<i64>,
+    published: bool,
+    begun: Instant,
+}
+
+impl Snapshotting {
+    pub fn start(
+        settings: SnapshotSettings,
+        place: Place,
+        placements: Vec<Option<Placement>>,
+        counters: Arc<CheckpointCounters>,
+    ) -> Result<Self, SnapshotError> {
+        Ok(Self {
+            writer: SnapshotWriter::start(&settings.address, settings.retained, placements)?,
+            settings,
+            place,
+            counters,
+            under_way: None,
+            shards: BTreeMap::new(),
+        })
+    }
+
+    /// Tells what became of snapshots.
+    pub fn written(&self) -> Receiver<Written> {
+        self.writer.written.clone()
+    }
+
+    /// Whether blocks wait to be captured, and the writer takes them.
+    pub fn has_work(&self) -> bool {
+        let under_way = self.under_way.as_ref();
+        under_way.is_some_and(|under_way| !under_way.captured) && self.writer.has_room()
+    }
+
+    /// When a snapshot of a shard is due. The first is taken one interval behind its first cut.
+    pub fn due(&self, shard: u32) -> Option<Instant> {
+        self.shards.get(&shard).map(|of_shard| of_shard.due)
+    }
+
+    /// At a cut: begins a snapshot if one is due.
+    pub fn cut(&mut self, number: u32, term: Term, shard: &mut Shard) {
+        let interval = self.settings.interval;
+        let of_shard = self.shards.entry(number).or_insert_with(|| OfShard {
+            term,
+            due: Instant::now() + interval,
+            base: None,
+        });
+        if of_shard.term != term {
+            // It was elsewhere in between.
+            (of_shard.term, of_shard.base) = (term, None);
+        }
+        if self.under_way.is_some() || Instant::now() < of_shard.due {
+            return;
+        }
+        of_shard.due = Instant::now() + interval;
+        let base = of_shard
+            .base
+            .take()
+            .filter(|base| self.settings.incremental && base.may_grow());
+        let extent = if base.is_some() { Extent::Changes } else { Extent::Whole };
+        let head = shard.begin_capture(extent);
+        let names = ShardNames::of(&self.place.pipeline, number);
+        self.writer.begin(names, shard.sequence());
+        self.under_way = Some(UnderWay {
+            shard: number,
+            term,
+            sequence: shard.sequence(),
+            epoch: shard.epoch(),
+            positions: shard.positions().to_vec(),
+            base,
+            head: Some(head),
+            waiting: Vec::new(),
+            captured: false,
+            journal_offset: None,
+            published: false,
+            begun: Instant::now(),
+        });
+    }
+
+    /// Captures blocks of the snapshot under way for a while; `shard` finds a shard that is still ours.
+    pub fn go_on<'a>(&mut self, shard: impl FnOnce(u32, Term) -> Option<&'a mut Shard>) {
+        if !self.has_work() {
+            return;
+        }
+        let Some(under_way) = &mut self.under_way else { return };
+        let Some(shard) = shard(under_way.shard, under_way.term) else {
+            self.abandon();
+            return;
+        };
+        let until = Instant::now() + SLICE;
+        let mut lot = std::mem::take(&mut under_way.waiting);
+        let mut bytes = 0;
+        while Instant::now() < until && !under_way.captured {
+            match shard.next_block() {
+                Some(block) => {
+                    bytes += block.block.bytes.len();
+                    lot.push(block);
+                }
+                None => under_way.captured = true,
+            }
+            if bytes >= LOT {
+                bytes = 0;
+                if let Err(blocks) = self.writer.blocks(std::mem::take(&mut lot)) {
+                    under_way.waiting = blocks;
+                    return;
+                }
+            }
+        }
+        if !lot.is_empty()
+            && let Err(blocks) = self.writer.blocks(lot)
+        {
+            under_way.waiting = blocks;
+            under_way.captured = false;
+            return;
+        }
+        self.publish_if_ready();
+    }
+
+    /// A cut is committed, and its record stands there in the journal, as far as is known.
+    pub fn committed(&mut self, shard: u32, sequence: u64, journal_offset: Option<i64>) {
+        let Some(under_way) = &mut self.under_way else { return };
+        if (under_way.shard, under_way.sequence) != (shard, sequence) {
+            return;
+        }
+        match journal_offset {
+            Some(offset) => {
+                under_way.journal_offset = Some(offset);
+                self.publish_if_ready();
+            }
+            // The next will do.
+            None => self.abandon(),
+        }
+    }
+
+    /// A shard is lost, or its last cut is.
+    pub fn lost(&mut self, shard: u32) {
+        if self
+            .under_way
+            .as_ref()
+            .is_some_and(|under_way| under_way.shard == shard)
+        {
+            self.abandon();
+        }
+        self.shards.remove(&shard);
+    }
+
+    fn abandon(&mut self) {
+        if let Some(under_way) = self.under_way.take_if(|under_way| !under_way.published) {
+            self.writer.abandon();
+            tracing::debug!(
+                shard = under_way.shard,
+                sequence = under_way.sequence,
+                "a snapshot was given up"
+            );
+        }
+    }
+
+    fn publish_if_ready(&mut self) {
+        let Some(under_way) = self.under_way.as_mut().filter(|under_way| under_way.captured) else {
+            return;
+        };
+        let (Some(journal_offset), Some(head)) = (
+            under_way.journal_offset,
+            under_way.head.take_if(|_| under_way.journal_offset.is_some()),
+        ) else {
+            return;
+        };
+        under_way.published = true;
+        let positions = self.place.sources.iter().zip(&under_way.positions);
+        let positions = positions.map(|(source, position)| SourcePosition {
+            source: source.clone(),
+            position: position.map(|at| (at.offset, at.epoch)),
+        });
+        self.writer.publish(Publish {
+            manifest: Manifest {
+                format: FORMAT,
+                pipeline: self.place.pipeline.clone(),
+                shard: under_way.shard,
+                n_shards: self.place.n_shards,
+                sequence: under_way.sequence,
+                epoch: under_way.epoch,
+                journal_offset,
+                positions: positions.collect(),
+                stages: Vec::new(),
+                head: File::default(),
+                files: Vec::new(),
+            },
+            head,
+            base: under_way
+                .base
+                .as_ref()
+                .map(|base| base.files.clone())
+                .unwrap_or_default(),
+        });
+    }
+
+    /// What became of a snapshot.
+    pub fn done(&mut self, written: Written) {
+        let Written {
+            shard,
+            sequence,
+            outcome,
+        } = written;
+        let Some(under_way) = self.under_way.take_if(|under_way| under_way.published) else {
+            return;
+        };
+        let took = under_way.begun.elapsed();
+        match outcome {
+            Ok(size) => {
+                self.counters.completed(size.bytes, took);
+                tracing::debug!(shard, sequence, bytes = size.bytes, ?took, "a snapshot was written");
+                if let Some(of_shard) = self.shards.get_mut(&shard).filter(|of| of.term == under_way.term) {
+                    let least = Instant::now() + self.settings.min_pause;
+                    of_shard.due = of_shard.due.max(least);
+                    let all: u64 = size.files.iter().map(|file| file.bytes).sum();
+                    of_shard.base = Some(Base {
+                        whole_bytes: under_way.base.map_or(all, |base| base.whole_bytes),
+                        files: size.files,
+                    });
+                }
+            }
+            Err(error) => {
+                self.counters.failed();
+                tracing::warn!(shard, sequence, %error, "a snapshot could not be written");
+            }
+        }
+    }
+}
+
+impl Base {
+    /// Whether one more snapshot of changes may lie over it: what is read at a restore stays a few times what is needed.
+    fn may_grow(&self) -> bool {
+        let all: u64 = self.files.iter().map(|file| file.bytes).sum();
+        self.files.len() < MOST_FILES && all <= self.whole_bytes.saturating_mul(3)
+    }
+}

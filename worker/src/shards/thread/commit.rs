@@ -1,0 +1,128 @@
+//! When a thread hands over what it did, and what it does in between.
+
+use std::time::{Duration, Instant};
+
+use tocsin_worker_core::shard::Shard;
+
+use super::{MOST_OUTPUT, Running};
+use crate::shards::grant::Term;
+use crate::shards::owned::Owned;
+use crate::shards::snapshotting::Snapshotting;
+use crate::shards::transaction::Transaction;
+
+/// The least and the most time between two transactions with output.
+pub(super) const INTERVALS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// Time between two transactions that only say how far it has come.
+const BARE_PROGRESS: Duration = Duration::from_secs(1);
+
+/// How long it waits at least for a grant without which it cannot commit.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
+/// How long the thread waits when nothing happens.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+impl Running {
+    /// Until when nothing needs to be done without an event.
+    pub(super) fn until_due(&self) -> Duration {
+        if self.snapshotting.as_ref().is_some_and(Snapshotting::has_work) {
+            return Duration::ZERO;
+        }
+        if self.owned.values().any(Owned::is_asking) {
+            return INTERVALS.0;
+        }
+        let waits = self.committing.is_empty() && self.shards().any(|shard| shard.has_output());
+        if waits {
+            let left = self.interval.saturating_sub(self.committed_at.elapsed());
+            left.clamp(LEAST_WAIT, PATIENCE)
+        } else {
+            PATIENCE
+        }
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = &Shard> {
+        let running = self.owned.values().filter(|owned| owned.is_running());
+        running.filter_map(|owned| owned.shard.as_ref())
+    }
+
+    pub(super) fn commit_if_due(&mut self) {
+        if !self.committing.is_empty() {
+            return;
+        }
+        let since = self.committed_at.elapsed();
+        let output = self.shards().any(|shard| shard.has_output());
+        let bytes: usize = self.shards().map(|shard| shard.output_bytes()).sum();
+        let moved = self.shards().any(|shard| shard.has_moved());
+        if (output && since >= self.interval) || bytes > MOST_OUTPUT || (moved && since >= BARE_PROGRESS) {
+            self.commit();
+        }
+    }
+
+    /// Hands what was done over to the committer.
+    pub(super) fn commit(&mut self) {
+        if !self.committing.is_empty() {
+            return;
+        }
+        let mut moved: Vec<(u32, Term)> = self
+            .owned
+            .values()
+            .filter(|owned| owned.is_running())
+            .filter(|owned| owned.shard.as_ref().is_some_and(|shard| shard.has_moved()))
+            .map(|owned| (owned.number, owned.term))
+            .collect();
+        if let Some(snapshotting) = &self.snapshotting {
+            // One snapshot is under way at a time: that comes first which waits longest.
+            moved.sort_by_key(|(shard, _)| snapshotting.due(*shard));
+        }
+        // Without a grant they are being taken from us.
+        let Some(grant) = self.setup.ownership.grant(&moved).filter(|_| !moved.is_empty()) else {
+            return;
+        };
+        let mut transaction = Transaction::new(grant);
+        for (number, term) in &moved {
+            let Some(owned) = self.owned.get_mut(number) else {
+                continue;
+            };
+            let Some(shard) = &mut owned.shard else { continue };
+            let Some(cut) = shard.cut() else { continue };
+            if let Some(snapshotting) = &mut self.snapshotting {
+                snapshotting.cut(*number, *term, shard);
+            }
+            let beginning = owned.beginning.take();
+            self.report.dead += cut.outputs.dead.len() as u64;
+            self.report.rows += cut
+                .outputs
+                .sinks
+                .iter()
+                .map(|(_, rows)| rows.ends.len() as u64)
+                .sum::<u64>();
+            transaction.add(
+                (*number, *term),
+                cut,
+                beginning,
+                &self.setup.layout,
+                &self.setup.targets,
+            );
+        }
+        self.committing = moved.iter().map(|(shard, _)| *shard).collect();
+        let passed = self.committed_at.elapsed().as_secs_f64().max(1e-6);
+        let load = (self.busy.as_secs_f64() / passed).min(1.0);
+        self.interval = INTERVALS.0 + (INTERVALS.1 - INTERVALS.0).mul_f64(load);
+        self.busy = Duration::ZERO;
+        self.committed_at = Instant::now();
+        self.committer.commit(transaction);
+    }
+
+    /// Goes on with the snapshot that is under way.
+    pub(super) fn capture(&mut self) {
+        if let Some(snapshotting) = &mut self.snapshotting {
+            let owned = &mut self.owned;
+            snapshotting.go_on(|number, term| {
+                let owned = owned
+                    .get_mut(&number)
+                    .filter(|owned| owned.term == term && owned.is_running())?;
+                owned.shard.as_mut()
+            });
+        }
+    }
+}
