@@ -49,6 +49,9 @@ pub enum Command {
     /// Print the records of a Kafka topic
     #[command(after_help = CONSUME_EXAMPLES)]
     Consume(ConsumeArgs),
+    /// List snapshots of pipelines, and show what they hold
+    #[command(subcommand, after_help = SNAPSHOT_EXAMPLES)]
+    Snapshot(SnapshotCommand),
     /// Print a shell's completions
     Completions {
         /// The shell.
@@ -134,6 +137,64 @@ pub struct RunArgs {
     /// Keep the live page when the inputs are at their end, until Ctrl-C
     #[arg(long)]
     pub keep_page: bool,
+}
+
+const SNAPSHOT_EXAMPLES: &str = "\
+Examples:
+  tocsin snapshot list --state /var/lib/tocsin
+  tocsin snapshot inspect --state s3://bucket/tocsin noc                  the newest of each shard
+  tocsin snapshot inspect --state /var/lib/tocsin noc/savepoints/before-upgrade
+  tocsin snapshot verify --state /var/lib/tocsin                          reads every byte of all
+  tocsin snapshot diff --state /var/lib/tocsin noc/savepoints/before-upgrade noc
+
+Keys of a bucket come from the environment, as AWS's tools have them: AWS_ACCESS_KEY_ID, AWS_ENDPOINT, and so on.
+";
+
+/// What to do with snapshots.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotCommand {
+    /// All snapshots, with size and age
+    List {
+        /// Where they are.
+        #[command(flatten)]
+        state: StateArgs,
+        /// Only those of this pipeline
+        pipeline: Option<String>,
+    },
+    /// What a snapshot holds: shards and where they read on, stages with their keys and sizes
+    Inspect {
+        /// Where it is.
+        #[command(flatten)]
+        state: StateArgs,
+        /// Its name, as `list` has it; or a pipeline's, for the newest of each shard
+        name: String,
+    },
+    /// Read every byte, and say which snapshots are good
+    Verify {
+        /// Where they are.
+        #[command(flatten)]
+        state: StateArgs,
+        /// Names, as `list` has them; without, all
+        names: Vec<String>,
+    },
+    /// How two snapshots differ, by stage
+    Diff {
+        /// Where they are.
+        #[command(flatten)]
+        state: StateArgs,
+        /// The one
+        first: String,
+        /// The other
+        second: String,
+    },
+}
+
+/// Where snapshots are.
+#[derive(Debug, clap::Args)]
+pub struct StateArgs {
+    /// A folder, or s3://BUCKET/PREFIX
+    #[arg(long, value_name = "ADDRESS")]
+    pub state: String,
 }
 
 const PRODUCE_EXAMPLES: &str = "\

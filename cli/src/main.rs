@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::demo(demo),
         Command::Produce(produce) => kafka::produce(produce),
         Command::Consume(consume) => kafka::consume(consume),
+        Command::Snapshot(command) => kafka::snapshot(command),
         Command::Completions { shell } => completions(*shell),
     };
     match outcome {

@@ -4,7 +4,7 @@ use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
-use crate::args::{ConsumeArgs, ProduceArgs, RunArgs};
+use crate::args::{ConsumeArgs, ProduceArgs, RunArgs, SnapshotCommand};
 use crate::failure::Failure;
 
 fn missing() -> Result<(), Failure> {
@@ -17,6 +17,10 @@ pub fn run(_: &RunArgs, _: &str, _: IncidentPipeline, _: Plan, _: Interrupt) -> 
 }
 
 pub fn produce(_: &ProduceArgs) -> Result<(), Failure> {
+    missing()
+}
+
+pub fn snapshot(_: &SnapshotCommand) -> Result<(), Failure> {
     missing()
 }
 

@@ -10,9 +10,11 @@ mod missing;
 mod produce;
 #[cfg(feature = "kafka")]
 mod run;
+#[cfg(feature = "kafka")]
+mod snapshot;
 
 #[cfg(feature = "kafka")]
-pub use self::{consume::consume, produce::produce, run::run};
+pub use self::{consume::consume, produce::produce, run::run, snapshot::snapshot};
 
 #[cfg(not(feature = "kafka"))]
-pub use self::missing::{consume, produce, run};
+pub use self::missing::{consume, produce, run, snapshot};

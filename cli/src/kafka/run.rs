@@ -1,6 +1,7 @@
 //! Runs a pipeline on Kafka until Ctrl-C.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tocsin_contract::pipeline::IncidentPipeline;
@@ -36,6 +37,7 @@ pub fn run(
         threads: args.threads.unwrap_or_else(cores),
         starting_offsets: pipeline.spec.kafka.starting_offsets,
         makes_topics: pipeline.spec.kafka.manage_topics,
+        savepoints: Arc::default(),
         snapshots: snapshots(args, &pipeline.spec.state),
         interrupt,
     };

@@ -28,6 +28,8 @@ pub struct WorkerOptions {
     pub secrets: Option<PathBuf>,
     /// Where snapshots are kept.
     pub state: Option<String>,
+    /// Further arguments.
+    pub further: Vec<String>,
     /// Variables of its environment: keys of a store, say.
     pub variables: Vec<(String, String)>,
 }
@@ -62,6 +64,7 @@ impl Worker {
         if let Some(state) = &options.state {
             command.args(["--state", state]);
         }
+        command.args(&options.further);
         command.envs(options.variables.iter().cloned());
         Ok(Self {
             process: Process::start(&name, &command, &log)?,
@@ -186,6 +189,17 @@ impl Worker {
             log: self.last_lines(),
         }
     }
+}
+
+/// Runs the program to its end: its exit code, and what it wrote on standard output and error.
+///
+/// # Errors
+/// When the program was not built, or cannot be started.
+pub fn tocsin(arguments: &[&str]) -> Result<(Option<i32>, String), RigError> {
+    let output = Command::new(program()?).args(arguments).output();
+    let output = output.map_err(RigError::io(format!("running tocsin {}", arguments.join(" "))))?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 /// The program that is tested: what the environment names, or what was built beside the test.

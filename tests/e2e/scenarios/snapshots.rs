@@ -8,6 +8,7 @@ use std::time::Duration;
 use tocsin_e2e::http::{HttpProxy, HttpRule};
 use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, rounds};
 use tocsin_e2e::wait::until;
+use tocsin_e2e::worker::tocsin;
 use tocsin_e2e::{Kafka, Listener, S3, home};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,6 +86,7 @@ fn a_snapshot_that_is_damaged_is_said_and_none_that_is_older_is_taken() {
         .into_iter()
         .max_by_key(|path| path.file_name().map(ToOwned::to_owned));
     let damaged = damaged.unwrap();
+    check_tools(&state, &ids.name, &damaged);
     let whole = std::fs::read(&damaged).unwrap();
     std::fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
     let worker = ids.worker("w").unwrap();
@@ -98,6 +100,78 @@ fn a_snapshot_that_is_damaged_is_said_and_none_that_is_older_is_taken() {
     tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
     worker.end(END).unwrap();
     assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+}
+
+/// What the tools say of snapshots that are all good, and of one that is damaged.
+fn check_tools(state: &Path, pipeline: &str, damaged: &Path) {
+    let address = state.to_str().unwrap();
+    let ask = |command: &str, further: &[&str]| {
+        tocsin(&[&["snapshot", command, "--state", address], further].concat()).unwrap()
+    };
+    let name = damaged.strip_prefix(state).unwrap().with_extension("");
+    let name = name.to_str().unwrap();
+    let (code, said) = ask("list", &[pipeline]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(name) && said.contains("checkpoint"), "{said}");
+    let (code, said) = ask("inspect", &[pipeline]);
+    assert_eq!(code, Some(0), "{said}");
+    for stage in ["escalated", "totals"] {
+        assert!(said.lines().any(|line| line.starts_with(stage)), "{stage}: {said}");
+    }
+    let (code, said) = ask("diff", &[name, name]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.lines().skip(1).all(|line| line.contains("  0  ")), "{said}");
+    let (code, said) = ask("verify", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let files = std::fs::read_dir(damaged.parent().unwrap()).unwrap();
+    let blocks = files.filter_map(|entry| Some(entry.ok()?.path()));
+    let blocks = blocks
+        .filter(|path| path.to_str().is_some_and(|path| path.contains("blocks")))
+        .max()
+        .unwrap();
+    let whole = std::fs::read(&blocks).unwrap();
+    std::fs::write(&blocks, &whole[..whole.len() - 1]).unwrap();
+    let (code, said) = ask("verify", &[]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("bad ") && said.contains("size"), "{said}");
+    std::fs::write(&blocks, whole).unwrap();
+    let (code, said) = ask("inspect", &["nobody"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("there is no snapshot nobody"), "{said}");
+}
+
+#[test]
+fn state_that_a_changed_pipeline_has_no_place_for_is_dropped_only_with_leave() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::new(kafka, "changed", Listener::Plain).unwrap();
+    let state = home::new_folder("state").unwrap();
+    ids.state = Some(state.display().to_string());
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let worker = ids.worker("w").unwrap();
+    wait_for_snapshots(&state, &ids.name, PARTITIONS as usize);
+    tail.wait_for(stream.written(), PATIENCE).unwrap();
+    worker.kill().unwrap();
+    let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+    // Other windows: what is kept of the old ones fits nowhere. What escalates is kept whatever the count.
+    let changed = text
+        .replace("tumbling: 1s", "tumbling: 2s")
+        .replace("count: 5", "count: 6");
+    assert_ne!(text, changed);
+    std::fs::write(&ids.pipeline, changed).unwrap();
+    let worker = ids.worker("w").unwrap();
+    assert_eq!(worker.wait(PATIENCE).unwrap().code(), Some(4));
+    let said = worker.last_lines();
+    assert!(
+        said.contains("state of [totals] has no place") && said.contains("kept: [escalated]"),
+        "{said}"
+    );
+    ids.further = vec!["--allow-non-restored-state".to_owned()];
+    let worker = ids.worker("w").unwrap();
+    worker.wait_for_line("dropped=[\"totals\"]", PATIENCE).unwrap();
+    let n_events = stream.end().unwrap();
+    tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
+    worker.end(END).unwrap();
 }
 
 #[test]

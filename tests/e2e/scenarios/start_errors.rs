@@ -83,6 +83,7 @@ fn options(pipeline: &Path, bootstrap: String, secrets: Option<PathBuf>) -> Work
         threads: 2,
         secrets,
         state: None,
+        further: Vec::new(),
         variables: Vec::new(),
     }
 }

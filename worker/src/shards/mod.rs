@@ -13,6 +13,7 @@ mod input;
 mod owned;
 mod producer;
 mod restoring;
+pub mod savepoints;
 mod sequence;
 mod setup;
 mod snapshotting;
@@ -32,6 +33,7 @@ use tocsin_worker_core::plan::partitioning::placements;
 
 pub use self::error::ShardsError;
 pub use self::grant::Ownership;
+use self::savepoints::Savepoints;
 use self::thread::ShardThread;
 use crate::kafka::{Cluster, ClusterSettings};
 use crate::sink::Sink;
@@ -56,6 +58,8 @@ pub struct Settings {
     pub makes_topics: bool,
     /// Where snapshots are kept, and how often they are taken; without, the journal is read from its beginning.
     pub snapshots: Option<SnapshotSettings>,
+    /// Savepoints that are asked for while it runs.
+    pub savepoints: Arc<Savepoints>,
     /// Ends the run from another thread: what was read is committed.
     pub interrupt: Interrupt,
 }

@@ -10,6 +10,7 @@ use tocsin_worker_core::plan::partitioning::Placement;
 
 use super::grant::Ownership;
 use super::owned::Common;
+use super::savepoints::Savepoints;
 use super::snapshotting::{Place, Snapshotting};
 use super::start::Layout;
 use super::thread::Command;
@@ -36,6 +37,7 @@ pub struct ThreadSettings {
     pub transactional_id: String,
     pub starting_offsets: StartingOffsets,
     pub snapshots: Option<SnapshotSettings>,
+    pub savepoints: Arc<Savepoints>,
 }
 
 impl ThreadSettings {
@@ -46,6 +48,7 @@ impl ThreadSettings {
             transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
             starting_offsets: settings.starting_offsets,
             snapshots: settings.snapshots.clone(),
+            savepoints: Arc::clone(&settings.savepoints),
         }
     }
 }
@@ -61,7 +64,9 @@ impl Setup {
             sources: self.plan.sources.iter().map(|source| source.name.clone()).collect(),
             n_shards: self.layout.n_shards,
         };
-        Snapshotting::start(settings.clone(), place, self.placements.clone(), Arc::clone(counters)).map(Some)
+        let savepoints = Arc::clone(&self.settings.savepoints);
+        let placements = self.placements.clone();
+        Snapshotting::start(settings.clone(), place, placements, Arc::clone(counters), savepoints).map(Some)
     }
 
     /// What the shards of the thread share.

@@ -3,7 +3,7 @@
 //! A snapshot begins at the cut of a transaction. Its blocks are handed to the writer bit by bit while the shard goes on;
 //! its manifest is written once all are, and the transaction is known to be committed. One is under way at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,12 @@ use tocsin_worker_core::engine::{Head, PlacedBlock};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::plan::partitioning::Placement;
 use tocsin_worker_core::shard::Shard;
-use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, ShardNames, SourcePosition};
+use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointNames, ShardNames, SourcePosition};
 
 use super::grant::Term;
+use super::savepoints::Savepoints;
 use super::{CheckpointCounters, SnapshotSettings};
-use crate::snapshots::{Publish, SnapshotError, SnapshotWriter, Written};
+use crate::snapshots::{PartOf, Publish, Size, SnapshotError, SnapshotWriter, Written};
 
 /// The longest that a shard's records wait for blocks at once.
 const SLICE: Duration = Duration::from_millis(1);
@@ -44,6 +45,11 @@ pub struct Snapshotting {
     counters: Arc<CheckpointCounters>,
     under_way: Option<UnderWay>,
     shards: BTreeMap<u32, OfShard>,
+    savepoints: Arc<Savepoints>,
+    /// How many of them this thread has seen.
+    n_seen: u64,
+    /// Those that are not complete, and the shards that this thread has written for them.
+    wanted: Vec<(String, BTreeSet<u32>)>,
 }
 
 /// What is known of a shard's snapshots.
@@ -67,6 +73,8 @@ struct UnderWay {
     epoch: u32,
     positions: Vec<Option<Position>>,
     base: Option<Base>,
+    /// The savepoint that it is for, if it is for one.
+    savepoint: Option<String>,
     head: Option<Head>,
     /// Blocks that the writer had no room for.
     waiting: Vec<PlacedBlock>,
@@ -83,6 +91,7 @@ impl Snapshotting {
         place: Place,
         placements: Vec<Option<Placement>>,
         counters: Arc<CheckpointCounters>,
+        savepoints: Arc<Savepoints>,
     ) -> Result<Self, SnapshotError> {
         Ok(Self {
             writer: SnapshotWriter::start(&settings.address, settings.retained, placements)?,
@@ -91,6 +100,9 @@ impl Snapshotting {
             counters,
             under_way: None,
             shards: BTreeMap::new(),
+            savepoints,
+            n_seen: 0,
+            wanted: Vec::new(),
         })
     }
 
@@ -103,6 +115,13 @@ impl Snapshotting {
     pub fn has_work(&self) -> bool {
         let under_way = self.under_way.as_ref();
         under_way.is_some_and(|under_way| !under_way.captured) && self.writer.has_room()
+    }
+
+    /// Whether a savepoint waits for a cut of a shard.
+    pub fn wants_cut(&mut self, shard: u32) -> bool {
+        let new = self.savepoints.since(&mut self.n_seen).into_iter();
+        self.wanted.extend(new.map(|id| (id, BTreeSet::new())));
+        self.under_way.is_none() && self.wanted.iter().any(|(_, written)| !written.contains(&shard))
     }
 
     /// When a snapshot of a shard is due. The first is taken one interval behind its first cut.
@@ -122,18 +141,31 @@ impl Snapshotting {
             // It was elsewhere in between.
             (of_shard.term, of_shard.base) = (term, None);
         }
-        if self.under_way.is_some() || Instant::now() < of_shard.due {
+        if self.under_way.is_some() {
+            return;
+        }
+        let savepoint = self.wanted.iter().find(|(_, written)| !written.contains(&number));
+        let savepoint = savepoint.map(|(id, _)| id.clone());
+        if savepoint.is_none() && Instant::now() < of_shard.due {
             return;
         }
         of_shard.due = Instant::now() + interval;
-        let base = of_shard
-            .base
-            .take()
-            .filter(|base| self.settings.incremental && base.may_grow());
+        let base = of_shard.base.take();
+        let base = base.filter(|base| self.settings.incremental && savepoint.is_none() && base.may_grow());
         let extent = if base.is_some() { Extent::Changes } else { Extent::Whole };
         let head = shard.begin_capture(extent);
-        let names = ShardNames::of(&self.place.pipeline, number);
-        self.writer.begin(names, shard.sequence());
+        let (pipeline, sequence) = (&self.place.pipeline, shard.sequence());
+        match &savepoint {
+            None => self.writer.begin(ShardNames::of(pipeline, number), sequence, None),
+            Some(id) => {
+                let names = SavepointNames::of(pipeline, id);
+                let whole = PartOf {
+                    names: names.clone(),
+                    savepoint: Savepoint::new(pipeline, id, vec![0; self.place.n_shards as usize]),
+                };
+                self.writer.begin(names.shard(number), sequence, Some(whole));
+            }
+        }
         self.under_way = Some(UnderWay {
             shard: number,
             term,
@@ -141,6 +173,7 @@ impl Snapshotting {
             epoch: shard.epoch(),
             positions: shard.positions().to_vec(),
             base,
+            savepoint,
             head: Some(head),
             waiting: Vec::new(),
             captured: false,
@@ -278,6 +311,10 @@ impl Snapshotting {
             return;
         };
         let took = under_way.begun.elapsed();
+        if let Some(id) = under_way.savepoint {
+            self.savepoint_written(&id, shard, outcome);
+            return;
+        }
         match outcome {
             Ok(size) => {
                 self.counters.completed(size.bytes, took);
@@ -295,6 +332,33 @@ impl Snapshotting {
             Err(error) => {
                 self.counters.failed();
                 tracing::warn!(shard, sequence, %error, "a snapshot could not be written");
+            }
+        }
+    }
+}
+
+impl Snapshotting {
+    fn savepoint_written(&mut self, id: &str, shard: u32, outcome: Result<Size, SnapshotError>) {
+        match outcome {
+            Ok(size) => {
+                if let Some((_, written)) = self.wanted.iter_mut().find(|(wanted, _)| wanted == id) {
+                    written.insert(shard);
+                }
+                if size.completes {
+                    self.wanted.retain(|(wanted, _)| wanted != id);
+                }
+                tracing::info!(
+                    shard,
+                    savepoint = id,
+                    complete = size.completes,
+                    "a savepoint was written"
+                );
+                self.savepoints.written(id, size.bytes, size.completes);
+            }
+            Err(error) => {
+                self.wanted.retain(|(wanted, _)| wanted != id);
+                tracing::warn!(shard, savepoint = id, %error, "a savepoint could not be written");
+                self.savepoints.failed(id, error.to_string());
             }
         }
     }

@@ -4,13 +4,15 @@
 //! (conditional put), so that nothing half written, and nothing of a worker that was left behind, is ever taken for a
 //! snapshot.
 
+mod catalog;
 mod restore;
 mod store;
 mod writer;
 
+pub use self::catalog::{Entry, Part, StageContents, StageDifference, contents, difference};
 pub use self::restore::{Restored, Wanted, restore};
-pub use self::store::{SnapshotError, SnapshotStore, StoreAddress};
-pub use self::writer::{Publish, Size, SnapshotWriter, Written};
+pub use self::store::{Object, SnapshotError, SnapshotStore, StoreAddress};
+pub use self::writer::{PartOf, Publish, Size, SnapshotWriter, Written};
 
 #[cfg(test)]
 mod tests;

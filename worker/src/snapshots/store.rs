@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload, RetryConfig};
-use tocsin_worker_core::snapshot::{File, InvalidManifest, Manifest, RestoreError, ShardNames, choose, kept};
+use tocsin_worker_core::snapshot::{
+    File, InvalidManifest, Manifest, RestoreError, Savepoint, SavepointNames, ShardNames, choose, kept,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::StreamExt;
 use url::Url;
@@ -63,6 +65,9 @@ pub enum SnapshotError {
         /// What is wrong with it.
         reason: InvalidManifest,
     },
+    /// There is none of that name.
+    #[error("there is no snapshot {0}; `tocsin snapshot list` names all")]
+    Unknown(String),
     /// A restore ended before it was done.
     #[error("a restore ended unexpectedly")]
     Interrupted,
@@ -90,9 +95,24 @@ impl SnapshotError {
                     | Error::NotSupported { .. }
                     | Error::UnknownConfigurationKey { .. }
             ),
-            Self::Address { .. } | Self::Invalid { .. } | Self::Restore { .. } | Self::Interrupted => false,
+            Self::Address { .. }
+            | Self::Invalid { .. }
+            | Self::Unknown(_)
+            | Self::Restore { .. }
+            | Self::Interrupted => false,
         }
     }
+}
+
+/// Something that a store holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its name, below the store's address.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: SystemTime,
 }
 
 /// The snapshots of a pipeline.
@@ -127,6 +147,21 @@ impl SnapshotStore {
             .build()
             .map_err(|error| failed(error.to_string()))?;
         Ok(Self { store, base, runtime })
+    }
+
+    /// Opens a store that is there: no folder is made.
+    ///
+    /// # Errors
+    /// If the address leads nowhere.
+    pub fn open_existing(address: &StoreAddress) -> Result<Self, SnapshotError> {
+        let is_folder = !address.0.contains("://");
+        if is_folder && !PathBuf::from(&address.0).is_dir() {
+            return Err(SnapshotError::Address {
+                address: address.to_string(),
+                reason: "there is no such folder".to_owned(),
+            });
+        }
+        Self::open(address)
     }
 
     fn path(&self, name: &str) -> Path {
@@ -195,6 +230,20 @@ impl SnapshotStore {
         self.put(&names.manifest(manifest.sequence), manifest.encode())
     }
 
+    /// Writes the manifest of a savepoint whose shards are all written, if it is not there yet.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn complete(&self, names: &SavepointNames, savepoint: &Savepoint) -> Result<(), SnapshotError> {
+        match self.put(&names.manifest(), savepoint.encode()) {
+            Err(SnapshotError::Store {
+                source: object_store::Error::AlreadyExists { .. },
+                ..
+            }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     /// Removes what is older than the snapshots that are kept and that none of them needs, interrupted ones among it.
     ///
     /// # Errors
@@ -245,24 +294,42 @@ impl SnapshotStore {
     }
 
     fn list_names(&self, names: &ShardNames) -> Result<Vec<String>, SnapshotError> {
-        let folder = self.path(names.folder());
-        let listed: Result<Vec<_>, _> = self.runtime.block_on(self.store.list(Some(&folder)).collect());
+        Ok(self
+            .objects(names.folder())?
+            .into_iter()
+            .map(|object| object.name)
+            .collect())
+    }
+
+    /// All objects below a folder, which may be empty: then all there are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn objects(&self, folder: &str) -> Result<Vec<Object>, SnapshotError> {
+        let path = self.path(folder);
+        let listed: Result<Vec<_>, _> = self.runtime.block_on(self.store.list(Some(&path)).collect());
         let listed = listed.map_err(|source| SnapshotError::Store {
             what: "listing",
-            name: names.folder().to_owned(),
+            name: folder.to_owned(),
             source,
         })?;
         let base = self.base.as_ref();
-        let relative = |path: &str| {
-            path.strip_prefix(base)
-                .unwrap_or(path)
-                .trim_start_matches('/')
-                .to_owned()
+        let object = |meta: &object_store::ObjectMeta| {
+            let path = meta.location.as_ref();
+            Object {
+                name: path
+                    .strip_prefix(base)
+                    .unwrap_or(path)
+                    .trim_start_matches('/')
+                    .to_owned(),
+                bytes: meta.size,
+                modified: meta.last_modified.into(),
+            }
         };
-        Ok(listed.iter().map(|object| relative(object.location.as_ref())).collect())
+        Ok(listed.iter().map(object).collect())
     }
 
-    fn get(&self, name: &str) -> Result<Vec<u8>, SnapshotError> {
+    pub(super) fn get(&self, name: &str) -> Result<Vec<u8>, SnapshotError> {
         let path = self.path(name);
         let read = self
             .runtime

@@ -165,7 +165,7 @@ fn one_that_is_given_up_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let address = StoreAddress::new(folder.path().display().to_string());
     let writer = SnapshotWriter::start(&address, 3, Vec::new()).unwrap();
-    writer.begin(names(), 8);
+    writer.begin(names(), 8, None);
     writer.blocks(Vec::new()).unwrap();
     writer.abandon();
     let written = writer.written.clone();

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tocsin_worker_core::capture::rows;
 use tocsin_worker_core::engine::{Head, PlacedBlock};
 use tocsin_worker_core::plan::partitioning::Placement;
-use tocsin_worker_core::snapshot::{BlockWriter, File, Manifest, ShardNames, StageEntry};
+use tocsin_worker_core::snapshot::{BlockWriter, File, Manifest, Savepoint, SavepointNames, ShardNames, StageEntry};
 
 use super::store::{SnapshotError, SnapshotStore, StoreAddress};
 
@@ -20,13 +20,26 @@ const WAITING: usize = 8;
 /// What the thread is told.
 enum Order {
     /// A snapshot of a shard begins.
-    Begin { names: ShardNames, sequence: u64 },
+    Begin {
+        names: ShardNames,
+        sequence: u64,
+        part_of: Option<Box<PartOf>>,
+    },
     /// Blocks of it.
     Blocks(Vec<PlacedBlock>),
     /// All blocks are handed over, and the cut is committed.
     Publish(Box<Publish>),
     /// It comes to nothing.
     Abandon,
+}
+
+/// The savepoint that a snapshot is part of.
+#[derive(Clone, Debug)]
+pub struct PartOf {
+    /// Its names.
+    pub names: SavepointNames,
+    /// Its manifest, as far as it is known: how many shards there are.
+    pub savepoint: Savepoint,
 }
 
 /// The end of a snapshot.
@@ -59,6 +72,8 @@ pub struct Size {
     pub files: Vec<File>,
     /// How long it took from its end to its manifest.
     pub took: Duration,
+    /// Whether a savepoint is complete with it.
+    pub completes: bool,
 }
 
 /// A thread that writes one snapshot after the other.
@@ -110,8 +125,12 @@ impl SnapshotWriter {
     }
 
     /// Begins a snapshot. None may be under way.
-    pub fn begin(&self, names: ShardNames, sequence: u64) {
-        self.send(Order::Begin { names, sequence });
+    pub fn begin(&self, names: ShardNames, sequence: u64, part_of: Option<PartOf>) {
+        self.send(Order::Begin {
+            names,
+            sequence,
+            part_of: part_of.map(Box::new),
+        });
     }
 
     /// Whether it takes blocks now without waiting.
@@ -162,6 +181,7 @@ struct Writing {
 struct Current {
     names: ShardNames,
     sequence: u64,
+    part_of: Option<Box<PartOf>>,
     nonce: u64,
     blocks: BlockWriter,
     /// Those that are written, the newest first.
@@ -173,11 +193,16 @@ struct Current {
 impl Writing {
     fn obey(&mut self, order: Order) -> Option<Written> {
         match order {
-            Order::Begin { names, sequence } => {
+            Order::Begin {
+                names,
+                sequence,
+                part_of,
+            } => {
                 self.abandon();
                 self.current = Some(Current {
                     names,
                     sequence,
+                    part_of,
                     nonce: nonce(),
                     blocks: BlockWriter::default(),
                     files: Vec::new(),
@@ -200,7 +225,9 @@ impl Writing {
                 };
                 if outcome.is_err() {
                     current.remove(&self.store);
-                } else if let Err(error) = self.store.clear(&current.names, self.retained) {
+                } else if current.part_of.is_none()
+                    && let Err(error) = self.store.clear(&current.names, self.retained)
+                {
                     tracing::warn!(%error, shard, "old snapshots could not be removed");
                 }
                 Some(Written {
@@ -273,11 +300,16 @@ impl Current {
         manifest.head = store.write_file(&self.names, &name, head.encode())?;
         manifest.files = self.files.iter().chain(&base).cloned().collect();
         store.publish(&self.names, &manifest)?;
+        let completes = match &self.part_of {
+            None => false,
+            Some(part_of) => complete(store, part_of)?,
+        };
         let own = self.files.iter().chain([&manifest.head]);
         Ok(Size {
             bytes: own.map(|file| file.bytes).sum(),
             files: manifest.files,
             took: started.elapsed(),
+            completes,
         })
     }
 
@@ -287,6 +319,20 @@ impl Current {
             store.remove_file(&self.names, file).ok();
         }
     }
+}
+
+/// Writes the manifest of a savepoint if all its shards are written; answers whether they are.
+fn complete(store: &SnapshotStore, part_of: &PartOf) -> Result<bool, SnapshotError> {
+    let mut savepoint = part_of.savepoint.clone();
+    for (shard, sequence) in (0u32..).zip(&mut savepoint.sequences) {
+        // A shard that changed hands meanwhile may have been written twice.
+        match store.manifests(&part_of.names.shard(shard))?.last() {
+            Some(newest) => *sequence = *newest,
+            None => return Ok(false),
+        }
+    }
+    store.complete(&part_of.names, &savepoint)?;
+    Ok(true)
 }
 
 /// A number that no other try has.

@@ -38,6 +38,8 @@ pub struct Ids<'a> {
     pub secrets: Option<PathBuf>,
     /// Where snapshots are kept, one a second of each shard.
     pub state: Option<String>,
+    /// Further arguments of the workers.
+    pub further: Vec<String>,
     /// Variables of the workers' environment.
     pub variables: Vec<(String, String)>,
     listener: Listener,
@@ -80,6 +82,7 @@ impl<'a> Ids<'a> {
             pipeline,
             secrets: None,
             state: None,
+            further: Vec::new(),
             variables: Vec::new(),
             listener,
         })
@@ -97,6 +100,7 @@ impl<'a> Ids<'a> {
             threads: 2,
             secrets: self.secrets.clone(),
             state: self.state.clone(),
+            further: self.further.clone(),
             variables: self.variables.clone(),
         })
     }

@@ -27,8 +27,8 @@ pub struct Shard {
     sequence: u64,
     epoch: u32,
     steps: Vec<Step>,
-    /// Whether it has begun where nobody has been, and that is not committed.
-    has_begun: bool,
+    /// Whether a cut is due though nothing happened: it has begun where nobody has been, or a cut was asked for.
+    cut_is_due: bool,
     outputs: Outputs,
     /// Where each dead letter of the outputs came from.
     origins: Vec<Origin>,
@@ -112,7 +112,7 @@ impl Shard {
             sequence: 0,
             epoch,
             steps: Vec::new(),
-            has_begun: false,
+            cut_is_due: false,
             outputs,
             origins: Vec::new(),
         }
@@ -128,7 +128,7 @@ impl Shard {
             sequence,
             epoch,
             steps: Vec::new(),
-            has_begun: false,
+            cut_is_due: false,
             outputs: Outputs::default(),
             origins: Vec::new(),
         }
@@ -228,7 +228,7 @@ impl Shard {
 
     /// Whether anything happened since the last cut.
     pub fn has_moved(&self) -> bool {
-        self.has_begun || !self.steps.is_empty()
+        self.cut_is_due || !self.steps.is_empty()
     }
 
     /// How many steps wait for a cut.
@@ -246,7 +246,7 @@ impl Shard {
     /// Begins where nobody has been, with sources of these topics. Answers the journal's first record; the next cut is due,
     /// though nothing happened: where the shard begins is a decision.
     pub fn begin(&mut self, sources: Vec<String>) -> JournalRecord {
-        self.has_begun = true;
+        self.cut_is_due = true;
         JournalRecord {
             sequence: self.sequence,
             epoch: self.epoch,
@@ -256,12 +256,17 @@ impl Shard {
         }
     }
 
+    /// Makes the next cut due though nothing happened, for a savepoint that waits for one.
+    pub fn ask_for_cut(&mut self) {
+        self.cut_is_due = true;
+    }
+
     /// Ends what happened so far; nothing if nothing did.
     pub fn cut(&mut self) -> Option<Committable> {
         if !self.has_moved() {
             return None;
         }
-        self.has_begun = false;
+        self.cut_is_due = false;
         self.sequence += 1;
         let record = JournalRecord {
             sequence: self.sequence,

@@ -1,5 +1,6 @@
 //! The manifest of a shard's snapshot.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::kafka::fetching::Position;
@@ -126,10 +127,7 @@ impl File {
 impl Manifest {
     /// The manifest as bytes: a line with its checksum, and the JSON behind it.
     pub fn encode(&self) -> Vec<u8> {
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        let mut bytes = format!("tocsin-snapshot {:08x}\n", crc32c::crc32c(&json)).into_bytes();
-        bytes.extend(json);
-        bytes
+        seal(self)
     }
 
     /// The manifest that [`Manifest::encode`] wrote.
@@ -137,29 +135,7 @@ impl Manifest {
     /// # Errors
     /// If the bytes are damaged, or of a newer format.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidManifest> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            format: u32,
-        }
-        let damaged = |what: &str| InvalidManifest::Damaged(what.to_owned());
-        let line = bytes
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .ok_or_else(|| damaged("it is cut off"))?;
-        let (head, json) = (&bytes[..line], &bytes[line + 1..]);
-        let crc = std::str::from_utf8(head)
-            .ok()
-            .and_then(|head| head.strip_prefix("tocsin-snapshot "));
-        let crc = crc.and_then(|crc| u32::from_str_radix(crc, 16).ok());
-        if crc != Some(crc32c::crc32c(json)) {
-            return Err(damaged("its checksum is another"));
-        }
-        let unreadable = |error: serde_json::Error| InvalidManifest::Damaged(error.to_string());
-        let Versioned { format } = serde_json::from_slice(json).map_err(unreadable)?;
-        if format > FORMAT {
-            return Err(InvalidManifest::Newer(format));
-        }
-        serde_json::from_slice(json).map_err(unreadable)
+        open(bytes)
     }
 
     /// Whether it is of this shard.
@@ -191,6 +167,41 @@ impl Manifest {
     pub fn bytes(&self) -> u64 {
         self.files.iter().chain([&self.head]).map(|file| file.bytes).sum()
     }
+}
+
+/// A manifest as bytes: a line with its checksum, and JSON behind it.
+pub(super) fn seal(manifest: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_vec_pretty(manifest).unwrap_or_default();
+    let mut bytes = format!("tocsin-snapshot {:08x}\n", crc32c::crc32c(&json)).into_bytes();
+    bytes.extend(json);
+    bytes
+}
+
+/// The manifest that [`seal`] wrote.
+pub(super) fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, InvalidManifest> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: u32,
+    }
+    let damaged = |what: &str| InvalidManifest::Damaged(what.to_owned());
+    let line = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or_else(|| damaged("it is cut off"))?;
+    let (head, json) = (&bytes[..line], &bytes[line + 1..]);
+    let crc = std::str::from_utf8(head)
+        .ok()
+        .and_then(|head| head.strip_prefix("tocsin-snapshot "));
+    let crc = crc.and_then(|crc| u32::from_str_radix(crc, 16).ok());
+    if crc != Some(crc32c::crc32c(json)) {
+        return Err(damaged("its checksum is another"));
+    }
+    let unreadable = |error: serde_json::Error| InvalidManifest::Damaged(error.to_string());
+    let Versioned { format } = serde_json::from_slice(json).map_err(unreadable)?;
+    if format > FORMAT {
+        return Err(InvalidManifest::Newer(format));
+    }
+    serde_json::from_slice(json).map_err(unreadable)
 }
 
 #[cfg(test)]

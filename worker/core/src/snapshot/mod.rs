@@ -7,8 +7,10 @@ mod blocks;
 mod manifest;
 mod names;
 mod restore;
+mod savepoint;
 
 pub use self::blocks::{BlockWriter, ReadBlock, read_blocks};
 pub use self::manifest::{FORMAT, File, InvalidManifest, Manifest, SourcePosition, StageEntry};
-pub use self::names::{ShardNames, choose, kept};
+pub use self::names::{SavepointNames, ShardNames, choose, kept};
 pub use self::restore::{Keep, Restore, RestoreError};
+pub use self::savepoint::Savepoint;

@@ -21,6 +21,13 @@ impl ShardNames {
         }
     }
 
+    /// The names of a shard in a folder as [`ShardNames::folder`] has it.
+    pub fn in_folder(folder: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
     /// What all names begin with, without a slash at the end.
     pub fn folder(&self) -> &str {
         &self.folder
@@ -47,6 +54,36 @@ impl ShardNames {
         let file = name.strip_prefix(&self.folder)?.strip_prefix('/')?;
         let (digits, rest) = file.split_at_checked(DIGITS)?;
         Some((digits.parse().ok()?, rest == MANIFEST))
+    }
+}
+
+/// Names of the objects of a savepoint: `<pipeline>/savepoints/<id>/savepoint.manifest`, and beside it the shards'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavepointNames {
+    folder: String,
+}
+
+impl SavepointNames {
+    /// The names of a savepoint.
+    pub fn of(pipeline: &str, id: &str) -> Self {
+        Self {
+            folder: format!("{pipeline}/savepoints/{id}"),
+        }
+    }
+
+    /// What all names begin with, without a slash at the end.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// The name of its manifest.
+    pub fn manifest(&self) -> String {
+        format!("{}/savepoint{MANIFEST}", self.folder)
+    }
+
+    /// The names of a shard's part of it.
+    pub fn shard(&self, shard: u32) -> ShardNames {
+        ShardNames::in_folder(&format!("{}/shards/{shard}", self.folder))
     }
 }
 

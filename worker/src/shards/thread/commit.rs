@@ -49,11 +49,18 @@ impl Running {
         if !self.committing.is_empty() {
             return;
         }
+        let mut wanted = false;
+        if let Some(snapshotting) = &mut self.snapshotting {
+            for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
+                let shard = owned.shard.as_mut().filter(|_| snapshotting.wants_cut(owned.number));
+                wanted |= shard.map(Shard::ask_for_cut).is_some();
+            }
+        }
         let since = self.committed_at.elapsed();
         let output = self.shards().any(|shard| shard.has_output());
         let bytes: usize = self.shards().map(|shard| shard.output_bytes()).sum();
         let moved = self.shards().any(|shard| shard.has_moved());
-        if (output && since >= self.interval) || bytes > MOST_OUTPUT || (moved && since >= BARE_PROGRESS) {
+        if wanted || (output && since >= self.interval) || bytes > MOST_OUTPUT || (moved && since >= BARE_PROGRESS) {
             self.commit();
         }
     }
