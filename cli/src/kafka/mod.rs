@@ -4,12 +4,16 @@
 mod cluster;
 #[cfg(feature = "kafka")]
 mod consume;
+#[cfg(feature = "kafka")]
+mod log;
 #[cfg(not(feature = "kafka"))]
 mod missing;
 #[cfg(feature = "kafka")]
 mod produce;
 #[cfg(feature = "kafka")]
 mod run;
+#[cfg(feature = "kafka")]
+mod traces;
 
 #[cfg(feature = "kafka")]
 pub use self::{consume::consume, produce::produce, run::run};

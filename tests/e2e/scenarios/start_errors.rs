@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use tocsin_e2e::http;
 use tocsin_e2e::ids::{Ids, Pace};
 use tocsin_e2e::kafka::{ALICE, Rights, ServerCertificate};
 use tocsin_e2e::{Kafka, KafkaOptions, Listener, Worker, WorkerOptions, home};
@@ -82,6 +83,7 @@ fn options(pipeline: &Path, bootstrap: String, secrets: Option<PathBuf>) -> Work
         name: "w".to_owned(),
         threads: 2,
         secrets,
+        further: Vec::new(),
     }
 }
 
@@ -224,9 +226,15 @@ fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
     };
     let ids = prepared("allowed", None);
     let stream = ids.stream(Pace::default()).unwrap();
-    let worker = ids.worker("w").unwrap();
+    let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
     let runs = ids.tail().unwrap().wait_for(stream.written() + 200, 2 * END);
     runs.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    let admin = worker.admin(END).unwrap();
+    for path in ["/status", "/metrics", "/readyz", "/api/live"] {
+        let answer = http::request(admin, "GET", path, &[], &[]).unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(!answer.text().contains(ALICE.password), "{path} shows a password");
+    }
     worker.end(END).unwrap();
     drop(stream);
 

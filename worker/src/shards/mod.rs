@@ -9,7 +9,9 @@ mod commit;
 mod error;
 mod grant;
 mod group;
+mod idle;
 mod input;
+mod measure;
 mod owned;
 mod producer;
 mod sequence;
@@ -30,6 +32,7 @@ pub use self::error::ShardsError;
 pub use self::grant::Ownership;
 use self::thread::ShardThread;
 use crate::kafka::{Cluster, ClusterSettings};
+use crate::metrics::Measures;
 use crate::sink::Sink;
 use crate::source::Interrupt;
 
@@ -51,6 +54,8 @@ pub struct Settings {
     pub makes_topics: bool,
     /// Ends the run from another thread: what was read is committed.
     pub interrupt: Interrupt,
+    /// What is measured meanwhile.
+    pub measures: Arc<Measures>,
 }
 
 /// Where a sink writes.

@@ -33,6 +33,8 @@ pub struct Owned {
     phase: Phase,
     /// Where the shard began, as long as the journal does not have it.
     pub beginning: Option<JournalRecord>,
+    /// Open until it runs.
+    recovery: tracing::Span,
 }
 
 enum Phase {
@@ -71,6 +73,8 @@ pub struct Common<'a> {
     pub layout: &'a Layout,
     pub group: &'a str,
     pub starting_offsets: StartingOffsets,
+    /// Whether a person watches the rows of stages.
+    pub is_watched: bool,
     pub cluster: &'a mut Cluster,
     pub fetcher: &'a Fetcher,
     pub reader: &'a mut PartitionReader,
@@ -86,6 +90,7 @@ impl Owned {
             inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
             phase: Phase::Asking { not_before: now },
             beginning: None,
+            recovery: tracing::info_span!("recover a shard", shard = number),
         }
     }
 
@@ -122,6 +127,7 @@ impl Owned {
     /// # Errors
     /// What a person must see.
     pub fn go_on(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let _span = self.recovery.clone().entered();
         if let Phase::Asking { not_before } = self.phase
             && Instant::now() >= not_before
         {
@@ -129,6 +135,9 @@ impl Owned {
         }
         if let Phase::Replaying(_) = self.phase {
             self.replay(common)?;
+        }
+        if self.is_running() {
+            self.recovery = tracing::Span::none();
         }
         Ok(())
     }
@@ -433,5 +442,9 @@ fn place(
         Box::new(JsonDecoder::new(source.record.clone()))
     };
     let decoders = common.plan.sources.iter().map(decoder).collect();
-    Shard::new(Engine::new(common.plan.clone(), decoders), positions, epoch)
+    let mut engine = Engine::new(common.plan.clone(), decoders);
+    if common.is_watched {
+        engine.observe();
+    }
+    Shard::new(engine, positions, epoch)
 }

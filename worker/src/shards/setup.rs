@@ -14,6 +14,7 @@ use super::start::Layout;
 use super::thread::Command;
 use super::transaction::Targets;
 use crate::kafka::{Cluster, ClusterSettings, Fetcher};
+use crate::metrics::{Measures, Pulse};
 
 /// What a thread begins with.
 pub struct Setup {
@@ -31,6 +32,9 @@ pub struct ThreadSettings {
     pub group: String,
     pub transactional_id: String,
     pub starting_offsets: StartingOffsets,
+    /// The thread's name.
+    pub name: String,
+    pub measures: Arc<Measures>,
 }
 
 impl ThreadSettings {
@@ -40,7 +44,14 @@ impl ThreadSettings {
             group: settings.group.clone(),
             transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
             starting_offsets: settings.starting_offsets,
+            name: format!("shards-{number}"),
+            measures: Arc::clone(&settings.measures),
         }
+    }
+
+    /// The pulse of the thread that commits for this one.
+    pub fn pulse_of_commits(&self) -> Arc<Pulse> {
+        self.measures.pulse(&format!("{}-commits", self.name))
     }
 }
 
@@ -57,6 +68,7 @@ impl Setup {
             layout: &self.layout,
             group: &self.settings.group,
             starting_offsets: self.settings.starting_offsets,
+            is_watched: self.settings.measures.is_watched(),
             cluster,
             fetcher,
             reader,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use tocsin_worker_core::kafka::fetching::Partition;
@@ -12,12 +12,15 @@ use tocsin_worker_core::kafka::{PartitionReader, Settings as ReaderSettings};
 
 use super::commit::{Committer, Outcome};
 use super::grant::Term;
+use super::idle::tick;
 use super::input::{Added, Input, Taken};
+use super::measure::{note_recovered, publish};
 use super::owned::{Owned, begin_again};
 use super::setup::Setup;
 use super::transaction::Transaction;
 use super::{LONGEST_END, Report, ShardsError};
 use crate::kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
+use crate::metrics::ThreadMeasure;
 use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
 
 /// What the group tells a thread.
@@ -62,6 +65,7 @@ impl ShardThread {
             setup.settings.group.clone(),
             setup.settings.transactional_id.clone(),
             Arc::clone(&setup.ownership),
+            setup.settings.pulse_of_commits(),
         )?;
         Ok(Self(std::thread::spawn(move || {
             let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default());
@@ -81,6 +85,7 @@ impl ShardThread {
                 interval: INTERVALS.0,
                 has_fetched: false,
                 report: Report::default(),
+                measure: ThreadMeasure::new(&setup.settings.measures, &setup.settings.name),
                 setup,
             };
             running.run()?;
@@ -116,6 +121,7 @@ struct Running {
     /// Whether the brokers have ever let us read.
     has_fetched: bool,
     report: Report,
+    measure: ThreadMeasure,
 }
 
 impl Running {
@@ -127,6 +133,7 @@ impl Running {
             let events = self.fetcher.events().clone();
             let outcomes = self.committer.outcomes.clone();
             let commands = self.setup.commands.clone();
+            self.measure.waits(self.is_full());
             crossbeam_channel::select! {
                 recv(commands) -> command => match command {
                     Ok(Command::Assign(shards)) => self.assign(&shards),
@@ -151,8 +158,16 @@ impl Running {
             while let Ok(event) = self.fetcher.events().try_recv() {
                 self.take(event)?;
             }
-            self.tick();
+            tick(&mut self.owned, &self.setup.plan);
+            if self.measure.is_due() {
+                self.publish();
+            }
         }
+    }
+
+    fn publish(&mut self) {
+        let counters = &self.committer.counters;
+        publish(&mut self.measure, &mut self.owned, counters, &self.setup.plan);
     }
 
     fn assign(&mut self, shards: &[(u32, Term)]) {
@@ -166,6 +181,7 @@ impl Running {
 
     /// Commits what was done with these shards, unless they are lost, and lets go of them.
     fn give_up(&mut self, shards: &[u32], lost: bool) -> Result<(), ShardsError> {
+        self.measure.waits(true);
         let until = Instant::now() + LONGEST_END;
         self.wait_for_commit(until)?;
         // What is under way may yet be lost: then nothing that comes behind it may be committed.
@@ -173,6 +189,7 @@ impl Running {
             self.commit();
             self.wait_for_commit(until)?;
         }
+        self.publish();
         for shard in shards {
             if let Some(owned) = self.owned.remove(shard) {
                 owned.stop_fetching(&self.fetcher);
@@ -193,9 +210,11 @@ impl Running {
     }
 
     fn ended(&mut self, outcome: Outcome, transaction: &Transaction) -> Result<(), ShardsError> {
+        self.measure.works();
         let shards = std::mem::take(&mut self.committing);
         match outcome {
             Outcome::Committed => {
+                self.measure.committed();
                 for (sink, rows) in &transaction.local {
                     let sink_plan = &self.setup.plan.sinks[*sink];
                     self.setup.targets.write(&sink_plan.name, *sink, rows)?;
@@ -204,6 +223,7 @@ impl Running {
             }
             Outcome::Lost => {
                 tracing::warn!(?shards, "shards are recovered from what is committed");
+                self.measure.lost();
                 for shard in shards {
                     let lost = transaction.shards.iter().find(|cut| cut.shard == shard);
                     let same = |owned: &&mut Owned| lost.is_none_or(|cut| cut.term == owned.term);
@@ -219,6 +239,7 @@ impl Running {
     }
 
     fn take(&mut self, event: Event) -> Result<(), ShardsError> {
+        self.measure.works();
         match event {
             Event::Fetched(fetched) => {
                 let shard = fetched.partition.partition;
@@ -269,6 +290,7 @@ impl Running {
 
     fn trouble(&mut self, error: &KafkaError) {
         tracing::warn!(%error, "a broker cannot be used");
+        self.measure.trouble(error);
         let inputs = self.owned.values_mut().flat_map(|owned| &mut owned.inputs);
         inputs.for_each(Input::is_not_silent);
     }
@@ -277,16 +299,13 @@ impl Running {
     fn work(&mut self) -> Result<bool, ShardsError> {
         let started = Instant::now();
         let mut worked = false;
-        // What waits behind the transaction that is under way stays small.
-        let waits = self
-            .shards()
-            .map(|shard| shard.output_bytes() + 32 * shard.n_steps())
-            .sum::<usize>();
-        let full = !self.committing.is_empty() && waits > 2 * MOST_OUTPUT;
+        let full = self.is_full();
         for owned in self.owned.values_mut() {
+            self.measure.works();
             if !owned.is_running() {
                 let mut common = self.setup.common(&mut self.cluster, &self.fetcher, &mut self.reader);
                 owned.go_on(&mut common)?;
+                note_recovered(&mut self.measure, owned);
                 continue;
             }
             let Some(shard) = owned.shard.as_mut().filter(|_| !full) else {
@@ -308,6 +327,7 @@ impl Running {
                     Ok(Taken::Some { bytes, records }) => {
                         self.fetcher.processed(partition, bytes);
                         self.report.records += records;
+                        self.measure.done_with(source, bytes);
                         worked = true;
                     }
                     Ok(Taken::Nothing) => {}
@@ -329,20 +349,10 @@ impl Running {
         Ok(worked)
     }
 
-    /// Lets event time go on with the clock where a source has been silent.
-    fn tick(&mut self) {
-        let now = Instant::now();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
-            let Some(shard) = &mut owned.shard else { continue };
-            for (source, input) in owned.inputs.iter().enumerate() {
-                let timeout = Duration::from_micros(self.setup.plan.sources[source].idle_timeout.unsigned_abs());
-                if let Some(age) = input.silent_until(timeout, now) {
-                    let whole_second = wall.saturating_sub(age).as_secs() as i64 * 1_000_000;
-                    shard.tick(source, whole_second);
-                }
-            }
-        }
+    /// Whether as much waits behind the transaction that is under way as may.
+    fn is_full(&self) -> bool {
+        let waits = self.shards().map(|shard| shard.output_bytes() + 32 * shard.n_steps());
+        !self.committing.is_empty() && waits.sum::<usize>() > 2 * MOST_OUTPUT
     }
 
     /// Until when nothing needs to be done without an event.
@@ -399,15 +409,10 @@ impl Running {
                 continue;
             };
             let Some(shard) = &mut owned.shard else { continue };
-            let Some(cut) = shard.cut() else { continue };
+            let Some(mut cut) = shard.cut() else { continue };
             let beginning = owned.beginning.take();
-            self.report.dead += cut.outputs.dead.len() as u64;
-            self.report.rows += cut
-                .outputs
-                .sinks
-                .iter()
-                .map(|(_, rows)| rows.ends.len() as u64)
-                .sum::<u64>();
+            let arrivals = owned.inputs.iter_mut().flat_map(|input| input.reading.take_arrivals());
+            self.measure.cut(&mut cut.outputs, arrivals);
             transaction.add(
                 (*number, *term),
                 cut,
@@ -422,12 +427,16 @@ impl Running {
         self.interval = INTERVALS.0 + (INTERVALS.1 - INTERVALS.0).mul_f64(load);
         self.busy = Duration::ZERO;
         self.committed_at = Instant::now();
+        self.measure.handed_over();
         self.committer.commit(transaction);
     }
 
     fn report(&self) -> Report {
         let counters = &self.committer.counters;
+        let (rows, dead) = self.measure.rows_and_dead();
         Report {
+            rows,
+            dead,
             commits: counters.commits.load(Ordering::Relaxed),
             aborts: counters.aborts.load(Ordering::Relaxed),
             reinitialised: counters.reinitialised.load(Ordering::Relaxed),

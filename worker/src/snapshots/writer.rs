@@ -87,6 +87,8 @@ impl Drop for SnapshotWriter {
 }
 
 fn write(store: &SnapshotStore, capture: Capture, retained: usize) -> Result<(u64, Duration), SnapshotError> {
+    let (shard, sequence) = (capture.manifest.shard, capture.manifest.sequence);
+    let _span = tracing::info_span!("write a snapshot", shard, sequence).entered();
     let started = Instant::now();
     let Capture { manifest, state } = capture;
     let names = ShardNames::of(&manifest.pipeline, manifest.shard);

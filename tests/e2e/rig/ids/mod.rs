@@ -84,12 +84,21 @@ impl<'a> Ids<'a> {
     /// # Errors
     /// As [`Worker::start`].
     pub fn worker(&self, name: &str) -> Result<Worker, RigError> {
+        self.worker_with(name, &[])
+    }
+
+    /// The same, with further arguments.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn worker_with(&self, name: &str, further: &[&str]) -> Result<Worker, RigError> {
         Worker::start(&WorkerOptions {
             pipeline: self.pipeline.clone(),
             bootstrap: self.kafka.bootstrap(self.listener)?,
             name: name.to_owned(),
             threads: 2,
             secrets: self.secrets.clone(),
+            further: further.iter().map(|argument| (*argument).to_owned()).collect(),
         })
     }
 
