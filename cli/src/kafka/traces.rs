@@ -31,12 +31,11 @@ impl Drop for Traces {
     }
 }
 
+/// A layer that makes traces, and what ends them.
+type Tracing<S> = (Box<dyn Layer<S> + Send + Sync>, Traces);
+
 /// A layer that makes traces, if somebody takes them.
-pub fn begin<S>(
-    otlp: Option<&str>,
-    pipeline: &str,
-    worker: &str,
-) -> Result<Option<(Box<dyn Layer<S> + Send + Sync>, Traces)>, Failure>
+pub fn begin<S>(otlp: Option<&str>, pipeline: &str, worker: &str) -> Result<Option<Tracing<S>>, Failure>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {

@@ -68,7 +68,7 @@ fn look(measures: &Measures, page: Option<&Watcher>, rows: &Receiver<(usize, Enc
                 page.rows(stage, &rows);
             },
             recv(ticks) -> _ => {
-                if looks % LOOKS_PER_SECOND == 0 {
+                if looks.is_multiple_of(LOOKS_PER_SECOND) {
                     measures.throttling().look(measures.n_threads());
                 }
                 looks += 1;

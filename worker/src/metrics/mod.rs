@@ -1,6 +1,6 @@
 //! What a worker measures while it runs on Kafka, shared between its threads and whoever looks.
 //!
-//! A shard thread counts for itself and publishes ten times a second ([`ThreadMeasure`]); nothing on the way of a record
+//! A shard thread counts for itself and publishes ten times a second; nothing on the way of a record
 //! is shared. [`Measures::view`] copies what was published; metrics, status and probes are functions of that copy.
 
 mod checkpoints;

@@ -20,6 +20,9 @@ const BETWEEN: Duration = Duration::from_millis(100);
 const WINDOW: usize = 10;
 const STEP: Duration = Duration::from_secs(1);
 
+/// Time between two looks at the size of state: some stages must count for that.
+const BETWEEN_SIZES: Duration = Duration::from_secs(5);
+
 /// What a shard thread counts for itself.
 pub(crate) struct ThreadMeasure {
     measures: Arc<Measures>,
@@ -31,7 +34,8 @@ pub(crate) struct ThreadMeasure {
     clock: Times,
     clock_published: Times,
     published: Instant,
-    sized: Option<Instant>,
+    /// When the size of state was last looked at, and of how many shards.
+    sized: Option<(Instant, usize)>,
     window: VecDeque<(Instant, Times)>,
     own: ThreadSample,
     /// What the counters of each running shard were when they were last looked at.
@@ -204,9 +208,11 @@ impl ThreadMeasure {
                 .iter()
                 .any(|seen| seen.sample.shard == *shard && seen.engine.is_some())
         });
-        let sizes_are_due = self.sized.is_none_or(|at| now.duration_since(at) >= STEP);
+        let n_running = shards.iter().filter(|seen| seen.engine.is_some()).count();
+        let is_old = |(at, n): (Instant, usize)| n != n_running || now.duration_since(at) >= BETWEEN_SIZES;
+        let sizes_are_due = self.sized.is_none_or(is_old);
         if sizes_are_due {
-            self.sized = Some(now);
+            self.sized = Some((now, n_running));
             self.own.state.iter_mut().for_each(|size| *size = (0, 0));
         }
         self.own.event_time = None;
