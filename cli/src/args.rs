@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tocsin_contract::ports::LIVE_PAGE;
+use tocsin_contract::ports::{ADMIN, LIVE_PAGE};
 use tocsin_worker::source::Speed;
 
 /// Finds incidents in event streams while they happen.
@@ -69,6 +70,7 @@ Examples:
   tocsin run pipeline.yaml --speed 60x                     an hour of events in a minute
   tocsin run pipeline.yaml --bootstrap localhost:9092      from Kafka to Kafka, each result once
   tocsin run pipeline.yaml --bootstrap localhost:9092 --state /var/lib/tocsin
+  tocsin run pipeline.yaml --bootstrap localhost:9092 --admin localhost:9090
 
 A sink without --output prints to standard output, each row with its sink's name in `_sink`.
 
@@ -91,7 +93,7 @@ pub struct RunArgs {
     #[arg(
         long,
         value_name = "HOST:PORT,...",
-        conflicts_with_all = ["input", "speed", "on_error", "dead_letters", "keep_page"]
+        conflicts_with_all = ["input", "speed", "on_error", "dead_letters", "port", "keep_page"]
     )]
     pub bootstrap: Option<String>,
     /// Which of the pipeline's workers this is; with --bootstrap
@@ -107,6 +109,9 @@ pub struct RunArgs {
     /// Drop state of stages that the pipeline no longer has, or that compute something else now
     #[arg(long, requires = "state")]
     pub allow_non_restored_state: bool,
+    /// How a worker on Kafka is watched.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// What stands for an IncidentRuleSet
     #[arg(long, value_name = "NAME=PATH")]
     pub rules: Vec<Named>,
@@ -195,6 +200,31 @@ pub struct StateArgs {
     /// A folder, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "ADDRESS")]
     pub state: String,
+}
+
+/// How a worker on Kafka is watched.
+#[derive(Debug, clap::Args)]
+pub struct AdminArgs {
+    /// Where probes, metrics, status and the live page are served; with --bootstrap, by default nowhere
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "bootstrap", value_parser = listening)]
+    pub admin: Option<SocketAddr>,
+    /// File with the token that callers of --admin must show; read again when it changes
+    #[arg(long, value_name = "PATH", requires = "admin")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Folder with tls.crt, tls.key and ca.crt: --admin speaks TLS, and lets in who has a certificate of ca.crt
+    #[arg(long, value_name = "DIR", requires = "admin")]
+    pub admin_tls: Option<PathBuf>,
+    /// Let everybody read /metrics of --admin
+    #[arg(long, requires = "admin")]
+    pub admin_open_metrics: bool,
+    /// Where traces go: address of an OpenTelemetry collector (OTLP by HTTP); with --bootstrap. OTEL_EXPORTER_OTLP_ENDPOINT does the same
+    #[arg(long, value_name = "URL", requires = "bootstrap")]
+    pub otlp: Option<String>,
+}
+
+fn listening(text: &str) -> Result<SocketAddr, String> {
+    let address = text.replacen("localhost:", "127.0.0.1:", 1).parse();
+    address.map_err(|_| format!("expected ADDRESS:PORT, such as 127.0.0.1:{ADMIN} or 0.0.0.0:{ADMIN}"))
 }
 
 const PRODUCE_EXAMPLES: &str = "\

@@ -4,11 +4,12 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tocsin_worker::page::{Totals, Watcher as PageWatcher};
 use tocsin_worker::run::{Progress as RunProgress, Watcher};
 use tocsin_worker_core::encode::{Encoded, rfc3339};
 use tocsin_worker_core::engine::Engine;
 
-use crate::page::{Feed, Page};
+use crate::page::Page;
 use crate::run::grouped;
 
 /// Is told rows of a stage, by its number.
@@ -17,7 +18,7 @@ type RowsSeen = dyn FnMut(usize, &Encoded);
 /// Watches a run for a person.
 pub struct Progress {
     bar: ProgressBar,
-    feed: Option<Feed>,
+    page: Option<PageWatcher>,
     /// Events and time at the last look, for the rate.
     last: (u64, Duration),
     rate: f64,
@@ -36,7 +37,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(None, target);
         Self {
             bar,
-            feed: page.map(Page::feed),
+            page: page.map(Page::watcher),
             last: (0, Duration::ZERO),
             rate: 0.0,
             rows: None,
@@ -61,8 +62,8 @@ impl Progress {
 
 impl Watcher for Progress {
     fn rows(&mut self, stage: usize, rows: &Encoded) {
-        if let Some(feed) = &self.feed {
-            feed.rows(stage, rows);
+        if let Some(page) = &self.page {
+            page.rows(stage, rows);
         }
         if let Some(also) = &mut self.rows {
             also(stage, rows);
@@ -71,8 +72,8 @@ impl Watcher for Progress {
 
     fn progress(&mut self, engine: &Engine, progress: &RunProgress) {
         let (read, total) = progress.bytes;
-        if let Some(feed) = &self.feed {
-            feed.progress(engine, read);
+        if let Some(page) = &self.page {
+            page.progress(&Totals::of(engine, read));
         }
         if self.bar.is_hidden() {
             return;

@@ -23,6 +23,7 @@ fn an_option_that_would_have_no_effect_is_refused() {
         &["--speed", "1x"],
         &["--on-error", "stop"],
         &["--dead-letters", "dead.jsonl"],
+        &["--port", "0"],
         &["--keep-page"],
     ] {
         let (code, said) = run(&folder, option);
@@ -63,4 +64,28 @@ fn nobody_there_is_said_with_the_address() {
     let (code, said) = run(&Folder::new(), &[]);
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains(NOBODY), "{said}");
+}
+
+#[test]
+fn an_admin_server_that_everybody_could_ask_to_act_is_refused() {
+    let folder = Folder::new();
+    for (given, code_wanted, wanted) in [
+        (
+            &["--admin", "0.0.0.0:0"][..],
+            2,
+            "give --admin-token-file or --admin-tls",
+        ),
+        (&["--admin", "9090"], 2, "expected ADDRESS:PORT"),
+        (&["--admin-token-file", "token"], 2, "--admin"),
+        (
+            &["--admin", "[::]:0", "--admin-token-file", "none"],
+            4,
+            "none: the token cannot be read",
+        ),
+        (&["--admin", "0.0.0.0:0", "--admin-tls", "none"], 4, "ca.crt"),
+    ] {
+        let (code, said) = run(&folder, given);
+        assert_eq!(code, Some(code_wanted), "{given:?}: {said}");
+        assert!(said.contains(wanted), "{given:?}: {said}");
+    }
 }

@@ -2,10 +2,14 @@
 //!
 //! All IO and every clock of the worker are here; what happens to records is decided in the core.
 
+#[cfg(feature = "kafka")]
+pub mod admin;
 pub mod dead_letter;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod live;
+#[cfg(feature = "kafka")]
+pub mod metrics;
 pub mod page;
 pub mod run;
 mod server;

@@ -4,6 +4,8 @@
 mod cluster;
 #[cfg(feature = "kafka")]
 mod consume;
+#[cfg(feature = "kafka")]
+mod log;
 #[cfg(not(feature = "kafka"))]
 mod missing;
 #[cfg(feature = "kafka")]
@@ -12,6 +14,7 @@ mod produce;
 mod run;
 #[cfg(feature = "kafka")]
 mod snapshot;
+mod traces;
 
 #[cfg(feature = "kafka")]
 pub use self::{consume::consume, produce::produce, run::run, snapshot::snapshot};

@@ -7,18 +7,18 @@ use std::time::Instant;
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::pipeline::state::State;
 use tocsin_contract::topics::InternalTopics;
-use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target};
+use tocsin_worker::admin::{Access, Admin, AdminError, AdminOptions};
+use tocsin_worker::metrics::{About, Measures};
+use tocsin_worker::page::Watcher;
+use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target, WorkerControl};
 use tocsin_worker::snapshots::StoreAddress;
 use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
-use super::cluster;
+use super::{cluster, log};
 use crate::args::RunArgs;
 use crate::failure::{Failure, note};
 use crate::run::{grouped, open_sinks, sink_paths};
-
-/// Environment variable with a filter for the log, as `tracing` has it: `debug`, `tocsin_worker=debug`.
-const LOG: &str = "TOCSIN_LOG";
 
 /// Runs a pipeline on Kafka.
 pub fn run(
@@ -28,7 +28,8 @@ pub fn run(
     plan: Plan,
     interrupt: Interrupt,
 ) -> Result<(), Failure> {
-    log();
+    let traces = log::begin(args.admin.otlp.as_deref(), &plan.name, &args.worker)?;
+    let measures = Measures::new(About::of(&plan, &pipeline.spec.sources, &args.worker));
     let settings = Settings {
         cluster: cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?,
         group: plan.name.clone(),
@@ -40,16 +41,22 @@ pub fn run(
         savepoints: Arc::default(),
         snapshots: snapshots(args, &pipeline.spec.state),
         interrupt,
+        measures,
     };
     let targets = targets(args, &pipeline, &plan)?;
     note(format!("{}: from Kafka at {bootstrap}; Ctrl-C ends it", plan.name));
+    let admin = serve_admin(args, &plan, &settings)?;
     let started = Instant::now();
     let job = Job {
         plan,
         sources: pipeline.spec.sources,
         targets,
     };
-    let report = shards::run(job, &settings).map_err(|error| match error {
+    let outcome = shards::run(job, &settings);
+    // Its clients are told the last figures.
+    drop(admin);
+    drop(traces);
+    let report = outcome.map_err(|error| match error {
         ShardsError::Problems(problems) => Failure::Pipeline {
             file: args.pipeline.display().to_string(),
             problems,
@@ -75,6 +82,42 @@ fn snapshots(args: &RunArgs, state: &State) -> Option<SnapshotSettings> {
 
 fn time(duration: tocsin_contract::duration::Duration) -> std::time::Duration {
     std::time::Duration::from_micros(duration.as_micros().unsigned_abs())
+}
+
+/// The admin server, if one is asked for.
+fn serve_admin(args: &RunArgs, plan: &Plan, settings: &Settings) -> Result<Option<Admin>, Failure> {
+    let Some(address) = args.admin.admin else {
+        return Ok(None);
+    };
+    let options = AdminOptions {
+        address,
+        access: Access {
+            token_file: args.admin.admin_token_file.clone(),
+            tls: args.admin.admin_tls.clone(),
+            open_metrics: args.admin.admin_open_metrics,
+        },
+    };
+    let page = (!args.no_page).then(|| Watcher::new(plan));
+    let control = Arc::new(WorkerControl {
+        interrupt: settings.interrupt.clone(),
+        pipeline: plan.name.clone(),
+        savepoints: Arc::clone(&settings.savepoints),
+        state: settings.snapshots.as_ref().map(|snapshots| snapshots.address.clone()),
+    });
+    let admin = Admin::start(&options, &settings.measures, control, page)?;
+    note(format!("admin: {}", admin.url()));
+    Ok(Some(admin))
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        let message = format!("--admin: {error}");
+        if error.is_usage() {
+            Self::Usage(message)
+        } else {
+            Self::Io(message)
+        }
+    }
 }
 
 /// A sink that names a topic writes to it, unless `--output` says otherwise.
@@ -117,14 +160,4 @@ fn tell(report: &Report, seconds: f64) {
             grouped(report.reinitialised)
         ));
     }
-}
-
-fn log() {
-    let filter = std::env::var(LOG).unwrap_or_else(|_| "warn".to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default();
-    let logging = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    // Whoever set up a log before keeps theirs.
-    logging.try_init().ok();
 }

@@ -1,5 +1,6 @@
 //! `tocsin run` as a child process: started, killed, held, ended in order, and asked for what it said.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -12,6 +13,9 @@ use crate::{RigError, home};
 
 /// Names the program that is tested.
 const PROGRAM: &str = "TOCSIN_BIN";
+
+/// What a worker says before the address of its admin server.
+const ADMIN: &str = "admin: http://";
 
 /// How a worker is started.
 #[derive(Debug, Clone)]
@@ -71,6 +75,21 @@ impl Worker {
             log,
             name,
         })
+    }
+
+    /// Where its admin server listens, once it does.
+    ///
+    /// # Errors
+    /// As [`Worker::wait_for_line`].
+    pub fn admin(&self, within: Duration) -> Result<SocketAddr, RigError> {
+        self.wait_for_line(ADMIN, within)?;
+        let said = self.said();
+        let address = said
+            .lines()
+            .find_map(|line| line.split_once(ADMIN)?.1.strip_suffix('/'));
+        address
+            .and_then(|address| address.parse().ok())
+            .ok_or_else(|| self.not_ready("the address of its admin server", within))
     }
 
     /// Ends it as a power cut would, and waits for its end.

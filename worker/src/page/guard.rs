@@ -3,7 +3,7 @@
 //! The page listens on loopback, but any web site can make a browser on this machine send requests there. A site that
 //! rebinds its own name to 127.0.0.1 is told by its `Host`, a form or script of a foreign page by its `Origin`.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
@@ -22,14 +22,34 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// How the server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether it may be called by a name of this machine alone.
+    pub as_local: bool,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+impl Asked {
+    /// By a name of this machine, without TLS.
+    pub const LOCALLY: Self = Self {
+        as_local: true,
+        scheme: "http",
+    };
+}
+
 /// Refuses foreign requests, and adds the security headers to every answer.
-pub async fn guard(request: Request, next: Next) -> Response {
-    let mut response = if is_local(request.headers()) {
+pub async fn guard(State(asked): State<Asked>, request: Request, next: Next) -> Response {
+    let mut response = if is_own(request.headers(), asked) {
         next.run(request).await
     } else {
         (
             StatusCode::FORBIDDEN,
-            "Only pages of this server, asked for as localhost, are answered.\n",
+            match asked.as_local {
+                true => "Only pages of this server, asked for as localhost, are answered.\n",
+                false => "Only pages of this server are answered.\n",
+            },
         )
             .into_response()
     };
@@ -42,28 +62,27 @@ pub async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether the request names this machine, and no page of another origin sent it.
-fn is_local(headers: &HeaderMap) -> bool {
+/// Whether the request names this server, and no page of another origin sent it.
+fn is_own(headers: &HeaderMap, asked: Asked) -> bool {
     let text = |name| {
         headers
             .get(name)
             .map(|value: &HeaderValue| value.to_str().unwrap_or("?"))
     };
     let Some(host) = text(header::HOST) else { return false };
-    let loopback = host.parse::<axum::http::uri::Authority>().is_ok_and(|name| {
-        ["localhost", "127.0.0.1", "[::1]"]
-            .iter()
-            .any(|own| name.host().eq_ignore_ascii_case(own))
+    let named = host.parse::<axum::http::uri::Authority>().is_ok_and(|name| {
+        let mut own = ["localhost", "127.0.0.1", "[::1]"].iter();
+        !asked.as_local || own.any(|own| name.host().eq_ignore_ascii_case(own))
     });
     let own_origin = text(header::ORIGIN).is_none_or(|origin| {
         origin.parse::<Uri>().is_ok_and(|uri| {
-            uri.scheme_str() == Some("http")
+            uri.scheme_str() == Some(asked.scheme)
                 && uri
                     .authority()
                     .is_some_and(|name| name.as_str().eq_ignore_ascii_case(host))
         })
     });
-    loopback && own_origin && !host.contains('@')
+    named && own_origin && !host.contains('@')
 }
 
 #[cfg(test)]
@@ -72,13 +91,17 @@ mod tests {
     use super::*;
 
     fn check(host: Option<&str>, origin: Option<&str>, expected: bool) {
+        check_as(Asked::LOCALLY, host, origin, expected);
+    }
+
+    fn check_as(asked: Asked, host: Option<&str>, origin: Option<&str>, expected: bool) {
         let mut headers = HeaderMap::new();
         for (name, value) in [(header::HOST, host), (header::ORIGIN, origin)] {
             if let Some(value) = value {
                 headers.insert(name, HeaderValue::from_str(value).unwrap());
             }
         }
-        assert_eq!(is_local(&headers), expected, "host {host:?}, origin {origin:?}");
+        assert_eq!(is_own(&headers, asked), expected, "host {host:?}, origin {origin:?}");
     }
 
     #[test]
@@ -120,5 +143,20 @@ mod tests {
         ] {
             check(Some("localhost:8080"), Some(origin), false);
         }
+    }
+    #[test]
+    fn a_server_of_the_cluster_has_any_name_and_is_no_page_of_another_origin() {
+        let asked = Asked {
+            as_local: false,
+            scheme: "https",
+        };
+        for host in ["worker-0.noc:9090", "10.0.0.7:9090"] {
+            check_as(asked, Some(host), None, true);
+            check_as(asked, Some(host), Some(&format!("https://{host}")), true);
+            check_as(asked, Some(host), Some(&format!("http://{host}")), false);
+            check_as(asked, Some(host), Some("https://evil.example"), false);
+        }
+        check_as(asked, None, None, false);
+        check_as(asked, Some("worker:9090, evil.example"), None, false);
     }
 }

@@ -7,6 +7,7 @@ mod assets;
 mod events;
 mod guard;
 mod routes;
+mod watcher;
 
 use std::future::IntoFuture;
 use std::io;
@@ -14,6 +15,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use axum::Router;
 
+pub use self::watcher::{Totals, Watcher};
+#[cfg(feature = "kafka")]
+pub(crate) use self::{
+    events::{Feed as PageFeed, channel},
+    guard::{Asked, guard},
+    routes::pages,
+};
 use crate::live::SharedLive;
 use crate::server::{STOP_WITHIN, Server, Stopped};
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::assets::{self, Asset};
 use super::events::{Feed, json};
-use super::guard::guard;
+use super::guard::{Asked, guard};
 use crate::live::SharedLive;
 
 /// What the handlers share.
@@ -24,14 +24,20 @@ struct Shared {
 
 /// All routes, `extra` among them, behind the guard.
 pub fn router(live: SharedLive, feed: Feed, extra: Option<Router>) -> Router {
-    let page = Router::new()
+    pages(live, feed)
+        .route("/healthz", get(|| async { "ok\n" }))
+        .merge(extra.unwrap_or_default())
+        .layer(from_fn_with_state(Asked::LOCALLY, guard))
+}
+
+/// The page and what it asks for.
+pub fn pages(live: SharedLive, feed: Feed) -> Router {
+    Router::new()
         .route("/", get(|| async { serve(&assets::INDEX) }))
         .route("/assets/{*path}", get(asset))
         .route("/api/live", get(snapshot))
         .route("/api/events", get(events))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .with_state(Arc::new(Shared { live, feed }));
-    page.merge(extra.unwrap_or_default()).layer(from_fn(guard))
+        .with_state(Arc::new(Shared { live, feed }))
 }
 
 async fn asset(Path(path): Path<String>) -> Response {

@@ -21,6 +21,7 @@ use super::producer::{Transactional, Tried, is_final, is_stale_grant};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
 use crate::kafka::{Cluster, ClusterSettings, KafkaError};
+use crate::metrics::Pulse;
 
 /// Time between two tries to begin anew.
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
@@ -64,6 +65,7 @@ impl Committer {
         id: String,
         journal: String,
         ownership: Arc<Ownership>,
+        pulse: Arc<Pulse>,
     ) -> Result<Self, ShardsError> {
         let (sender, transactions) = crossbeam_channel::bounded(1);
         let (outcome, outcomes) = crossbeam_channel::bounded(1);
@@ -79,15 +81,18 @@ impl Committer {
             counters: Arc::clone(&counters),
             stopped: Arc::clone(&stopped),
             producer: None,
+            pulse,
         };
         let thread = std::thread::spawn(move || {
             // Ready before the first transaction comes.
             let mut first = state.begin_anew();
+            state.pulse.rest();
             for transaction in transactions {
                 let done = match std::mem::replace(&mut first, Ok(())) {
                     Ok(()) => state.commit(&transaction),
                     Err(error) => Outcome::Failed(error),
                 };
+                state.pulse.rest();
                 if outcome.send((done, transaction)).is_err() {
                     return;
                 }
@@ -132,6 +137,7 @@ struct Committing {
     counters: Arc<Counters>,
     stopped: Arc<AtomicBool>,
     producer: Option<Transactional>,
+    pulse: Arc<Pulse>,
 }
 
 /// What the committed offsets say of a transaction.
@@ -148,8 +154,11 @@ enum Found {
 impl Committing {
     fn commit(&mut self, transaction: &Transaction) -> Outcome {
         let shards = transaction.terms();
+        let n_records = transaction.records.len();
+        let _span = tracing::info_span!("transaction", n_shards = shards.len(), n_records).entered();
         let mut grant = transaction.grant.clone();
         loop {
+            self.pulse.beat();
             if self.stopped.load(Ordering::Acquire) {
                 return Outcome::Lost;
             }
@@ -205,6 +214,7 @@ impl Committing {
 
     /// Begins anew, and looks what became of a transaction.
     fn recover(&mut self, transaction: &Transaction) -> Result<Found, ShardsError> {
+        let _span = tracing::info_span!("look up a transaction").entered();
         self.begin_anew()?;
         self.counters.reinitialised.fetch_add(1, Ordering::Relaxed);
         let asked: Vec<(String, u32)> = transaction
@@ -252,6 +262,7 @@ impl Committing {
             return Err(KafkaError::Stopped.into());
         }
         std::thread::park_timeout(BETWEEN_TRIES);
+        self.pulse.beat();
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::start::Layout;
 use super::thread::{Command, ShardThread};
 use super::{LONGEST_END, Settings, ShardsError};
 use crate::kafka::{Cluster, client_config};
+use crate::metrics::Measures;
 
 /// A poll waits so long: then an interrupt is heard.
 const POLL: Duration = Duration::from_millis(50);
@@ -35,7 +36,9 @@ pub fn run(
     let member = Member {
         ownership: Arc::clone(ownership),
         commands: commands.to_vec(),
+        measures: Arc::clone(&settings.measures),
     };
+    let pulse = settings.measures.pulse("group");
     let instance = format!("{}.{}", settings.group, settings.instance);
     let mut config = client_config(&settings.cluster);
     config
@@ -61,6 +64,7 @@ pub fn run(
     let mut outcome = Ok(());
     let mut told: Option<(String, Instant)> = None;
     while !settings.interrupt.is_raised() && threads.iter().all(ShardThread::is_alive) {
+        pulse.beat();
         if let Some(Err(error)) = consumer.poll(POLL) {
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
@@ -77,6 +81,7 @@ pub fn run(
                     break;
                 }
                 _ => {
+                    settings.measures.group_trouble(&error);
                     let text = error.to_string();
                     let is_new = told
                         .as_ref()
@@ -89,6 +94,7 @@ pub fn run(
             }
         }
     }
+    pulse.rest();
     finish(commands);
     let until = Instant::now() + LONGEST_END;
     while threads.iter().any(ShardThread::is_alive) && Instant::now() < until {
@@ -117,6 +123,7 @@ pub fn finish(commands: &[Sender<Command>]) {
 struct Member {
     ownership: Arc<Ownership>,
     commands: Vec<Sender<Command>>,
+    measures: Arc<Measures>,
 }
 
 impl ClientContext for Member {
@@ -162,6 +169,7 @@ impl Member {
     fn assign(&self, shards: &[u32], grant: Grant) {
         tracing::info!(?shards, "shards were assigned");
         let assigned = self.ownership.assign(shards, grant);
+        self.measures.assigned(shards);
         let n_threads = self.commands.len().max(1);
         for (number, thread) in self.commands.iter().enumerate() {
             let of_thread = assigned
@@ -187,6 +195,7 @@ impl Member {
         // Threads that have ended drop their end.
         while all_done.recv_deadline(until).is_ok() {}
         self.ownership.revoke(shards);
+        self.measures.revoked(shards, lost);
     }
 
     fn of_thread(&self, shards: &[u32], number: usize) -> Vec<u32> {

@@ -8,6 +8,7 @@ use tocsin_worker_core::kafka::{CorruptBatch, PartitionReader};
 use tocsin_worker_core::shard::Shard;
 
 use crate::kafka::Fetched;
+use crate::metrics::Reading;
 
 /// How much is brought to a shard at once: a batch may grow a thousandfold.
 const MOST_UNPACKED: usize = 32 << 20;
@@ -26,6 +27,8 @@ pub struct Input {
     /// Since when answers have said that all is read that there is.
     silent_since: Option<Instant>,
     last_answer: Instant,
+    /// What is measured.
+    pub reading: Reading,
 }
 
 /// What became of fetched records.
@@ -61,6 +64,7 @@ impl Input {
             after: 0,
             silent_since: None,
             last_answer: now,
+            reading: Reading::default(),
         }
     }
 
@@ -82,6 +86,7 @@ impl Input {
         }
         self.next = Some(fetched.next.offset);
         self.last_answer = fetched.at;
+        self.reading.answered(&fetched);
         let has_moved = fetched.next.offset > fetched.from.offset;
         // The high watermark, not the end of what is committed: behind an open transaction there is something.
         let caught_up = fetched.high_watermark >= 0 && fetched.next.offset >= fetched.high_watermark;
@@ -108,6 +113,11 @@ impl Input {
         let age = now.saturating_duration_since(self.last_answer);
         let silent = self.last_answer.saturating_duration_since(since) >= timeout;
         (silent && age < JUST_NOW).then_some(age)
+    }
+
+    /// When a broker last answered.
+    pub fn answered(&self) -> Instant {
+        self.last_answer
     }
 
     pub fn is_empty(&self) -> bool {
@@ -139,6 +149,7 @@ impl Input {
                     unpacked += size(block.records.spans);
                     records += (block.records.spans.len() + block.unread.len()) as u64;
                     shard.take(source, &block, fetched.next.epoch);
+                    self.reading.processed(block.next_offset, block.arrived);
                 }
                 Ok(None) => break,
                 Err(corrupt) => {

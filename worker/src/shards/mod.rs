@@ -6,10 +6,13 @@
 //! between shards.
 
 mod commit;
+mod control;
 mod error;
 mod grant;
 mod group;
+mod idle;
 mod input;
+mod measure;
 mod owned;
 mod producer;
 mod restoring;
@@ -22,7 +25,6 @@ mod thread;
 mod transaction;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tocsin_contract::pipeline::kafka::StartingOffsets;
@@ -31,11 +33,13 @@ use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::partitioning::placements;
 
+pub use self::control::WorkerControl;
 pub use self::error::ShardsError;
 pub use self::grant::Ownership;
 use self::savepoints::Savepoints;
 use self::thread::ShardThread;
 use crate::kafka::{Cluster, ClusterSettings};
+use crate::metrics::Measures;
 use crate::sink::Sink;
 use crate::snapshots::StoreAddress;
 use crate::source::Interrupt;
@@ -62,6 +66,8 @@ pub struct Settings {
     pub savepoints: Arc<Savepoints>,
     /// Ends the run from another thread: what was read is committed.
     pub interrupt: Interrupt,
+    /// What is measured meanwhile.
+    pub measures: Arc<Measures>,
 }
 
 /// Snapshots that a pipeline recovers from.
@@ -79,41 +85,6 @@ pub struct SnapshotSettings {
     pub incremental: bool,
     /// Whether a start may drop state that the pipeline has no stage for any more.
     pub may_drop: bool,
-}
-
-/// What is counted of snapshots.
-#[derive(Debug, Default)]
-pub struct CheckpointCounters {
-    completed: AtomicU64,
-    failed: AtomicU64,
-    bytes: AtomicU64,
-    micros: AtomicU64,
-}
-
-impl CheckpointCounters {
-    fn completed(&self, bytes: u64, took: Duration) {
-        self.completed.fetch_add(1, Ordering::Relaxed);
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.micros.store(took.as_micros() as u64, Ordering::Relaxed);
-    }
-
-    fn failed(&self) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Snapshots that were written, and those that could not be.
-    pub fn counts(&self) -> (u64, u64) {
-        (
-            self.completed.load(Ordering::Relaxed),
-            self.failed.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Bytes that the last one took, and the time from its cut to its manifest.
-    pub fn last(&self) -> (u64, Duration) {
-        let micros = self.micros.load(Ordering::Relaxed);
-        (self.bytes.load(Ordering::Relaxed), Duration::from_micros(micros))
-    }
 }
 
 /// Where a sink writes.

@@ -7,6 +7,7 @@ use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{Plan, SourcePlan};
 
 use super::SnapshotSettings;
+use super::owned::Common;
 use crate::snapshots::{Restored, SnapshotError, SnapshotStore, Wanted, restore};
 
 type Answer = Result<Option<Box<Restored>>, SnapshotError>;
@@ -16,8 +17,9 @@ pub struct Restoring(Receiver<Answer>);
 
 impl Restoring {
     /// Begins to bring a shard back to a cut that is committed, or to the newest there is.
-    pub fn start(settings: &SnapshotSettings, plan: &Plan, shard: u32, n_shards: u32, committed: Option<u64>) -> Self {
-        let (settings, plan) = (settings.clone(), plan.clone());
+    pub fn start(settings: &SnapshotSettings, common: &Common<'_>, shard: u32, committed: Option<u64>) -> Self {
+        let (settings, plan) = (settings.clone(), common.plan.clone());
+        let (n_shards, is_watched) = (common.layout.n_shards, common.is_watched);
         let (answer, receiver) = crossbeam_channel::bounded(1);
         std::thread::spawn(move || {
             let wanted = Wanted {
@@ -28,7 +30,7 @@ impl Restoring {
                 may_drop: settings.may_drop,
             };
             let store = SnapshotStore::open(&settings.address);
-            let restored = store.and_then(|store| restore(&store, &wanted, engine(&plan)));
+            let restored = store.and_then(|store| restore(&store, &wanted, engine(&plan, is_watched)));
             // The shard may be gone.
             answer.send(restored.map(|restored| restored.map(Box::new))).ok();
         });
@@ -46,8 +48,12 @@ impl Restoring {
     }
 }
 
-/// A pipeline at its beginning.
-pub fn engine(plan: &Plan) -> Engine {
+/// A pipeline at its beginning; `is_watched` says whether a person watches the rows of its stages.
+pub fn engine(plan: &Plan, is_watched: bool) -> Engine {
     let decoder = |source: &SourcePlan| -> Box<dyn Decoder> { Box::new(JsonDecoder::new(source.record.clone())) };
-    Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect())
+    let mut engine = Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect());
+    if is_watched {
+        engine.observe();
+    }
+    engine
 }

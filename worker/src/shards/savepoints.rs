@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Longest name of a savepoint.
-const LONGEST: usize = 63;
+const LONGEST: usize = 128;
 
 /// How far a savepoint is, as far as this worker knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Asked {
 
 /// A name that no savepoint can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no name of a savepoint: use small letters, digits and -, at most {LONGEST}")]
+#[error("'{0}' is no name of a savepoint: use a-z, 0-9, '-' and '.', at most {LONGEST}, and no '.' in front")]
 pub struct InvalidName(String);
 
 impl Savepoints {
@@ -49,8 +49,8 @@ impl Savepoints {
     /// # Errors
     /// If there can be none of that name.
     pub fn ask(&self, id: &str) -> Result<(), InvalidName> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if id.is_empty() || id.len() > LONGEST || !id.chars().all(fits) {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        if id.is_empty() || id.len() > LONGEST || id.starts_with('.') || !id.chars().all(fits) {
             return Err(InvalidName(id.to_owned()));
         }
         let mut asked = self.lock();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_name_that_would_lead_elsewhere_is_refused() {
-        for id in ["", "../x", "a/b", "A", "a b", &"a".repeat(64)] {
+        for id in ["", "../x", "a/b", "A", "a b", &"a".repeat(129)] {
             assert!(Savepoints::default().ask(id).is_err(), "{id}");
         }
     }

@@ -15,8 +15,9 @@ use super::snapshotting::{Place, Snapshotting};
 use super::start::Layout;
 use super::thread::Command;
 use super::transaction::Targets;
-use super::{CheckpointCounters, Settings, SnapshotSettings};
+use super::{Settings, SnapshotSettings};
 use crate::kafka::{Cluster, ClusterSettings, Fetcher};
+use crate::metrics::{Measures, Pulse};
 use crate::snapshots::SnapshotError;
 
 /// What a thread begins with.
@@ -38,6 +39,9 @@ pub struct ThreadSettings {
     pub starting_offsets: StartingOffsets,
     pub snapshots: Option<SnapshotSettings>,
     pub savepoints: Arc<Savepoints>,
+    /// The thread's name.
+    pub name: String,
+    pub measures: Arc<Measures>,
 }
 
 impl ThreadSettings {
@@ -49,13 +53,20 @@ impl ThreadSettings {
             starting_offsets: settings.starting_offsets,
             snapshots: settings.snapshots.clone(),
             savepoints: Arc::clone(&settings.savepoints),
+            name: format!("shards-{number}"),
+            measures: Arc::clone(&settings.measures),
         }
+    }
+
+    /// The pulse of the thread that commits for this one.
+    pub fn pulse_of_commits(&self) -> Arc<Pulse> {
+        self.measures.pulse(&format!("{}-commits", self.name))
     }
 }
 
 impl Setup {
     /// What takes snapshots, if they are asked for.
-    pub fn snapshotting(&self, counters: &Arc<CheckpointCounters>) -> Result<Option<Snapshotting>, SnapshotError> {
+    pub fn snapshotting(&self) -> Result<Option<Snapshotting>, SnapshotError> {
         let Some(settings) = &self.settings.snapshots else {
             return Ok(None);
         };
@@ -65,8 +76,8 @@ impl Setup {
             n_shards: self.layout.n_shards,
         };
         let savepoints = Arc::clone(&self.settings.savepoints);
-        let placements = self.placements.clone();
-        Snapshotting::start(settings.clone(), place, placements, Arc::clone(counters), savepoints).map(Some)
+        let (placements, measures) = (self.placements.clone(), Arc::clone(&self.settings.measures));
+        Snapshotting::start(settings.clone(), place, placements, measures, savepoints).map(Some)
     }
 
     /// What the shards of the thread share.
@@ -82,6 +93,7 @@ impl Setup {
             group: &self.settings.group,
             snapshots: self.settings.snapshots.as_ref(),
             starting_offsets: self.settings.starting_offsets,
+            is_watched: self.settings.measures.is_watched(),
             cluster,
             fetcher,
             reader,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 use tocsin_worker_core::capture::Extent;
@@ -15,9 +15,10 @@ use tocsin_worker_core::plan::partitioning::Placement;
 use tocsin_worker_core::shard::Shard;
 use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointNames, ShardNames, SourcePosition};
 
+use super::SnapshotSettings;
 use super::grant::Term;
 use super::savepoints::Savepoints;
-use super::{CheckpointCounters, SnapshotSettings};
+use crate::metrics::{Checkpoint, Measures};
 use crate::snapshots::{PartOf, Publish, Size, SnapshotError, SnapshotWriter, Written};
 
 /// The longest that a shard's records wait for blocks at once.
@@ -42,7 +43,8 @@ pub struct Snapshotting {
     settings: SnapshotSettings,
     place: Place,
     writer: SnapshotWriter,
-    counters: Arc<CheckpointCounters>,
+    measures: Arc<Measures>,
+    n_written: u64,
     under_way: Option<UnderWay>,
     shards: BTreeMap<u32, OfShard>,
     savepoints: Arc<Savepoints>,
@@ -90,20 +92,26 @@ impl Snapshotting {
         settings: SnapshotSettings,
         place: Place,
         placements: Vec<Option<Placement>>,
-        counters: Arc<CheckpointCounters>,
+        measures: Arc<Measures>,
         savepoints: Arc<Savepoints>,
     ) -> Result<Self, SnapshotError> {
         Ok(Self {
             writer: SnapshotWriter::start(&settings.address, settings.retained, placements)?,
             settings,
             place,
-            counters,
+            measures,
+            n_written: 0,
             under_way: None,
             shards: BTreeMap::new(),
             savepoints,
             n_seen: 0,
             wanted: Vec::new(),
         })
+    }
+
+    /// How many checkpoints were written.
+    pub fn n_written(&self) -> u64 {
+        self.n_written
     }
 
     /// Tells what became of snapshots.
@@ -317,7 +325,15 @@ impl Snapshotting {
         }
         match outcome {
             Ok(size) => {
-                self.counters.completed(size.bytes, took);
+                self.n_written += 1;
+                let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.measures.checkpoint_written(Checkpoint {
+                    shard,
+                    sequence,
+                    bytes: size.bytes,
+                    duration: took,
+                    at: at.as_micros() as i64,
+                });
                 tracing::debug!(shard, sequence, bytes = size.bytes, ?took, "a snapshot was written");
                 if let Some(of_shard) = self.shards.get_mut(&shard).filter(|of| of.term == under_way.term) {
                     let least = Instant::now() + self.settings.min_pause;
@@ -330,7 +346,7 @@ impl Snapshotting {
                 }
             }
             Err(error) => {
-                self.counters.failed();
+                self.measures.checkpoint_failed(shard, &error);
                 tracing::warn!(shard, sequence, %error, "a snapshot could not be written");
             }
         }

@@ -329,6 +329,22 @@ impl SnapshotStore {
         Ok(listed.iter().map(object).collect())
     }
 
+    /// Whether there is an object of this name.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn has(&self, name: &str) -> Result<bool, SnapshotError> {
+        match self.runtime.block_on(self.store.head(&self.path(name))) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(SnapshotError::Store {
+                what: "looking for",
+                name: name.to_owned(),
+                source,
+            }),
+        }
+    }
+
     pub(super) fn get(&self, name: &str) -> Result<Vec<u8>, SnapshotError> {
         let path = self.path(name);
         let read = self

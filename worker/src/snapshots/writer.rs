@@ -283,6 +283,7 @@ impl Current {
     }
 
     fn publish(&mut self, store: &SnapshotStore, publish: Publish) -> Result<Size, SnapshotError> {
+        let _span = tracing::info_span!("write a snapshot", sequence = self.sequence).entered();
         let started = Instant::now();
         let Publish {
             mut manifest,

@@ -93,6 +93,14 @@ impl<'a> Ids<'a> {
     /// # Errors
     /// As [`Worker::start`].
     pub fn worker(&self, name: &str) -> Result<Worker, RigError> {
+        self.worker_with(name, &[])
+    }
+
+    /// The same, with further arguments.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn worker_with(&self, name: &str, further: &[&str]) -> Result<Worker, RigError> {
         Worker::start(&WorkerOptions {
             pipeline: self.pipeline.clone(),
             bootstrap: self.kafka.bootstrap(self.listener)?,
@@ -100,7 +108,12 @@ impl<'a> Ids<'a> {
             threads: 2,
             secrets: self.secrets.clone(),
             state: self.state.clone(),
-            further: self.further.clone(),
+            further: self
+                .further
+                .iter()
+                .cloned()
+                .chain(further.iter().map(|argument| (*argument).to_owned()))
+                .collect(),
             variables: self.variables.clone(),
         })
     }

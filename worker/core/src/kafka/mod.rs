@@ -8,6 +8,7 @@ mod batch;
 mod block;
 mod codec;
 pub mod fetching;
+pub mod lag;
 mod lz4;
 pub mod partitioner;
 mod reader;

@@ -39,6 +39,8 @@ pub struct Owned {
     phase: Phase,
     /// Where the shard began, as long as the journal does not have it.
     pub beginning: Option<JournalRecord>,
+    /// Open until it runs.
+    recovery: tracing::Span,
 }
 
 enum Phase {
@@ -78,6 +80,8 @@ pub struct Common<'a> {
     pub group: &'a str,
     pub snapshots: Option<&'a SnapshotSettings>,
     pub starting_offsets: StartingOffsets,
+    /// Whether a person watches the rows of stages.
+    pub is_watched: bool,
     pub cluster: &'a mut Cluster,
     pub fetcher: &'a Fetcher,
     pub reader: &'a mut PartitionReader,
@@ -93,6 +97,7 @@ impl Owned {
             inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
             phase: Phase::Asking { not_before: now },
             beginning: None,
+            recovery: tracing::info_span!("recover a shard", shard = number),
         }
     }
 
@@ -129,6 +134,7 @@ impl Owned {
     /// # Errors
     /// What a person must see.
     pub fn go_on(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        let _span = self.recovery.clone().entered();
         if let Phase::Asking { not_before } = self.phase
             && Instant::now() >= not_before
         {
@@ -142,6 +148,9 @@ impl Owned {
         }
         if let Phase::Replaying(_) = self.phase {
             self.replay(common)?;
+        }
+        if self.is_running() {
+            self.recovery = tracing::Span::none();
         }
         Ok(())
     }
@@ -195,8 +204,7 @@ impl Owned {
                     journal: begins..end,
                 };
                 if let Some(snapshots) = common.snapshots {
-                    let n_shards = layout.n_shards;
-                    let restoring = Restoring::start(snapshots, common.plan, self.number, n_shards, asked.until);
+                    let restoring = Restoring::start(snapshots, common, self.number, asked.until);
                     self.phase = Phase::Restoring(restoring, asked);
                 } else {
                     self.begin_replay(asked, common)?;
@@ -339,7 +347,7 @@ fn place(
     epoch: u32,
 ) -> Shard {
     begin_inputs(number, inputs, common, &positions);
-    Shard::new(engine(common.plan), positions, epoch)
+    Shard::new(engine(common.plan, common.is_watched), positions, epoch)
 }
 
 /// Reads the inputs of a shard from these positions on.

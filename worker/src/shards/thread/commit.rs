@@ -91,18 +91,13 @@ impl Running {
                 continue;
             };
             let Some(shard) = &mut owned.shard else { continue };
-            let Some(cut) = shard.cut() else { continue };
+            let Some(mut cut) = shard.cut() else { continue };
             if let Some(snapshotting) = &mut self.snapshotting {
                 snapshotting.cut(*number, *term, shard);
             }
             let beginning = owned.beginning.take();
-            self.report.dead += cut.outputs.dead.len() as u64;
-            self.report.rows += cut
-                .outputs
-                .sinks
-                .iter()
-                .map(|(_, rows)| rows.ends.len() as u64)
-                .sum::<u64>();
+            let arrivals = owned.inputs.iter_mut().flat_map(|input| input.reading.take_arrivals());
+            self.measure.cut(&mut cut.outputs, arrivals);
             transaction.add(
                 (*number, *term),
                 cut,
@@ -117,6 +112,7 @@ impl Running {
         self.interval = INTERVALS.0 + (INTERVALS.1 - INTERVALS.0).mul_f64(load);
         self.busy = Duration::ZERO;
         self.committed_at = Instant::now();
+        self.measure.handed_over();
         self.committer.commit(transaction);
     }
 

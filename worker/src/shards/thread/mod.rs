@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use tocsin_worker_core::kafka::fetching::Partition;
@@ -14,13 +14,16 @@ use tocsin_worker_core::kafka::{PartitionReader, Settings as ReaderSettings};
 
 use super::commit::{Committer, Outcome};
 use super::grant::Term;
+use super::idle::tick;
 use super::input::{Added, Input, Taken};
+use super::measure::{note_recovered, publish};
 use super::owned::{Owned, begin_again};
 use super::setup::Setup;
 use super::snapshotting::Snapshotting;
 use super::transaction::Transaction;
-use super::{CheckpointCounters, LONGEST_END, Report, ShardsError};
+use super::{LONGEST_END, Report, ShardsError};
 use crate::kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
+use crate::metrics::ThreadMeasure;
 use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
 
 /// What the group tells a thread.
@@ -54,9 +57,9 @@ impl ShardThread {
             setup.settings.transactional_id.clone(),
             setup.layout.journal.name.clone(),
             Arc::clone(&setup.ownership),
+            setup.settings.pulse_of_commits(),
         )?;
-        let checkpoints = Arc::new(CheckpointCounters::default());
-        let snapshotting = setup.snapshotting(&checkpoints)?;
+        let snapshotting = setup.snapshotting()?;
         Ok(Self(std::thread::spawn(move || {
             let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default());
             let mut running = Running {
@@ -76,7 +79,7 @@ impl ShardThread {
                 has_fetched: false,
                 report: Report::default(),
                 snapshotting,
-                checkpoints,
+                measure: ThreadMeasure::new(&setup.settings.measures, &setup.settings.name),
                 setup,
             };
             running.run()?;
@@ -113,7 +116,7 @@ struct Running {
     has_fetched: bool,
     report: Report,
     snapshotting: Option<Snapshotting>,
-    checkpoints: Arc<CheckpointCounters>,
+    measure: ThreadMeasure,
 }
 
 impl Running {
@@ -126,6 +129,7 @@ impl Running {
             let events = self.fetcher.events().clone();
             let outcomes = self.committer.outcomes.clone();
             let commands = self.setup.commands.clone();
+            self.measure.waits(self.is_full());
             let written = self
                 .snapshotting
                 .as_ref()
@@ -157,8 +161,16 @@ impl Running {
             while let Ok(event) = self.fetcher.events().try_recv() {
                 self.take(event)?;
             }
-            self.tick();
+            tick(&mut self.owned, &self.setup.plan);
+            if self.measure.is_due() {
+                self.publish();
+            }
         }
+    }
+
+    fn publish(&mut self) {
+        let counters = &self.committer.counters;
+        publish(&mut self.measure, &mut self.owned, counters, &self.setup.plan);
     }
 
     fn assign(&mut self, shards: &[(u32, Term)]) {
@@ -172,6 +184,7 @@ impl Running {
 
     /// Commits what was done with these shards, unless they are lost, and lets go of them.
     fn give_up(&mut self, shards: &[u32], lost: bool) -> Result<(), ShardsError> {
+        self.measure.waits(true);
         let until = Instant::now() + LONGEST_END;
         self.wait_for_commit(until)?;
         // What is under way may yet be lost: then nothing that comes behind it may be committed.
@@ -179,6 +192,7 @@ impl Running {
             self.commit();
             self.wait_for_commit(until)?;
         }
+        self.publish();
         for shard in shards {
             if let Some(owned) = self.owned.remove(shard) {
                 owned.stop_fetching(&self.fetcher);
@@ -202,9 +216,11 @@ impl Running {
     }
 
     fn ended(&mut self, outcome: Outcome, transaction: &Transaction) -> Result<(), ShardsError> {
+        self.measure.works();
         let shards = std::mem::take(&mut self.committing);
         match outcome {
             Outcome::Committed(journal) => {
+                self.measure.committed();
                 for cut in &transaction.shards {
                     if let Some(snapshotting) = &mut self.snapshotting {
                         let offset = journal.get(&cut.shard).copied();
@@ -219,6 +235,7 @@ impl Running {
             }
             Outcome::Lost => {
                 tracing::warn!(?shards, "shards are recovered from what is committed");
+                self.measure.lost();
                 for shard in shards {
                     if let Some(snapshotting) = &mut self.snapshotting {
                         snapshotting.lost(shard);
@@ -237,6 +254,7 @@ impl Running {
     }
 
     fn take(&mut self, event: Event) -> Result<(), ShardsError> {
+        self.measure.works();
         match event {
             Event::Fetched(fetched) => {
                 let shard = fetched.partition.partition;
@@ -287,6 +305,7 @@ impl Running {
 
     fn trouble(&mut self, error: &KafkaError) {
         tracing::warn!(%error, "a broker cannot be used");
+        self.measure.trouble(error);
         let inputs = self.owned.values_mut().flat_map(|owned| &mut owned.inputs);
         inputs.for_each(Input::is_not_silent);
     }
@@ -295,16 +314,13 @@ impl Running {
     fn work(&mut self) -> Result<bool, ShardsError> {
         let started = Instant::now();
         let mut worked = false;
-        // What waits behind the transaction that is under way stays small.
-        let waits = self
-            .shards()
-            .map(|shard| shard.output_bytes() + 32 * shard.n_steps())
-            .sum::<usize>();
-        let full = !self.committing.is_empty() && waits > 2 * MOST_OUTPUT;
+        let full = self.is_full();
         for owned in self.owned.values_mut() {
+            self.measure.works();
             if !owned.is_running() {
                 let mut common = self.setup.common(&mut self.cluster, &self.fetcher, &mut self.reader);
                 owned.go_on(&mut common)?;
+                note_recovered(&mut self.measure, owned);
                 continue;
             }
             let Some(shard) = owned.shard.as_mut().filter(|_| !full) else {
@@ -326,6 +342,7 @@ impl Running {
                     Ok(Taken::Some { bytes, records }) => {
                         self.fetcher.processed(partition, bytes);
                         self.report.records += records;
+                        self.measure.done_with(source, bytes);
                         worked = true;
                     }
                     Ok(Taken::Nothing) => {}
@@ -347,29 +364,22 @@ impl Running {
         Ok(worked)
     }
 
-    /// Lets event time go on with the clock where a source has been silent.
-    fn tick(&mut self) {
-        let now = Instant::now();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
-            let Some(shard) = &mut owned.shard else { continue };
-            for (source, input) in owned.inputs.iter().enumerate() {
-                let timeout = Duration::from_micros(self.setup.plan.sources[source].idle_timeout.unsigned_abs());
-                if let Some(age) = input.silent_until(timeout, now) {
-                    let whole_second = wall.saturating_sub(age).as_secs() as i64 * 1_000_000;
-                    shard.tick(source, whole_second);
-                }
-            }
-        }
+    /// Whether as much waits behind the transaction that is under way as may.
+    fn is_full(&self) -> bool {
+        let waits = self.shards().map(|shard| shard.output_bytes() + 32 * shard.n_steps());
+        !self.committing.is_empty() && waits.sum::<usize>() > 2 * MOST_OUTPUT
     }
 
     fn report(&self) -> Report {
         let counters = &self.committer.counters;
+        let (rows, dead) = self.measure.rows_and_dead();
         Report {
+            rows,
+            dead,
             commits: counters.commits.load(Ordering::Relaxed),
             aborts: counters.aborts.load(Ordering::Relaxed),
             reinitialised: counters.reinitialised.load(Ordering::Relaxed),
-            snapshots: self.checkpoints.counts().0,
+            snapshots: self.snapshotting.as_ref().map_or(0, Snapshotting::n_written),
             ..self.report
         }
     }

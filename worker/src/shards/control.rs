@@ -1,0 +1,83 @@
+//! What may be asked of a worker that runs shards: to end, and to take savepoints.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tocsin_contract::worker::{Savepoint, SavepointState};
+use tocsin_worker_core::snapshot::SavepointNames;
+
+use super::savepoints::{SavepointProgress, Savepoints};
+use crate::admin::{Control, Refusal};
+use crate::snapshots::{SnapshotError, SnapshotStore, StoreAddress};
+use crate::source::Interrupt;
+
+/// What may be asked of a worker.
+pub struct WorkerControl {
+    /// Ends it.
+    pub interrupt: Interrupt,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Its savepoints.
+    pub savepoints: Arc<Savepoints>,
+    /// Where they go, if they may be taken.
+    pub state: Option<StoreAddress>,
+}
+
+impl WorkerControl {
+    /// Whether a savepoint is complete, by whichever worker wrote the last of it.
+    fn is_complete(&self, id: &str) -> Result<bool, SnapshotError> {
+        let Some(address) = &self.state else { return Ok(false) };
+        let names = SavepointNames::of(&self.pipeline, id);
+        SnapshotStore::open(address)?.has(&names.manifest())
+    }
+
+    fn shown(&self, id: &str, progress: &SavepointProgress) -> Savepoint {
+        let complete = progress.complete || self.is_complete(id).unwrap_or(false);
+        let state = match progress {
+            _ if complete => SavepointState::Completed,
+            SavepointProgress { error: Some(_), .. } => SavepointState::Failed,
+            SavepointProgress { n_written: 0, .. } => SavepointState::Pending,
+            _ => SavepointState::InProgress,
+        };
+        Savepoint {
+            id: id.to_owned(),
+            state,
+            path: complete.then(|| SavepointNames::of(&self.pipeline, id).folder().to_owned()),
+            error: progress.error.clone().filter(|_| !complete),
+        }
+    }
+}
+
+impl Control for WorkerControl {
+    fn drain(&self) {
+        self.interrupt.raise();
+    }
+
+    fn is_draining(&self) -> bool {
+        self.interrupt.is_raised()
+    }
+
+    fn begin_savepoint(&self, id: Option<&str>) -> Result<Savepoint, Refusal> {
+        if self.state.is_none() {
+            let why = "the worker was started without --state".to_owned();
+            return Err(Refusal::NotAvailable(why));
+        }
+        if self.interrupt.is_raised() {
+            return Err(Refusal::NotNow("the worker is about to end".to_owned()));
+        }
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let id = id.map_or_else(|| format!("at-{seconds}"), str::to_owned);
+        let asked = self.savepoints.ask(&id);
+        asked.map_err(|error| Refusal::NotAvailable(error.to_string()))?;
+        self.savepoint(&id)
+    }
+
+    fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
+        let progress = self.savepoints.progress(id);
+        let progress = progress.ok_or_else(|| Refusal::Unknown(id.to_owned()))?;
+        Ok(self.shown(id, &progress))
+    }
+}
