@@ -12,6 +12,9 @@ use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
 const PATIENCE: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// How long the journal is kept where there are snapshots, in milliseconds.
+const SEVEN_DAYS: &str = "604800000";
+
 /// The topics of a run.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -139,11 +142,13 @@ fn make_missing(cluster: &mut Cluster, job: &Job, settings: &Settings, n_shards:
     };
     let journal = settings.topics.journal();
     let dead_letter = settings.topics.dead_letter();
+    // Without snapshots a shard is brought back by all that it ever did.
+    let retention = if settings.snapshots.is_some() { SEVEN_DAYS } else { "-1" };
     let mut wanted = vec![
         topic(
             journal.as_str(),
             n_shards,
-            &[("cleanup.policy", "delete"), ("retention.ms", "-1")],
+            &[("cleanup.policy", "delete"), ("retention.ms", retention)],
         ),
         topic(dead_letter.as_str(), 1, &[]),
     ];
