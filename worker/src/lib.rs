@@ -4,6 +4,8 @@
 
 pub mod dead_letter;
 #[cfg(feature = "kafka")]
+pub mod delivery;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod live;
 pub mod page;
@@ -15,3 +17,5 @@ pub mod sink;
 #[cfg(feature = "kafka")]
 pub mod snapshots;
 pub mod source;
+#[cfg(feature = "kafka")]
+pub mod webhook;

@@ -7,6 +7,7 @@ pub mod aggregate;
 pub mod alignment;
 pub mod csv;
 pub mod decode;
+pub mod delivery;
 pub mod encode;
 pub mod engine;
 pub mod expr;
