@@ -10,6 +10,8 @@ mod missing;
 mod produce;
 #[cfg(feature = "kafka")]
 mod run;
+#[cfg(feature = "kafka")]
+mod webhooks;
 
 #[cfg(feature = "kafka")]
 pub use self::{consume::consume, produce::produce, run::run};

@@ -1,15 +1,17 @@
 //! Runs a pipeline on Kafka until Ctrl-C.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::topics::InternalTopics;
+use tocsin_worker::delivery::Deliveries;
 use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, Target};
 use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
-use super::cluster;
+use super::{cluster, webhooks};
 use crate::args::RunArgs;
 use crate::failure::{Failure, note};
 use crate::run::{grouped, open_sinks, sink_paths};
@@ -36,7 +38,9 @@ pub fn run(
         makes_topics: pipeline.spec.kafka.manage_topics,
         interrupt,
     };
-    let targets = targets(args, &pipeline, &plan)?;
+    let paths = sink_paths(args, &pipeline, &plan)?;
+    let targets = targets(args, &pipeline, &plan, &settings.topics, &paths)?;
+    let deliveries = webhooks::deliveries(args, &pipeline, &plan, &paths)?;
     note(format!("{}: from Kafka at {bootstrap}; Ctrl-C ends it", plan.name));
     let started = Instant::now();
     let job = Job {
@@ -44,7 +48,11 @@ pub fn run(
         sources: pipeline.spec.sources,
         targets,
     };
-    let report = shards::run(job, &settings).map_err(|error| match error {
+    let deliveries = Deliveries::start(deliveries, &webhooks::settings(&settings))?;
+    let metrics = deliveries.metrics();
+    let outcome = shards::run(job, &settings);
+    let delivered = deliveries.finish();
+    let report = outcome.map_err(|error| match error {
         ShardsError::Problems(problems) => Failure::Pipeline {
             file: args.pipeline.display().to_string(),
             problems,
@@ -52,19 +60,28 @@ pub fn run(
         other => Failure::Io(other.to_string()),
     })?;
     tell(&report, started.elapsed().as_secs_f64());
-    Ok(())
+    webhooks::tell(&metrics);
+    Ok(delivered?)
 }
 
-/// A sink that names a topic writes to it, unless `--output` says otherwise.
-fn targets(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Target>, Failure> {
-    let paths = sink_paths(args, pipeline, plan)?;
-    let opened = open_sinks(args, plan, &paths)?;
-    let of_sink = pipeline.spec.sinks.iter().zip(&paths).zip(opened);
+/// A sink that names a topic writes to it, and a webhook to its buffer, unless `--output` says otherwise.
+fn targets(
+    args: &RunArgs,
+    pipeline: &IncidentPipeline,
+    plan: &Plan,
+    topics: &InternalTopics,
+    paths: &[Option<PathBuf>],
+) -> Result<Vec<Target>, Failure> {
+    let opened = open_sinks(args, plan, paths)?;
+    let of_sink = pipeline.spec.sinks.iter().zip(paths).zip(opened);
     Ok(of_sink
-        .map(|((declared, path), opened)| match (&declared.kafka, path) {
-            (Some(kafka), None) => Target::Topic(kafka.topic.clone()),
-            _ => Target::Local(opened),
-        })
+        .map(
+            |((declared, path), opened)| match (&declared.kafka, &declared.webhook, path) {
+                (Some(kafka), _, None) => Target::Topic(kafka.topic.clone()),
+                (None, Some(_), None) => Target::Topic(topics.buffer(&declared.name).as_str().to_owned()),
+                _ => Target::Local(opened),
+            },
+        )
         .collect())
 }
 

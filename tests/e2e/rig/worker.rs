@@ -14,7 +14,7 @@ use crate::{RigError, home};
 const PROGRAM: &str = "TOCSIN_BIN";
 
 /// How a worker is started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkerOptions {
     /// The pipeline's file.
     pub pipeline: PathBuf,
@@ -26,6 +26,10 @@ pub struct WorkerOptions {
     pub threads: usize,
     /// The folder with secrets.
     pub secrets: Option<PathBuf>,
+    /// Further arguments.
+    pub more: Vec<String>,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A worker that was started. Dropping it kills it.
@@ -51,7 +55,9 @@ impl Worker {
             .args(["--bootstrap", &options.bootstrap, "--worker", &options.name])
             .args(["--threads", &options.threads.to_string()])
             .env("TOCSIN_LOG", "info")
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .args(&options.more)
+            .envs(options.environment.iter().map(|(name, value)| (name, value)));
         if let Some(secrets) = &options.secrets {
             command.arg("--secrets").arg(secrets);
         }

@@ -82,6 +82,7 @@ fn options(pipeline: &Path, bootstrap: String, secrets: Option<PathBuf>) -> Work
         name: "w".to_owned(),
         threads: 2,
         secrets,
+        ..WorkerOptions::default()
     }
 }
 

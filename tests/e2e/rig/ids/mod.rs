@@ -90,6 +90,7 @@ impl<'a> Ids<'a> {
             name: name.to_owned(),
             threads: 2,
             secrets: self.secrets.clone(),
+            ..WorkerOptions::default()
         })
     }
 
