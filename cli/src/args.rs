@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Parser, Subcommand, ValueEnum};
 use tocsin_contract::ports::{ADMIN, LIVE_PAGE};
 use tocsin_worker::source::Speed;
+use tocsin_worker_core::delivery::address::Network;
 
 /// Finds incidents in event streams while they happen.
 #[derive(Debug, Parser)]
@@ -118,6 +119,12 @@ pub struct RunArgs {
     /// Folder with secrets, one file each: DIR/name/key
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
+    /// Addresses that webhooks may reach though they are private, also by http; with --bootstrap
+    #[arg(long, value_name = "CIDR", requires = "bootstrap")]
+    pub allow_address: Vec<Network>,
+    /// Addresses that webhooks may not reach though they look public; with --bootstrap
+    #[arg(long, value_name = "CIDR", requires = "bootstrap")]
+    pub refuse_address: Vec<Network>,
     /// How fast files are replayed: 1x as it happened, 60x, or max
     #[arg(long, default_value = "max", value_parser = Speed::from_str)]
     pub speed: Speed,

@@ -47,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let kinds = input_kinds(&pipeline, &args.input, &args.pipeline)?;
     let paths = sink_paths(args, &pipeline, &plan)?;
+    refuse_webhooks(&pipeline, &paths)?;
     check_targets(args, &plan, &kinds, &paths)?;
     let mut intake = HttpIntake::new(HttpLimits::default());
     let inputs = open_inputs(
@@ -98,7 +99,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 
 /// Whether a field that else only a cluster reads has an effect with `--bootstrap`.
 fn is_read_for_kafka(field: &str) -> bool {
-    let of_topic = field.ends_with(".kafka.topic") || field.ends_with(".partitionedBy");
+    let ends = [".kafka.topic", ".partitionedBy", ".webhook"];
     let read = [
         "spec.kafka.tls",
         "spec.kafka.sasl",
@@ -107,7 +108,7 @@ fn is_read_for_kafka(field: &str) -> bool {
         "spec.state.checkpoint",
         "spec.state.allowNonRestoredState",
     ];
-    of_topic || read.iter().any(|path| field.starts_with(path))
+    ends.iter().any(|end| field.ends_with(end)) || read.iter().any(|path| field.starts_with(path))
 }
 
 /// What was read and what is worth knowing, on standard error.
@@ -228,6 +229,19 @@ pub fn sink_paths(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> R
         None => declared.file.as_ref().map(|file| PathBuf::from(&file.path)),
     });
     Ok(paths.collect())
+}
+
+/// Rows for a webhook wait in Kafka until they are delivered; without one they would be lost with the process.
+fn refuse_webhooks(pipeline: &IncidentPipeline, paths: &[Option<PathBuf>]) -> Result<(), Failure> {
+    let mut sinks = pipeline.spec.sinks.iter().zip(paths);
+    match sinks.find(|(sink, path)| sink.webhook.is_some() && path.is_none()) {
+        None => Ok(()),
+        Some((sink, _)) => Err(Failure::Usage(format!(
+            "sink `{name}` posts to a webhook, whose rows wait in a Kafka until they are delivered: give --bootstrap, or \
+             --output {name}=PATH to have them in a file (`-` prints them)",
+            name = sink.name
+        ))),
+    }
 }
 
 fn check_targets(args: &RunArgs, plan: &Plan, kinds: &[InputKind], paths: &[Option<PathBuf>]) -> Result<(), Failure> {

@@ -75,6 +75,14 @@ impl Duration {
     pub(crate) fn default_alignment() -> Self {
         Self::from_mins(1)
     }
+
+    pub(crate) fn default_webhook_timeout() -> Self {
+        Self::from_secs(10)
+    }
+
+    pub(crate) fn default_retry_for() -> Self {
+        Self::from_mins(24 * 60)
+    }
 }
 
 impl FromStr for Duration {

@@ -6,6 +6,8 @@
 pub mod admin;
 pub mod dead_letter;
 #[cfg(feature = "kafka")]
+pub mod delivery;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod live;
 #[cfg(feature = "kafka")]
@@ -19,3 +21,5 @@ pub mod sink;
 #[cfg(feature = "kafka")]
 pub mod snapshots;
 pub mod source;
+#[cfg(feature = "kafka")]
+pub mod webhook;

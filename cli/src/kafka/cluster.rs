@@ -45,7 +45,7 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
 }
 
 /// The contents of `DIR/name/key`.
-fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failure> {
     let Some(folder) = folder else {
         let what =
             format!("the pipeline needs the secret {name}/{key}: give --secrets DIR, with the file DIR/{name}/{key}");
@@ -55,7 +55,8 @@ fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failu
     std::fs::read(&path).map_err(|error| Failure::Io(format!("the secret {} cannot be read: {error}", path.display())))
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, Failure> {
+/// A secret that is text.
+pub(super) fn text(bytes: Vec<u8>) -> Result<String, Failure> {
     // What it is must not show.
     String::from_utf8(bytes).map_err(|_| Failure::Io("a secret of the pipeline is not text in UTF-8".to_owned()))
 }

@@ -15,6 +15,8 @@ mod run;
 #[cfg(feature = "kafka")]
 mod snapshot;
 mod traces;
+#[cfg(feature = "kafka")]
+mod webhooks;
 
 #[cfg(feature = "kafka")]
 pub use self::{consume::consume, produce::produce, run::run, snapshot::snapshot};

@@ -1,6 +1,7 @@
 //! Runs a pipeline on Kafka until Ctrl-C.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::pipeline::state::State;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker::admin::{Access, Admin, AdminError, AdminOptions};
+use tocsin_worker::delivery::Deliveries;
 use tocsin_worker::metrics::{About, Measures};
 use tocsin_worker::page::Watcher;
 use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target, WorkerControl};
@@ -15,7 +17,7 @@ use tocsin_worker::snapshots::StoreAddress;
 use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
-use super::{cluster, log};
+use super::{cluster, log, webhooks};
 use crate::args::RunArgs;
 use crate::failure::{Failure, note};
 use crate::run::{grouped, open_sinks, sink_paths};
@@ -43,7 +45,9 @@ pub fn run(
         interrupt,
         measures,
     };
-    let targets = targets(args, &pipeline, &plan)?;
+    let paths = sink_paths(args, &pipeline, &plan)?;
+    let targets = targets(args, &pipeline, &plan, &settings.topics, &paths)?;
+    let deliveries = webhooks::deliveries(args, &pipeline, &plan, &paths)?;
     note(format!("{}: from Kafka at {bootstrap}; Ctrl-C ends it", plan.name));
     let admin = serve_admin(args, &plan, &settings)?;
     let started = Instant::now();
@@ -52,7 +56,10 @@ pub fn run(
         sources: pipeline.spec.sources,
         targets,
     };
+    let deliveries = Deliveries::start(deliveries, &webhooks::settings(&settings))?;
+    let metrics = deliveries.metrics();
     let outcome = shards::run(job, &settings);
+    let delivered = deliveries.finish();
     // Its clients are told the last figures.
     drop(admin);
     drop(traces);
@@ -64,7 +71,8 @@ pub fn run(
         other => Failure::Io(other.to_string()),
     })?;
     tell(&report, started.elapsed().as_secs_f64());
-    Ok(())
+    webhooks::tell(&metrics);
+    Ok(delivered?)
 }
 
 /// Where snapshots go, and how often.
@@ -120,16 +128,24 @@ impl From<AdminError> for Failure {
     }
 }
 
-/// A sink that names a topic writes to it, unless `--output` says otherwise.
-fn targets(args: &RunArgs, pipeline: &IncidentPipeline, plan: &Plan) -> Result<Vec<Target>, Failure> {
-    let paths = sink_paths(args, pipeline, plan)?;
-    let opened = open_sinks(args, plan, &paths)?;
-    let of_sink = pipeline.spec.sinks.iter().zip(&paths).zip(opened);
+/// A sink that names a topic writes to it, and a webhook to its buffer, unless `--output` says otherwise.
+fn targets(
+    args: &RunArgs,
+    pipeline: &IncidentPipeline,
+    plan: &Plan,
+    topics: &InternalTopics,
+    paths: &[Option<PathBuf>],
+) -> Result<Vec<Target>, Failure> {
+    let opened = open_sinks(args, plan, paths)?;
+    let of_sink = pipeline.spec.sinks.iter().zip(paths).zip(opened);
     Ok(of_sink
-        .map(|((declared, path), opened)| match (&declared.kafka, path) {
-            (Some(kafka), None) => Target::Topic(kafka.topic.clone()),
-            _ => Target::Local(opened),
-        })
+        .map(
+            |((declared, path), opened)| match (&declared.kafka, &declared.webhook, path) {
+                (Some(kafka), _, None) => Target::Topic(kafka.topic.clone()),
+                (None, Some(_), None) => Target::Topic(topics.buffer(&declared.name).as_str().to_owned()),
+                _ => Target::Local(opened),
+            },
+        )
         .collect())
 }
 

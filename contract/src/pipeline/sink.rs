@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules;
+use crate::duration::Duration;
 use crate::rule::validations;
 use crate::schema::list::Map;
-use crate::schema::text::{Name, ObjectKey, ObjectName, Path, Report, StreamName, TopicName};
+use crate::schema::text::{HeaderValue, Name, ObjectKey, ObjectName, Path, PositiveDuration, StreamName, TopicName};
 
 /// Takes a stream out; exactly one target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,19 +60,32 @@ pub struct FileSink {
 #[serde(rename_all = "camelCase")]
 pub struct StdoutSink {}
 
-/// An HTTP address that takes each incident transition.
+/// An HTTP address that takes each row, such as each transition of an incident, in a request of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = validations(&rules::WEBHOOK)))]
 pub struct WebhookSink {
-    /// Where the address stands: a key of a Secret.
+    /// Where the address stands, which begins with https: a key of a Secret.
     pub url_secret_ref: SecretKeyRef,
+    /// Where the token stands by which the receiver knows us: PagerDuty's routing key, else sent as `Authorization:
+    /// Bearer`. Slack's is a part of its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<SecretKeyRef>,
     /// Shape of the body.
     #[serde(default)]
     pub template: WebhookTemplate,
-    /// Further headers.
+    /// Further headers. They stand here for all to read; what is secret stands behind `tokenSecretRef`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "Map<Report<2048>, 32>")]
+    #[schemars(with = "Map<HeaderValue, 32>")]
     pub headers: BTreeMap<String, String>,
+    /// How long a request may take, from the connection to the end of the answer.
+    #[serde(default = "Duration::default_webhook_timeout")]
+    #[schemars(with = "PositiveDuration")]
+    pub timeout: Duration,
+    /// How long a row is sent again, counted from when it was given out. Then it becomes a dead letter.
+    #[serde(default = "Duration::default_retry_for")]
+    #[schemars(with = "PositiveDuration")]
+    pub retry_for: Duration,
 }
 
 /// Shapes of a webhook's body.

@@ -117,6 +117,7 @@ pub(super) const CLUSTER_ONLY: &[&str] = &[
     "spec.sources[].kafka.topic",
     "spec.sources[].partitionedBy",
     "spec.sinks[].kafka.topic",
+    "spec.sinks[].webhook",
     "spec.delivery",
     "spec.suspend",
     "spec.restartNonce",
@@ -160,10 +161,6 @@ pub(super) const REFUSED: &[Refused] = &[
     given(
         "spec.sources[].format.registry",
         "remove the registry, and give the records as Json",
-    ),
-    given(
-        "spec.sinks[].webhook",
-        "use `kafka`, `file` or `stdout`, and `--output` on this machine",
     ),
     other_than(
         "spec.stages[].skew",

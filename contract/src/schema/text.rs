@@ -94,6 +94,11 @@ shapes! {
         max: 2048, pattern: "^https?://[^\\s]+$",
         meaning: "an address that begins with http:// or https://"
     }
+    /// The value of a header of HTTP.
+    HeaderValue {
+        max: 2048, pattern: "^[ -~]*$",
+        meaning: "the value of a header: printable ASCII"
+    }
     /// A time table in cron's five fields, or a short form.
     Cron {
         max: 128,

@@ -18,7 +18,7 @@ const PROGRAM: &str = "TOCSIN_BIN";
 const ADMIN: &str = "admin: http://";
 
 /// How a worker is started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkerOptions {
     /// The pipeline's file.
     pub pipeline: PathBuf,

@@ -82,9 +82,7 @@ fn options(pipeline: &Path, bootstrap: String, secrets: Option<PathBuf>) -> Work
         name: "w".to_owned(),
         threads: 2,
         secrets,
-        state: None,
-        further: Vec::new(),
-        variables: Vec::new(),
+        ..WorkerOptions::default()
     }
 }
 

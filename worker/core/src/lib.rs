@@ -8,6 +8,7 @@ pub mod alignment;
 pub mod capture;
 pub mod csv;
 pub mod decode;
+pub mod delivery;
 pub mod encode;
 pub mod engine;
 pub mod expr;

@@ -1,4 +1,4 @@
-//! Writes records to Kafka, without transactions: for tools, not for results.
+//! Writes records to Kafka, without transactions: for tools and undeliverable rows, not for results.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -90,8 +90,23 @@ impl PlainProducer {
     /// # Errors
     /// If this one, or one before, was refused.
     pub fn send(&self, topic: &str, key: Option<&[u8]>, value: &[u8]) -> Result<(), ProduceError> {
+        self.send_with(topic, key, value, None)
+    }
+
+    /// The same, with headers.
+    ///
+    /// # Errors
+    /// As [`PlainProducer::send`].
+    pub fn send_with(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: &[u8],
+        headers: Option<OwnedHeaders>,
+    ) -> Result<(), ProduceError> {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).payload(value);
         record.key = key;
+        record.headers = headers;
         let mut unsent = Some(record);
         while let Some(record) = unsent.take() {
             match self.0.send(record) {

@@ -5,12 +5,14 @@
 
 mod operations;
 mod processing;
+mod sinks;
 
 pub use operations::{
     AUTOSCALING, CLOUD_REF, INFRASTRUCTURE, KAFKA, KAFKA_MODE, NODE_POOL, PROVIDER, REGION, RESTORE_FROM, SCHEDULE,
     SECURITY_RULE, SERVER_GROUP, STORAGE, TOPIC_PARTITIONS, UPGRADE, UTILIZATION, change_problems,
 };
-pub use processing::{AGGREGATE, ALARM, FORMAT, RULE_CONDITION, RULE_SET, SINK, SOURCE, SPEC, STAGE, TABLE, WINDOW};
+pub use processing::{AGGREGATE, ALARM, FORMAT, RULE_CONDITION, RULE_SET, SOURCE, SPEC, STAGE, TABLE, WINDOW};
+pub use sinks::{SINK, WEBHOOK};
 
 pub(crate) use processing::rule_condition;
 
@@ -23,6 +25,7 @@ use crate::rule::{POSITIVE, Rule};
 pub fn rule_problems(spec: &IncidentPipelineSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     processing::check(spec, &mut problems);
+    sinks::check(spec, &mut problems);
     operations::check(spec, &mut problems);
     problems
 }

@@ -1,8 +1,7 @@
-//! Rules of sources, tables, stages and sinks.
+//! Rules of sources, tables and stages.
 
 use super::{exactly_one, positive, positive_if_given};
 use crate::pipeline::IncidentPipelineSpec;
-use crate::pipeline::sink::Sink;
 use crate::pipeline::source::{Format, FormatKind, Source, Table};
 use crate::pipeline::stage::{Aggregate, Alarm, AlarmRule, Emit, Skew, Stage, Window};
 use crate::problem::Problem;
@@ -109,12 +108,6 @@ pub const RULE_SET: [Rule; 1] = [Rule::new(
     "must have rules or kpis, or both",
 )];
 
-/// Rules of a sink.
-pub const SINK: [Rule; 1] = [Rule::new(
-    "[has(self.kafka), has(self.file), has(self.stdout), has(self.webhook)].filter(x, x).size() == 1",
-    "must have exactly one of kafka, file, stdout and webhook",
-)];
-
 pub(super) fn check(spec: &IncidentPipelineSpec, problems: &mut Vec<Problem>) {
     let is_source = |name: &str| spec.sources.iter().any(|source| source.name == name);
     let is_stage = |name: &str| spec.stages.iter().any(|stage| stage.name == name);
@@ -136,9 +129,6 @@ pub(super) fn check(spec: &IncidentPipelineSpec, problems: &mut Vec<Problem>) {
     }
     for stage in &spec.stages {
         self::stage(stage, &format!("spec.stages[{}]", stage.name), problems);
-    }
-    for sink in &spec.sinks {
-        self::sink(sink, &format!("spec.sinks[{}]", sink.name), problems);
     }
 }
 
@@ -339,14 +329,4 @@ fn baseline(rule: &AlarmRule, path: &str, problems: &mut Vec<Problem>) {
     if let Some(baseline) = &rule.baseline {
         positive(baseline.over, &format!("{path}.baseline.over"), problems);
     }
-}
-
-fn sink(sink: &Sink, path: &str, problems: &mut Vec<Problem>) {
-    let given = [
-        ("kafka", sink.kafka.is_some()),
-        ("file", sink.file.is_some()),
-        ("stdout", sink.stdout.is_some()),
-        ("webhook", sink.webhook.is_some()),
-    ];
-    exactly_one(&SINK[0], &given, path, problems);
 }

@@ -6,7 +6,7 @@
 //! No clock here: whoever wants alerts at the pace of a clock asks for [`Generator::next_time`].
 
 mod alert;
-mod random;
+pub(crate) mod random;
 mod trouble;
 
 use tocsin_contract::pipeline::source::GeneratorSource;

@@ -7,12 +7,12 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A source of random numbers that is read by index.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Random {
+pub(crate) struct Random {
     base: u64,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             base: mix(seed.wrapping_add(GOLDEN)),
         }
@@ -20,7 +20,7 @@ impl Random {
 
     /// The four numbers of this index.
     #[inline]
-    pub(super) fn of(self, index: u64) -> [u64; 4] {
+    pub(crate) fn of(self, index: u64) -> [u64; 4] {
         let first = self.base.wrapping_add(index.wrapping_mul(GOLDEN.wrapping_mul(4)));
         [1u64, 2, 3, 4].map(|step| mix(first.wrapping_add(GOLDEN.wrapping_mul(step))))
     }
@@ -37,12 +37,12 @@ fn mix(mut z: u64) -> u64 {
 /// A number from 0 up to, not including, `bound`, from the upper half of `bits` (Lemire's multiplication). The bias is
 /// below `bound` in 2^32.
 #[inline]
-pub(super) fn below(bits: u64, bound: u32) -> u32 {
+pub(crate) fn below(bits: u64, bound: u32) -> u32 {
     (((bits >> 32) * u64::from(bound)) >> 32) as u32
 }
 
 /// True for this share of all `bits`; decided by the lower half.
 #[inline]
-pub(super) fn percent(bits: u64, share: u8) -> bool {
+pub(crate) fn percent(bits: u64, share: u8) -> bool {
     (bits & 0xffff_ffff) * 100 < u64::from(share) << 32
 }

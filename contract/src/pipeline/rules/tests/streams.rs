@@ -7,6 +7,7 @@ pub(super) fn cases() -> Vec<Case> {
     let filter = || stage("from: alerts, filter: a > 1");
     let tables = |name: &str| pipeline(&format!("tables: [{{name: {name}, file: {{path: t}}, key: [k]}}]"));
     let sink = |body: &str| pipeline(&format!("sinks: [{{name: out, from: alerts, {body}}}]"));
+    let webhook = |more: &str| sink(&format!("webhook: {{urlSecretRef: {{name: pager, key: url}}, {more}}}"));
     let aggregate = |body: &str| stage(&format!("from: alerts, aggregate: {{by: [s], {body}}}"));
     let alarm = |body: &str| stage(&format!("from: alerts, alarm: {{by: [s], {body}}}"));
     let select = "select: {c: count(*)}";
@@ -101,6 +102,24 @@ pub(super) fn cases() -> Vec<Case> {
             "spec.sinks[out]",
         ),
         case(
+            WEBHOOK[0],
+            webhook("template: PagerDuty, tokenSecretRef: {name: pager, key: routing-key}"),
+            webhook("template: PagerDuty"),
+            "spec.sinks[out].webhook",
+        ),
+        case(
+            WEBHOOK[1],
+            webhook("template: Slack"),
+            webhook("template: Slack, tokenSecretRef: {name: pager, key: token}"),
+            "spec.sinks[out].webhook",
+        ),
+        case(
+            rule::POSITIVE[0],
+            webhook("timeout: 500ms, retryFor: 1h"),
+            webhook("retryFor: 0s"),
+            "spec.sinks[out].webhook.retryFor",
+        ),
+        case(
             rule::POSITIVE[0],
             aggregate(&format!("{select}, window: {{tumbling: 10ms}}")),
             aggregate(&format!("{select}, window: {{tumbling: 0m0s}}")),
@@ -171,4 +190,33 @@ fn inputs_emission_and_multiples_are_checked_without_cel() {
     ] {
         assert_eq!(by_rust(&stage(&body)), [], "{body}");
     }
+}
+
+#[test]
+fn headers_are_checked_without_cel() {
+    let with = |headers: &str| {
+        pipeline(&format!(
+            "sinks: [{{name: out, from: alerts, webhook: {{urlSecretRef: {{name: a, key: b}}, headers: {headers}}}}}]"
+        ))
+    };
+    for (headers, path, message) in [
+        ("{'a b': c}", "[a b]", "must be a header's name"),
+        ("{hOst: kubernetes.default.svc}", "[hOst]", "must not be given here"),
+        (
+            "{Proxy-Authorization: a}",
+            "[Proxy-Authorization]",
+            "must not be given here",
+        ),
+        ("{authorization: a}", "[authorization]", "must not be given here"),
+    ] {
+        let problems = by_rust(&with(headers));
+        assert_eq!(problems.len(), 1, "{headers}: {problems:?}");
+        let (at, said) = &problems[0];
+        assert!(
+            *at == format!("spec.sinks[out].webhook.headers{path}") && said.contains(message),
+            "{headers}: {at}: {said}"
+        );
+    }
+    assert_eq!(by_rust(&with("{X-Host: a, X-Proxy: '', X-Team: noc (night)}")), []);
+    assert_eq!(by_rust(&with("{X-Team: \"a\\r\\nHost: b\"}")).len(), 1);
 }

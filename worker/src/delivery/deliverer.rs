@@ -1,0 +1,167 @@
+//! The thread of a sink: reads its buffer, and commits behind its deliveries.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError as ClientError;
+
+use super::member::{Member, join};
+use super::state::State;
+use super::{Delivery, DeliveryError, DeliveryMetrics, DeliverySettings};
+use crate::kafka::Cluster;
+use crate::source::Interrupt;
+
+/// How long a poll waits, and while answers are awaited.
+const POLL: Duration = Duration::from_millis(20);
+const POLL_BUSY: Duration = Duration::from_millis(5);
+
+/// Time between two commits.
+const BETWEEN_COMMITS: Duration = Duration::from_millis(100);
+
+/// Time between two looks for a topic that is not there yet: the engine makes it.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// What a deliverer works with.
+pub struct Work {
+    pub delivery: Delivery,
+    pub settings: DeliverySettings,
+    /// Its buffer.
+    pub topic: String,
+    /// Its consumer group, and its name within.
+    pub group: String,
+    pub instance: String,
+    pub metrics: Arc<DeliveryMetrics>,
+    pub stop: Interrupt,
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Work {
+    pub fn new(
+        delivery: Delivery,
+        settings: DeliverySettings,
+        metrics: Arc<DeliveryMetrics>,
+        stop: Interrupt,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Self {
+        let group = format!("{}.sink.{}", settings.group, delivery.name);
+        Self {
+            topic: settings.topics.buffer(&delivery.name).as_str().to_owned(),
+            instance: format!("{group}.{}", settings.instance),
+            group,
+            delivery,
+            settings,
+            metrics,
+            stop,
+            runtime: runtime.handle().clone(),
+        }
+    }
+
+    /// An error of librdkafka's.
+    pub fn failed(&self, what: &'static str) -> impl FnOnce(ClientError) -> DeliveryError {
+        let (sink, topic, group) = (self.delivery.name.clone(), self.topic.clone(), self.group.clone());
+        move |source| DeliveryError::Client {
+            sink,
+            what,
+            topic,
+            group,
+            source,
+        }
+    }
+
+    fn kafka(&self) -> impl Fn(crate::kafka::KafkaError) -> DeliveryError {
+        let sink = self.delivery.name.clone();
+        move |source| DeliveryError::Kafka {
+            sink: sink.clone(),
+            source,
+        }
+    }
+
+    /// Waits for the topic; false if the run ends before it is there.
+    fn wait_for_topic(&self) -> Result<bool, DeliveryError> {
+        let mut cluster = Cluster::new(self.settings.cluster.clone()).map_err(self.kafka())?;
+        while !self.stop.is_raised() {
+            match cluster.topic(&self.topic) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.may_pass() => std::thread::park_timeout(BETWEEN_LOOKS),
+                Err(error) => return Err(self.kafka()(error)),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Delivers until it is told to stop.
+pub fn run(work: &Work) -> Result<(), DeliveryError> {
+    if !work.wait_for_topic()? {
+        return Ok(());
+    }
+    let state = Arc::new(Mutex::new(State::new(work)?));
+    let (consumer, mut trouble) = join(work, Arc::clone(&state))?;
+    let mut is_reading = true;
+    let mut committed = Instant::now();
+    while !work.stop.is_raised() {
+        let wait = if lock(&state).is_busy() { POLL_BUSY } else { POLL };
+        // Not under the lock: a rebalance takes it.
+        let read = consumer.poll(wait);
+        match read {
+            Some(Ok(record)) => lock(&state).take(&record),
+            Some(Err(error)) => trouble.hear(work, error)?,
+            None => {}
+        }
+        lock(&state).go_on();
+        let wants = lock(&state).wants(is_reading);
+        // Partitions that came meanwhile are read, whatever the others are.
+        if wants != is_reading || !wants {
+            is_reading = wants;
+            steer(work, &consumer, wants)?;
+        }
+        if committed.elapsed() > BETWEEN_COMMITS {
+            committed = Instant::now();
+            commit(&state, &consumer, CommitMode::Async);
+        }
+    }
+    let partitions = lock(&state).partitions();
+    lock(&state).end();
+    lock(&state).settle(&partitions);
+    commit(&state, &consumer, CommitMode::Sync);
+    drop(consumer);
+    leave(work);
+    Ok(())
+}
+
+/// Commits what can be.
+pub fn commit(state: &Mutex<State>, consumer: &BaseConsumer<Member>, mode: CommitMode) {
+    let Some(marks) = lock(state).marks() else { return };
+    if let Err(error) = consumer.commit(&marks, mode) {
+        tracing::warn!(%error, "what was delivered could not be committed: it may be delivered again");
+        lock(state).not_committed();
+    }
+}
+
+/// The state, also behind a panic: it is about to end then.
+pub fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the consumer read, or not: it polls on, and so stays in its group.
+fn steer(work: &Work, consumer: &BaseConsumer<Member>, reads: bool) -> Result<(), DeliveryError> {
+    let all = consumer.assignment();
+    let outcome = all.and_then(|all| {
+        if reads {
+            consumer.resume(&all)
+        } else {
+            consumer.pause(&all)
+        }
+    });
+    outcome.map_err(work.failed("pausing the reading"))
+}
+
+/// A static member that only closes keeps its partitions for the length of a session.
+fn leave(work: &Work) {
+    let left = Cluster::new(work.settings.cluster.clone())
+        .and_then(|mut cluster| cluster.leave_group(&work.group, &work.instance));
+    if let Err(error) = left {
+        tracing::warn!(%error, "the consumer group of a sink could not be left");
+    }
+}
