@@ -128,8 +128,6 @@ fn the_sample_says_what_of_it_is_not_built_yet() {
             remove the stage, or count events with `escalate`
         spec.sinks[pager].webhook: is not built yet
             use `kafka`, `file` or `stdout`, and `--output` on this machine
-        spec.sources[metrics].format.type: `InfluxLine` is not built yet
-            give the records as Json; Telegraf does with `data_format = "json"`
     "#]]
     .assert_eq(&report);
 }

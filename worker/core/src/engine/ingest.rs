@@ -112,7 +112,7 @@ impl Ingest {
         dead: &mut Vec<DeadLetter>,
     ) -> Batch {
         let (all, mut records) = (records.spans, records);
-        let mut decoded = self.decoder.decode(records);
+        let mut decoded = self.decoder.decode_arrived(records, arrived);
         let mut last = None;
         if self.stops
             && let Some(first) = decoded.dead.first().cloned()
@@ -120,7 +120,7 @@ impl Ingest {
             // Once more without it and what stands behind it: this happens once.
             records.spans = &records.spans[..first.span as usize];
             last = Some(first);
-            decoded = self.decoder.decode(records);
+            decoded = self.decoder.decode_arrived(records, arrived);
             self.counters.records += 1;
         }
         // The plan's schema knows more of the columns than a decoder does: which texts are JSON values.

@@ -12,6 +12,7 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::CorruptState;
+pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::{Encoded, RecordKeys, encode_rows};
 use crate::kafka::Unread;
@@ -45,17 +46,6 @@ pub struct Outputs {
     pub observed: Vec<(usize, Encoded)>,
     /// Records that could not be taken.
     pub dead: Vec<DeadLetter>,
-}
-
-/// When records arrived. An event time far beyond that is wrong, and makes a dead record.
-#[derive(Clone, Copy, Debug)]
-pub enum Arrived<'a> {
-    /// Nobody knows, as of a file: other records confirm an event time that jumps ahead.
-    Unknown,
-    /// All at one time.
-    At(Micros),
-    /// Each at its own, in the order of the records.
-    Each(&'a [Micros]),
 }
 
 /// A record that could not be taken.

@@ -14,6 +14,7 @@ pub mod describe;
 mod escalate;
 mod field_types;
 mod fields;
+mod format_columns;
 mod graph;
 mod incident;
 mod lower;
@@ -79,6 +80,8 @@ pub struct SourcePlan {
     pub name: String,
     /// Its format.
     pub format: FormatKind,
+    /// The year of times without one, in records of which nobody knows when they arrived.
+    pub year: Option<i16>,
     /// What is decoded.
     pub record: RecordSchema,
     /// The columns of its stream.
