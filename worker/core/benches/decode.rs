@@ -10,6 +10,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 use tocsin_contract::pipeline::source::TimeUnit;
+use tocsin_worker_core::avro::{AvroDecoder, SchemaAnswer};
 use tocsin_worker_core::decode::predicate::{CompareOp, Literal, Predicate};
 use tocsin_worker_core::decode::{ColumnSpec, ColumnType, Decoder, EventTimeSpec, Origin, RecordSchema, Records, Span};
 use tocsin_worker_core::influx::InfluxDecoder;
@@ -231,7 +232,7 @@ fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same alerts as messages of syslog and lines of line protocol: event time, service and severity of
+/// The same alerts as messages of syslog, lines of line protocol, and records of Avro: event time, service and severity of
 /// those that are critical.
 fn other_formats(criterion: &mut Criterion) {
     let alerts = others();
@@ -259,20 +260,37 @@ fn other_formats(criterion: &mut Criterion) {
         let mut decoder = SyslogDecoder::new(renamed("timestamp", "app_name"), Some(2026));
         group.bench_function(name, |bencher| bencher.iter(|| decode(&mut decoder, text, &found)));
     }
+    group.throughput(Throughput::Bytes(alerts.avro.len() as u64));
+    let mut decoder = AvroDecoder::new(renamed("ts", "service"));
+    let text = AVRO.to_owned();
+    let references = vec![];
+    decoder.learn(1, &SchemaAnswer::Avro { text, references });
+    group.bench_function("avro", |bencher| {
+        bencher.iter(|| decode(&mut decoder, &alerts.avro, &alerts.avro_spans))
+    });
     group.finish();
 }
+
+const AVRO: &str = r#"{"type": "record", "name": "Alert", "fields": [
+    {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}}, {"name": "service", "type": "string"},
+    {"name": "severity", "type": "string"}, {"name": "host", "type": ["null", "string"]},
+    {"name": "latency_ms", "type": "double"}, {"name": "message", "type": "string"}]}"#;
 
 #[derive(Default)]
 struct Others {
     influx: String,
     rfc5424: String,
     rfc3164: String,
+    avro: Vec<u8>,
+    avro_spans: Vec<Span>,
 }
 
 fn others() -> Others {
+    use apache_avro::types::Value;
     let (mut random, mut all) = (Random(88_172_645_463_325_252), Others::default());
+    let avro = apache_avro::Schema::parse_str(AVRO).unwrap();
     let mut ts = 1_767_225_600_123_u64;
-    for _ in 0..BYTES / 128 {
+    for offset in 0..BYTES as u64 / 128 {
         ts += random.below(2);
         let severity = random.below(4) as usize;
         let (word, code) = [("CRITICAL", 2), ("ERROR", 3), ("WARNING", 4), ("INFO", 6)][severity];
@@ -296,6 +314,23 @@ fn others() -> Others {
             "<{old}>Jan  1 00:00:{second:02} host-{host:04} svc-{service:04}[77]: {message}"
         )
         .unwrap();
+        let fields = [
+            ("ts", Value::TimestampMillis(ts as i64)),
+            ("service", Value::String(format!("svc-{service:04}"))),
+            ("severity", Value::String(word.to_owned())),
+            (
+                "host",
+                Value::Union(1, Box::new(Value::String(format!("host-{host:04}")))),
+            ),
+            ("latency_ms", Value::Double(latency)),
+            ("message", Value::String(message)),
+        ];
+        let record = Value::Record(fields.map(|(name, value)| (name.to_owned(), value)).into());
+        let start = all.avro.len();
+        all.avro.extend([0, 0, 0, 0, 1]);
+        all.avro.extend(apache_avro::to_avro_datum(&avro, record).unwrap());
+        let end = all.avro.len();
+        all.avro_spans.push(Span { start, end, offset });
     }
     all
 }

@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 pub mod alignment;
+pub mod avro;
 pub mod csv;
 pub mod decode;
 pub mod encode;

@@ -6,6 +6,11 @@ mod support;
 
 use proptest::prelude::*;
 use support::{Cuts, Results, plan, run};
+use tocsin_worker_core::avro::SchemaAnswer;
+use tocsin_worker_core::decode::{Cause, Records, Span};
+use tocsin_worker_core::engine::{Arrived, Engine, Outputs};
+use tocsin_worker_core::formats::decoder;
+use tocsin_worker_core::plan::Plan;
 
 const SEVERITIES: [(&str, u8); 3] = [("CRITICAL", 2), ("WARNING", 4), ("INFO", 6)];
 
@@ -89,6 +94,62 @@ proptest! {
             prop_assert_eq!(places(&whole), places(expected), "{} and JSON", format);
         }
     }
+}
+
+fn engine(plan: &Plan) -> Engine {
+    Engine::new(
+        plan.clone(),
+        plan.sources.iter().map(|source| decoder(source).unwrap()).collect(),
+    )
+}
+
+/// Pushes a record of Avro and gives the cause of its death.
+fn push(engine: &mut Engine, id: u8) -> Option<Cause> {
+    let bytes = [0, 0, 0, 0, id, 2, 2, b's'];
+    let span = Span {
+        start: 0,
+        end: bytes.len(),
+        offset: 0,
+    };
+    let (spans, mut outputs) = ([span], Outputs::default());
+    let records = Records {
+        bytes: &bytes,
+        spans: &spans,
+    };
+    engine.push(0, records, Arrived::At(1_000_000), &mut outputs);
+    outputs.dead.pop().map(|letter| letter.cause)
+}
+
+#[test]
+fn that_there_is_no_schema_is_part_of_the_state() {
+    let plan = plan(&spec("type: Avro, registry: {url: 'http://registry'}"));
+    let text = r#"{"type": "record", "name": "R", "fields": [{"name": "timestamp", "type": "long"},
+        {"name": "app_name", "type": "string"}]}"#;
+    let schema = SchemaAnswer::Avro {
+        text: text.to_owned(),
+        references: vec![],
+    };
+    let mut first = engine(&plan);
+    first.learn(0, 1, &schema);
+    first.learn(0, 2, &SchemaAnswer::Absent);
+    assert_eq!(push(&mut first, 1), None);
+    assert_eq!(push(&mut first, 2), Some(Cause::UnknownSchema { id: 2 }));
+
+    let mut second = engine(&plan);
+    second.load(&first.save()).unwrap();
+    assert_eq!(
+        second.learnt(0),
+        [(2, false)].into(),
+        "a schema that is there is asked for again"
+    );
+    second.learn(0, 1, &schema);
+    assert_eq!(
+        (push(&mut second, 1), push(&mut second, 2)),
+        (None, push(&mut first, 2))
+    );
+    // It was registered later.
+    second.learn(0, 2, &schema);
+    assert_eq!(push(&mut second, 2), None);
 }
 
 fn check_problem(fields: &str, filter: &str, time: &str, expected: &str) {

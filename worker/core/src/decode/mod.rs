@@ -15,12 +15,15 @@ pub(crate) mod scalar;
 pub(crate) mod time;
 pub(crate) mod value;
 
+use std::collections::BTreeMap;
+
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tocsin_contract::pipeline::source::TimeUnit;
 
 use self::predicate::Predicate;
+use crate::avro::{SchemaAnswer, SchemaId};
 use crate::stream::Micros;
 
 /// Records to decode: slices of one buffer.
@@ -197,6 +200,14 @@ pub trait Decoder: Send {
     fn decode_arrived(&mut self, records: Records<'_>, _arrived: Arrived<'_>) -> Decoded {
         self.decode(records)
     }
+
+    /// Takes what a schema registry says of a schema's number. It counts for the records behind.
+    fn learn(&mut self, _id: SchemaId, _answer: &SchemaAnswer) {}
+
+    /// What was learnt, by number: whether there is such a schema.
+    fn learnt(&self) -> BTreeMap<SchemaId, bool> {
+        BTreeMap::new()
+    }
 }
 
 /// A record that did not decode.
@@ -272,6 +283,20 @@ pub enum Cause {
     /// A record of Kafka without a value, a tombstone.
     #[error("the record has no value")]
     NoValue,
+    /// The schema registry has no schema of this number.
+    #[error("the schema registry has no schema {id}")]
+    UnknownSchema {
+        /// The number.
+        id: SchemaId,
+    },
+    /// The schema registry has something else under this number.
+    #[error("schema {id} cannot be used: {why}")]
+    UnusableSchema {
+        /// The number.
+        id: SchemaId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// One of the lines of a record that holds several; the others count.
     #[error("line {line} of the record: {cause}")]
     Line {

@@ -8,10 +8,13 @@ mod event_time;
 mod ingest;
 mod run;
 
+use std::collections::BTreeMap;
+
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::CorruptState;
+use crate::avro::{SchemaAnswer, SchemaId};
 pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::{Encoded, RecordKeys, encode_rows};
@@ -158,6 +161,20 @@ impl Engine {
         let batch = ingest.take(source, records, arrived, &mut outputs.dead);
         ingest.counters.dead += (outputs.dead.len() - n_dead) as u64;
         self.round(source, batch, outputs);
+    }
+
+    /// Takes what a schema registry says of a schema's number. It counts for the records of the source behind: whoever
+    /// wants to do the same again must say it again at the same place.
+    pub fn learn(&mut self, source: usize, id: SchemaId, answer: &SchemaAnswer) {
+        if let Some(ingest) = self.sources.get_mut(source) {
+            ingest.learn(id, answer);
+        }
+    }
+
+    /// What a source learnt, by number: whether there is such a schema. Of a state that was loaded, only which there are
+    /// not.
+    pub fn learnt(&self, source: usize) -> BTreeMap<SchemaId, bool> {
+        self.sources.get(source).map(Ingest::learnt).unwrap_or_default()
     }
 
     /// Takes records of a source that were dead before they got here.

@@ -82,6 +82,8 @@ pub struct SourcePlan {
     pub format: FormatKind,
     /// The year of times without one, in records of which nobody knows when they arrived.
     pub year: Option<i16>,
+    /// Address of the schema registry that numbers the schemas of its records.
+    pub registry: Option<String>,
     /// What is decoded.
     pub record: RecordSchema,
     /// The columns of its stream.

@@ -45,6 +45,7 @@ pub fn lower_source(source: &Source, columns: &[ColumnSpec], whole_record: bool)
         name: source.name.clone(),
         format: source.format.kind,
         year: source.format.year,
+        registry: source.format.registry.as_ref().map(|registry| registry.url.clone()),
         record: RecordSchema {
             columns: columns.to_vec(),
             event_time: EventTimeSpec {
