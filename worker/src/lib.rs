@@ -8,6 +8,8 @@ pub mod kafka;
 pub mod live;
 pub mod page;
 pub mod run;
+#[cfg(feature = "kafka")]
+pub mod schema_registry;
 mod server;
 #[cfg(feature = "kafka")]
 pub mod shards;
