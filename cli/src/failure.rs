@@ -63,7 +63,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::DeadRecord { .. } => Self::DeadRecord(error.to_string()),
-            RunError::NoInput { .. } => Self::Usage(error.to_string()),
+            RunError::NoInput { .. } | RunError::OnlyFromKafka { .. } => Self::Usage(error.to_string()),
             RunError::Header { .. } | RunError::Source(_) | RunError::Sink(_) => Self::Io(error.to_string()),
         }
     }

@@ -195,3 +195,37 @@ fn a_long_name_of_a_file_gives_a_name_that_a_pipeline_may_have() {
     check_made(&format!("./--{}.jsonl", "x".repeat(90)), &json_lines("a", "n"), &[]);
     check_made(&format!("{}-y.jsonl", "x".repeat(39)), &json_lines("a", "n"), &[]);
 }
+
+#[test]
+fn init_understands_line_protocol() {
+    let line = |i: u64| {
+        let time = 1_767_225_600 + i;
+        format!(
+            "cpu,host=host-{},cpu=cpu0 usage_idle={}.5,usage_user={},n={i}i {time}000000000\n",
+            i % 3,
+            i % 90,
+            i % 7
+        )
+    };
+    let lines: String = (0..200).map(line).collect();
+    check_made("metrics.influx", &lines, &["host-1"]);
+}
+
+#[test]
+fn init_understands_syslog() {
+    let new = |i: u64| {
+        let severity = 160 + i % 8;
+        format!(
+            "<{severity}>1 2026-03-01T10:{:02}:{:02}Z host-{} app 7 - - text {i}\n",
+            i / 60,
+            i % 60,
+            i % 3
+        )
+    };
+    let messages: String = (0..200).map(new).collect();
+    check_made("messages", &messages, &["host-1"]);
+    // Without priority and year, as files of rsyslog have them.
+    let old = |i: u64| format!("Mar  1 10:{:02}:{:02} host-{} app[{i}]: text\n", i / 60, i % 60, i % 3);
+    let messages: String = (0..200).map(old).collect();
+    check_made("syslog", &messages, &["host-1"]);
+}

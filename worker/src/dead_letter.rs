@@ -163,6 +163,9 @@ pub fn cause_code(cause: &Cause) -> &'static str {
         Cause::EventTime { .. } => "EventTime",
         Cause::TimestampAhead => "TimestampAhead",
         Cause::NoValue => "NoValue",
+        Cause::UnknownSchema { .. } => "UnknownSchema",
+        Cause::UnusableSchema { .. } => "UnusableSchema",
+        Cause::Line { cause, .. } => cause_code(cause),
         Cause::TooLong { .. } => "TooLong",
     }
 }

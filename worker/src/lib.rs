@@ -14,6 +14,8 @@ pub mod live;
 pub mod metrics;
 pub mod page;
 pub mod run;
+#[cfg(feature = "kafka")]
+pub mod schema_registry;
 mod server;
 #[cfg(feature = "kafka")]
 pub mod shards;

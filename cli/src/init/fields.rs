@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use tocsin_contract::pipeline::source::FormatKind;
 
-use super::SAMPLE;
+use super::sample::SAMPLE;
 
 /// Longest name of a column.
 const LONGEST_NAME: usize = 256;
@@ -44,8 +45,8 @@ pub struct Fields {
     pub by_name: BTreeMap<String, Field>,
     /// Their names, in the order in which they first came.
     pub order: Vec<String>,
-    /// Whether the records are rows of CSV.
-    pub are_csv: bool,
+    /// How the records are written.
+    pub format: FormatKind,
 }
 
 /// What the values of a field have in common.
@@ -76,12 +77,12 @@ pub struct Time {
 
 impl Fields {
     /// Looks at records.
-    pub fn of(records: &[Map<String, Value>], are_csv: bool) -> Self {
+    pub fn of(records: &[Map<String, Value>], format: FormatKind) -> Self {
         let mut fields = Self {
             n_records: records.len(),
             by_name: BTreeMap::new(),
             order: Vec::new(),
-            are_csv,
+            format,
         };
         for (name, value) in records.iter().flatten() {
             if !fields.by_name.contains_key(name) {
@@ -201,14 +202,14 @@ impl Fields {
     /// Whether a field can be declared under its own name. In JSON a declared name with a dot leads into an object; it is
     /// read as it stands there if it is not declared.
     pub fn can_be_listed(&self, name: &str) -> bool {
-        can_be_column(name) && (self.are_csv || !name.contains('.'))
+        can_be_column(name) && (self.format != FormatKind::Json || !name.contains('.'))
     }
 
     /// The type that holds all values of a field.
     pub fn kind(&self, name: &str) -> Option<&'static str> {
         match self.by_name.get(name)?.kind() {
             // A cell is a text whatever stands in it.
-            Some("Json") if self.are_csv => Some("String"),
+            Some("Json") if self.format == FormatKind::Csv => Some("String"),
             kind => kind,
         }
     }

@@ -3,18 +3,20 @@
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use tocsin_contract::pipeline::source::FormatKind;
 
 use super::fields::Fields;
 use super::write::{Origin, pipeline};
 use crate::files::{Loaded, of_text};
 
 /// Compiles what is written for the records: nothing may be wrong with it.
-fn check(records: &[Map<String, Value>], are_csv: bool) -> (String, Fields, Loaded) {
-    let fields = Fields::of(records, are_csv);
+fn check(records: &[Map<String, Value>], format: FormatKind) -> (String, Fields, Loaded) {
+    let fields = Fields::of(records, format);
     let time = fields.time().unwrap();
     let origin = Origin {
         name: "events".to_owned(),
         path: Some("it's \"my\" log: {a}, #1.jsonl".to_owned()),
+        year: None,
     };
     let text = pipeline(&origin, &fields, &time);
     let loaded = of_text("events.yaml".to_owned(), &text, &[]);
@@ -101,7 +103,7 @@ fn odd_names_of_measures_and_keys_pass_the_compiler() {
             record[key] = json!(format!("k{}", i % 3));
             record
         };
-        check(&records(20, record), false);
+        check(&records(20, record), FormatKind::Json);
     }
 }
 
@@ -110,7 +112,7 @@ fn a_field_is_a_measure_only_if_all_its_values_are_numbers() {
     let with = |value: fn(usize) -> Value| {
         let (text, ..) = check(
             &records(100, |i| json!({"ts": 1_700_000_000 + i, "host": "a", "x": value(i)})),
-            false,
+            FormatKind::Json,
         );
         text
     };
@@ -136,7 +138,7 @@ fn more_fields_than_a_pipeline_may_list_pass_the_compiler() {
                 .collect(),
         )
     };
-    let (text, ..) = check(&records(5, many), false);
+    let (text, ..) = check(&records(5, many), FormatKind::Json);
     assert!(text.contains("88 further fields"));
 }
 
@@ -180,7 +182,7 @@ proptest! {
     #[test]
     fn what_is_written_for_any_fields_passes_the_compiler(
         columns in proptest::collection::vec(column(), 0..8),
-        are_csv in any::<bool>(),
+        format in prop::sample::select(vec![FormatKind::Json, FormatKind::Csv, FormatKind::InfluxLine]),
     ) {
         let record = |i: usize| {
             let ts = ("ts".to_owned(), json!(1_700_000_000 + i));
@@ -188,7 +190,7 @@ proptest! {
             let fields = others.map(|(name, values)| (name.clone(), values[i % values.len()].clone()));
             Value::Object([ts].into_iter().chain(fields).collect())
         };
-        let (text, fields, loaded) = check(&records(12, record), are_csv);
+        let (text, fields, loaded) = check(&records(12, record), format);
         let listed = &loaded.pipeline.spec.sources[0].format.fields;
         // Rarely a field of another name looks more like the event time than `ts` does.
         let time = fields.time().map(|time| time.field);

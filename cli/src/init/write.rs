@@ -11,6 +11,8 @@ pub struct Origin {
     pub name: String,
     /// Path of the file; none for standard input.
     pub path: Option<String>,
+    /// The year of the records' times, if they do not say it.
+    pub year: Option<i16>,
 }
 
 /// Most fields that a pipeline may list.
@@ -62,8 +64,15 @@ fn source(origin: &Origin, fields: &Fields, time: &Time) -> Vec<String> {
             time.unit
         ),
         "    format:".to_owned(),
-        format!("      type: {}", if fields.are_csv { "Csv" } else { "Json" }),
+        format!("      type: {:?}", fields.format),
     ]
+    .into_iter()
+    .chain(
+        origin
+            .year
+            .map(|year| format!("      year: {year}   # of times that say none")),
+    )
+    .collect()
 }
 
 fn listed_fields(fields: &Fields, time: &Time) -> Vec<String> {

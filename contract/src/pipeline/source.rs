@@ -42,6 +42,17 @@ pub struct Source {
     pub event_time: EventTime,
 }
 
+impl Source {
+    /// Unit of a numeric time.
+    pub fn time_unit(&self) -> TimeUnit {
+        let by_default = match self.format.kind {
+            FormatKind::InfluxLine => TimeUnit::Nanoseconds,
+            _ => TimeUnit::default(),
+        };
+        self.event_time.unit.unwrap_or(by_default)
+    }
+}
+
 /// A Kafka topic to read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -51,7 +62,7 @@ pub struct KafkaSource {
     pub topic: String,
 }
 
-/// A file to read: JSON lines or CSV, plain, gzip or zstd.
+/// A file to read: JSON lines, CSV, line protocol or syslog; plain, gzip or zstd.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FileSource {
@@ -154,6 +165,11 @@ pub struct Format {
     /// Checks syntax, duplicate keys and declared fields in the whole record, also in parts that nothing reads.
     #[serde(default = "yes")]
     pub strict: bool,
+    /// Year of the times of RFC 3164, which say none, in records of which nobody knows when they arrived: those of files
+    /// and standard input. Records of Kafka are of the year in which they arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1970, max = 9999))]
+    pub year: Option<i16>,
     /// Where Avro schemas are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<SchemaRegistry>,
@@ -165,6 +181,7 @@ impl Default for Format {
             kind: FormatKind::Json,
             fields: Vec::new(),
             strict: true,
+            year: None,
             registry: None,
         }
     }
@@ -184,7 +201,7 @@ pub enum FormatKind {
     Csv,
     /// Avro with a schema registry.
     Avro,
-    /// Telegraf's and InfluxDB's line protocol.
+    /// Telegraf's and InfluxDB's line protocol: each line is an event.
     InfluxLine,
     /// Syslog, RFC 5424 and RFC 3164.
     Syslog,
@@ -246,9 +263,10 @@ pub struct EventTime {
     /// Field that holds the event time.
     #[schemars(with = "Column")]
     pub field: String,
-    /// Unit of a numeric time. RFC 3339 text is understood whatever the unit.
-    #[serde(default)]
-    pub unit: TimeUnit,
+    /// Unit of a numeric time: Milliseconds by default, and Nanoseconds in line protocol. RFC 3339 text is understood
+    /// whatever the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<TimeUnit>,
     /// How far behind the newest event another may be: the watermark follows the newest at this distance.
     #[serde(default = "Duration::default_out_of_orderness")]
     pub max_out_of_orderness: Duration,

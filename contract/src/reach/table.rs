@@ -63,6 +63,7 @@ pub(super) const EFFECT: &[&str] = &[
     "spec.sources[].format.fields[].path",
     "spec.sources[].format.fields[].required",
     "spec.sources[].format.strict",
+    "spec.sources[].format.year",
     "spec.sources[].eventTime.field",
     "spec.sources[].eventTime.unit",
     "spec.sources[].eventTime.maxOutOfOrderness",
@@ -178,16 +179,6 @@ pub(super) const REFUSED: &[Refused] = &[
         "remove `timeZone`, and shift the times in the expressions",
     ),
     word("spec.sources[].format.type", "Avro", "give the records as Json"),
-    word(
-        "spec.sources[].format.type",
-        "InfluxLine",
-        "give the records as Json; Telegraf does with `data_format = \"json\"`",
-    ),
-    word(
-        "spec.sources[].format.type",
-        "Syslog",
-        "give the records as Json; rsyslog and syslog-ng do with a template",
-    ),
     word("spec.stages[].alarm.onNoData", "Alert", "use Keep or Ok"),
     word(
         "spec.stages[].onError",

@@ -126,8 +126,6 @@ fn the_sample_says_what_of_it_is_not_built_yet() {
             remove the stage, or watch the columns with an `alarm`
         spec.stages[breach].match: is not built yet
             remove the stage, or count events with `escalate`
-        spec.sources[metrics].format.type: `InfluxLine` is not built yet
-            give the records as Json; Telegraf does with `data_format = "json"`
     "#]]
     .assert_eq(&report);
 }

@@ -10,9 +10,12 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
 use tocsin_contract::pipeline::source::TimeUnit;
+use tocsin_worker_core::avro::{AvroDecoder, SchemaAnswer};
 use tocsin_worker_core::decode::predicate::{CompareOp, Literal, Predicate};
-use tocsin_worker_core::decode::{ColumnSpec, ColumnType, EventTimeSpec, Origin, RecordSchema, Records, Span};
+use tocsin_worker_core::decode::{ColumnSpec, ColumnType, Decoder, EventTimeSpec, Origin, RecordSchema, Records, Span};
+use tocsin_worker_core::influx::InfluxDecoder;
 use tocsin_worker_core::json::JsonDecoder;
+use tocsin_worker_core::syslog::SyslogDecoder;
 
 /// Alerts in one buffer: with 16 MiB more than the caches of one core hold.
 const BYTES: usize = 16 << 20;
@@ -152,14 +155,10 @@ fn lines(text: &str) -> Vec<Span> {
 }
 
 /// Decodes all, batch by batch, and answers with the number of rows.
-fn decode(decoder: &mut JsonDecoder, text: &str, lines: &[Span]) -> usize {
-    let batches = lines.chunks(BATCH);
-    let decoded = batches.map(|spans| {
-        decoder.decode(Records {
-            bytes: text.as_bytes(),
-            spans,
-        })
-    });
+fn decode(decoder: &mut impl Decoder, bytes: impl AsRef<[u8]>, records: &[Span]) -> usize {
+    let bytes = bytes.as_ref();
+    let batches = records.chunks(BATCH);
+    let decoded = batches.map(|spans| decoder.decode(Records { bytes, spans }));
     decoded.map(|decoded| black_box(decoded).rows.num_rows()).sum()
 }
 
@@ -233,5 +232,108 @@ fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(decode_benches, benches);
+/// The same alerts as messages of syslog, lines of line protocol, and records of Avro: event time, service and severity of
+/// those that are critical.
+fn other_formats(criterion: &mut Criterion) {
+    let alerts = others();
+    let mut group = criterion.benchmark_group("decode");
+    let renamed = |time: &str, service: &str| {
+        let mut schema = schema(true);
+        schema.event_time.path = vec![time.to_owned()];
+        schema.columns[0].path = vec![service.to_owned()];
+        schema
+    };
+    let found = lines(&alerts.influx);
+    group.throughput(Throughput::Bytes(alerts.influx.len() as u64));
+    let mut influx = renamed("time", "service");
+    influx.event_time.unit = TimeUnit::Nanoseconds;
+    let mut decoder = InfluxDecoder::new(influx);
+    group.bench_function("line protocol", |bencher| {
+        bencher.iter(|| decode(&mut decoder, &alerts.influx, &found))
+    });
+    for (name, text) in [
+        ("syslog, RFC 5424", &alerts.rfc5424),
+        ("syslog, RFC 3164", &alerts.rfc3164),
+    ] {
+        let found = lines(text);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        let mut decoder = SyslogDecoder::new(renamed("timestamp", "app_name"), Some(2026));
+        group.bench_function(name, |bencher| bencher.iter(|| decode(&mut decoder, text, &found)));
+    }
+    group.throughput(Throughput::Bytes(alerts.avro.len() as u64));
+    let mut decoder = AvroDecoder::new(renamed("ts", "service"));
+    let text = AVRO.to_owned();
+    let references = vec![];
+    decoder.learn(1, &SchemaAnswer::Avro { text, references });
+    group.bench_function("avro", |bencher| {
+        bencher.iter(|| decode(&mut decoder, &alerts.avro, &alerts.avro_spans))
+    });
+    group.finish();
+}
+
+const AVRO: &str = r#"{"type": "record", "name": "Alert", "fields": [
+    {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}}, {"name": "service", "type": "string"},
+    {"name": "severity", "type": "string"}, {"name": "host", "type": ["null", "string"]},
+    {"name": "latency_ms", "type": "double"}, {"name": "message", "type": "string"}]}"#;
+
+#[derive(Default)]
+struct Others {
+    influx: String,
+    rfc5424: String,
+    rfc3164: String,
+    avro: Vec<u8>,
+    avro_spans: Vec<Span>,
+}
+
+fn others() -> Others {
+    use apache_avro::types::Value;
+    let (mut random, mut all) = (Random(88_172_645_463_325_252), Others::default());
+    let avro = apache_avro::Schema::parse_str(AVRO).unwrap();
+    let mut ts = 1_767_225_600_123_u64;
+    for offset in 0..BYTES as u64 / 128 {
+        ts += random.below(2);
+        let severity = random.below(4) as usize;
+        let (word, code) = [("CRITICAL", 2), ("ERROR", 3), ("WARNING", 4), ("INFO", 6)][severity];
+        let (service, host) = (random.below(1000), random.below(10_000));
+        let (latency, waiting) = (random.below(5000) as f64 / 10.0, random.below(100));
+        let (second, millis) = (ts / 1000 % 60, ts % 1000);
+        let message = format!("connection pool exhausted, {waiting} waiting");
+        writeln!(
+            all.influx,
+            "alerts,service=svc-{service:04},severity={word},host=host-{host:04} latency_ms={latency:.1},message=\"{message}\" {ts}000000"
+        )
+        .unwrap();
+        let (new, old) = (160 + code, 8 + code);
+        writeln!(
+            all.rfc5424,
+            "<{new}>1 2026-01-01T00:00:{second:02}.{millis:03}Z host-{host:04} svc-{service:04} 77 - [pool@1 latency=\"{latency:.1}\"] {message}"
+        )
+        .unwrap();
+        writeln!(
+            all.rfc3164,
+            "<{old}>Jan  1 00:00:{second:02} host-{host:04} svc-{service:04}[77]: {message}"
+        )
+        .unwrap();
+        let fields = [
+            ("ts", Value::TimestampMillis(ts as i64)),
+            ("service", Value::String(format!("svc-{service:04}"))),
+            ("severity", Value::String(word.to_owned())),
+            (
+                "host",
+                Value::Union(1, Box::new(Value::String(format!("host-{host:04}")))),
+            ),
+            ("latency_ms", Value::Double(latency)),
+            ("message", Value::String(message)),
+        ];
+        let record = Value::Record(fields.map(|(name, value)| (name.to_owned(), value)).into());
+        let start = all.avro.len();
+        all.avro.extend([0, 0, 0, 0, 1]);
+        all.avro.extend(apache_avro::to_avro_datum(&avro, record).unwrap());
+        let end = all.avro.len();
+        all.avro_spans.push(Span { start, end, offset });
+    }
+    all
+}
+
+criterion_group!(decode_benches, benches, other_formats);
 criterion_main!(decode_benches);

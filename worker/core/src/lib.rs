@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 pub mod alignment;
+pub mod avro;
 pub mod capture;
 pub mod csv;
 pub mod decode;
@@ -12,8 +13,10 @@ pub mod delivery;
 pub mod encode;
 pub mod engine;
 pub mod expr;
+pub mod formats;
 pub mod generator;
 pub mod id;
+pub mod influx;
 pub mod json;
 pub mod kafka;
 pub mod key;
@@ -24,4 +27,5 @@ pub mod snapshot;
 pub mod stage;
 pub mod state;
 pub mod stream;
+pub mod syslog;
 pub mod watermark;

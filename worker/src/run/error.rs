@@ -1,5 +1,6 @@
 //! What can end a run before its inputs do.
 
+use tocsin_contract::pipeline::source::FormatKind;
 use tocsin_worker_core::csv::HeaderError;
 use tocsin_worker_core::decode::Cause;
 
@@ -30,6 +31,17 @@ pub enum RunError {
         name: String,
         /// What the file says.
         transport: &'static str,
+    },
+    /// A file or standard input stands for a topic whose records mean something in Kafka alone.
+    #[error(
+        "source `{name}`: records of format {format:?} are read from Kafka alone (--bootstrap); \
+         give them as Json to read them from a file"
+    )]
+    OnlyFromKafka {
+        /// Name of the source.
+        name: String,
+        /// The format.
+        format: FormatKind,
     },
     /// The first dead record, where a dead record ends the run.
     #[error("source `{source_name}`, record {offset}: {cause}")]

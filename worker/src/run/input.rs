@@ -7,6 +7,7 @@ use std::time::Duration;
 use tocsin_contract::pipeline::source::{FormatKind, Source as SourceSpec};
 use tocsin_worker_core::csv::CsvDecoder;
 use tocsin_worker_core::decode::Decoder;
+use tocsin_worker_core::formats::decoder;
 use tocsin_worker_core::generator::Generator;
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::SourcePlan;
@@ -123,8 +124,15 @@ pub fn open_inputs(
 impl Input {
     /// The decoder for this input. For CSV it reads up to the first records, because the header says what there is.
     pub(super) fn decoder(&mut self, plan: &SourcePlan) -> Result<Box<dyn Decoder>, RunError> {
-        if plan.format != FormatKind::Csv {
-            return Ok(Box::new(JsonDecoder::new(plan.record.clone())));
+        // A record of Avro names its schema by a number that a registry gave out for a topic.
+        if plan.format == FormatKind::Avro {
+            return Err(RunError::OnlyFromKafka {
+                name: self.name.clone(),
+                format: plan.format,
+            });
+        }
+        if let Some(decoder) = decoder(plan) {
+            return Ok(decoder);
         }
         loop {
             let mut block = Block::default();

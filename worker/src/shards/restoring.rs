@@ -3,6 +3,7 @@
 use crossbeam_channel::{Receiver, TryRecvError};
 use tocsin_worker_core::decode::Decoder;
 use tocsin_worker_core::engine::Engine;
+use tocsin_worker_core::formats::decoder;
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{Plan, SourcePlan};
 
@@ -50,7 +51,10 @@ impl Restoring {
 
 /// A pipeline at its beginning; `is_watched` says whether a person watches the rows of its stages.
 pub fn engine(plan: &Plan, is_watched: bool) -> Engine {
-    let decoder = |source: &SourcePlan| -> Box<dyn Decoder> { Box::new(JsonDecoder::new(source.record.clone())) };
+    // The start refuses formats that none is for.
+    let decoder = |source: &SourcePlan| -> Box<dyn Decoder> {
+        decoder(source).unwrap_or_else(|| Box::new(JsonDecoder::new(source.record.clone())))
+    };
     let mut engine = Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect());
     if is_watched {
         engine.observe();

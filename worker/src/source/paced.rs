@@ -6,9 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tocsin_contract::pipeline::source::FormatKind;
 use tocsin_worker_core::csv::CsvDecoder;
 use tocsin_worker_core::decode::{Decoder, RecordSchema, Records, Span};
+use tocsin_worker_core::formats;
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::SourcePlan;
 use tocsin_worker_core::watermark::{EventClock, Released, Verdict};
@@ -38,8 +38,7 @@ pub struct PacedSource {
 
 /// Reads event times and follows how far they have come.
 struct EventTimes {
-    format: FormatKind,
-    schema: RecordSchema,
+    plan: SourcePlan,
     decoder: Option<Box<dyn Decoder>>,
     clock: EventClock,
     /// The record that jumped ahead and waits for another to confirm it.
@@ -196,11 +195,13 @@ impl Source for PacedSource {
 impl EventTimes {
     fn new(plan: &SourcePlan) -> Self {
         Self {
-            format: plan.format,
             // The columns too: a record that one of them makes dead does not move event time.
-            schema: RecordSchema {
-                whole_record: false,
-                ..plan.record.clone()
+            plan: SourcePlan {
+                record: RecordSchema {
+                    whole_record: false,
+                    ..plan.record.clone()
+                },
+                ..plan.clone()
             },
             decoder: None,
             clock: EventClock::new(plan.max_out_of_orderness, plan.max_ahead),
@@ -211,14 +212,13 @@ impl EventTimes {
 
     /// When each record of a block is due.
     fn read(&mut self, header: Option<&[u8]>, block: &Block, due: &mut Vec<Option<i64>>) {
-        let schema = &self.schema;
-        let decoder = self.decoder.get_or_insert_with(|| match (self.format, header) {
+        let plan = &self.plan;
+        let decoder = self.decoder.get_or_insert_with(|| {
+            let by_header =
+                || -> Option<Box<dyn Decoder>> { Some(Box::new(CsvDecoder::new(plan.record.clone(), header?).ok()?)) };
             // A header that does not fit is reported by whoever reads the columns.
-            (FormatKind::Csv, Some(header)) => match CsvDecoder::new(schema.clone(), header) {
-                Ok(decoder) => Box::new(decoder),
-                Err(_) => Box::new(JsonDecoder::new(schema.clone())),
-            },
-            _ => Box::new(JsonDecoder::new(schema.clone())),
+            let found = formats::decoder(plan).or_else(by_header);
+            found.unwrap_or_else(|| Box::new(JsonDecoder::new(plan.record.clone())))
         });
         let decoded = decoder.decode(Records {
             bytes: &block.bytes,
@@ -226,7 +226,7 @@ impl EventTimes {
         });
         let mut good = decoded.spans.iter().zip(&decoded.event_times).peekable();
         for span in 0..block.spans.len() {
-            if let Some((_, time)) = good.next_if(|(at, _)| **at as usize == span) {
+            while let Some((_, time)) = good.next_if(|(at, _)| **at as usize == span) {
                 self.step(*time);
             }
             due.push(self.clock.newest());

@@ -15,7 +15,7 @@ fn aliases_and_merges_are_written_out() {
     let time = &pipeline.spec.sources[1].event_time;
     assert_eq!(
         (time.field.as_str(), time.unit),
-        ("at", crate::pipeline::source::TimeUnit::Seconds)
+        ("at", Some(crate::pipeline::source::TimeUnit::Seconds))
     );
     check(
         &spoilt("field: ts", "field: *nobody"),
@@ -50,7 +50,7 @@ fn what_a_map_says_itself_wins_over_what_it_merges() {
         let time = &pipeline.spec.sources[1].event_time;
         assert_eq!(time.field, "at", "{map}");
         assert_eq!(
-            time.unit == crate::pipeline::source::TimeUnit::Nanoseconds,
+            time.unit == Some(crate::pipeline::source::TimeUnit::Nanoseconds),
             map.contains("Nano"),
             "{map}"
         );

@@ -21,7 +21,7 @@ pub const SPEC: [Rule; 2] = [
 ];
 
 /// Rules of a source.
-pub const SOURCE: [Rule; 3] = [
+pub const SOURCE: [Rule; 5] = [
     Rule::new(
         "[has(self.kafka), has(self.file), has(self.stdin), has(self.generator), has(self.http)]\
          .filter(x, x).size() == 1",
@@ -37,6 +37,16 @@ pub const SOURCE: [Rule; 3] = [
         "!has(self.partitionedBy) || has(self.kafka)",
         "must stand beside `kafka`: it is a claim about a topic",
     ),
+    Rule::on(
+        ".format",
+        "self.format.type != 'Avro' || has(self.kafka)",
+        "type Avro must come from Kafka: a record names its schema by a number that a registry gave out",
+    ),
+    Rule::on(
+        ".format",
+        "!(self.format.type in ['InfluxLine', 'Syslog']) || has(self.kafka) || has(self.file) || has(self.stdin)",
+        "types InfluxLine and Syslog must come from Kafka, a file or standard input",
+    ),
 ];
 
 /// Rules of a table.
@@ -46,11 +56,18 @@ pub const TABLE: [Rule; 1] = [Rule::new(
 )];
 
 /// Rules of a format.
-pub const FORMAT: [Rule; 1] = [Rule::on(
-    ".registry",
-    "(self.type == 'Avro') == has(self.registry)",
-    "must be given exactly when the type is Avro",
-)];
+pub const FORMAT: [Rule; 2] = [
+    Rule::on(
+        ".registry",
+        "(self.type == 'Avro') == has(self.registry)",
+        "must be given exactly when the type is Avro",
+    ),
+    Rule::on(
+        ".year",
+        "!has(self.year) || self.type == 'Syslog'",
+        "must stand beside type Syslog: times of RFC 3164 alone have no year",
+    ),
+];
 
 /// Rules of a stage. That it has a `from`, and when it may have `emit`, no schema can see: see `stage`.
 pub const STAGE: [Rule; 3] = [
@@ -148,6 +165,10 @@ fn source(source: &Source, path: &str, problems: &mut Vec<Problem>) {
         path,
         problems,
     );
+    let kind = source.format.kind;
+    SOURCE[3].unless(kind != FormatKind::Avro || source.kafka.is_some(), path, problems);
+    let by_lines = matches!(kind, FormatKind::InfluxLine | FormatKind::Syslog);
+    SOURCE[4].unless(!by_lines || plain || source.kafka.is_some(), path, problems);
     format(&source.format, path, problems);
 }
 
@@ -163,7 +184,13 @@ fn table(table: &Table, path: &str, problems: &mut Vec<Problem>) {
 
 fn format(format: &Format, path: &str, problems: &mut Vec<Problem>) {
     let avro = format.kind == FormatKind::Avro;
-    FORMAT[0].unless(avro == format.registry.is_some(), &format!("{path}.format"), problems);
+    let path = format!("{path}.format");
+    FORMAT[0].unless(avro == format.registry.is_some(), &path, problems);
+    FORMAT[1].unless(
+        format.year.is_none() || format.kind == FormatKind::Syslog,
+        &path,
+        problems,
+    );
 }
 
 fn stage(stage: &Stage, path: &str, problems: &mut Vec<Problem>) {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::cells::Cells;
-use super::number::is_json_number;
+use crate::decode::plain_number::is_json_number;
 
 /// The JSON text of a cell.
 pub(super) fn cell(text: &str) -> Cow<'_, str> {

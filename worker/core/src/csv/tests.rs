@@ -8,7 +8,7 @@ use tocsin_contract::pipeline::source::TimeUnit;
 
 use super::*;
 use crate::decode::predicate::{CompareOp, Literal, Predicate};
-use crate::decode::{ColumnSpec, ColumnType, EventTimeSpec, Span};
+use crate::decode::{ColumnSpec, EventTimeSpec, Origin, Span};
 
 const DECLARED: Origin = Origin::Declared { required: false };
 const REQUIRED: Origin = Origin::Declared { required: true };

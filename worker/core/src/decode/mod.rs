@@ -4,9 +4,18 @@
 //! filter. A record that does not decode becomes a [`DeadRecord`]; it never stops the stream and never harms its
 //! neighbours.
 
+pub(crate) mod columns;
 pub(crate) mod number;
+pub(crate) mod plain_number;
+pub(crate) mod plain_text;
 pub mod predicate;
+pub(crate) mod row_filter;
+pub(crate) mod rows;
+pub(crate) mod scalar;
 pub(crate) mod time;
+pub(crate) mod value;
+
+use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
@@ -14,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use tocsin_contract::pipeline::source::TimeUnit;
 
 use self::predicate::Predicate;
+use crate::avro::{SchemaAnswer, SchemaId};
+use crate::stream::Micros;
 
 /// Records to decode: slices of one buffer.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +44,28 @@ pub struct Span {
     pub end: usize,
     /// The record's offset in its input: Kafka's offset, or the number of the line in a file, from 0.
     pub offset: u64,
+}
+
+/// When records arrived. An event time far beyond that is wrong, and makes a dead record.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrived<'a> {
+    /// Nobody knows, as of a file: other records confirm an event time that jumps ahead.
+    Unknown,
+    /// All at one time.
+    At(Micros),
+    /// Each at its own, in the order of the records.
+    Each(&'a [Micros]),
+}
+
+impl Arrived<'_> {
+    /// When a record arrived, by its number.
+    pub fn of(&self, record: usize) -> Option<Micros> {
+        match self {
+            Self::Unknown => None,
+            Self::At(arrived) => Some(*arrived),
+            Self::Each(arrived) => arrived.get(record).copied(),
+        }
+    }
 }
 
 /// What the plan wants of a source's records.
@@ -145,7 +178,8 @@ pub struct EventTimeSpec {
 pub struct Decoded {
     /// Event time in microseconds since 1970, one a good record, also of those that the predicate dropped.
     pub event_times: Vec<i64>,
-    /// Index into the input's spans, one a good record.
+    /// Index into the input's spans, one a good record. A record that holds several events (lines of line protocol) stands
+    /// here with each, and counts as a good record as often.
     pub spans: Vec<u32>,
     /// The columns that are `read`, in the schema's order, and `_record` if wanted; a row for each record that passed.
     pub rows: RecordBatch,
@@ -161,6 +195,19 @@ pub struct Decoded {
 pub trait Decoder: Send {
     /// Decodes records. The result of a record depends on the record alone.
     fn decode(&mut self, records: Records<'_>) -> Decoded;
+
+    /// The same, for formats that read a record's arrival as well: a time without a year is of the year of its arrival.
+    fn decode_arrived(&mut self, records: Records<'_>, _arrived: Arrived<'_>) -> Decoded {
+        self.decode(records)
+    }
+
+    /// Takes what a schema registry says of a schema's number. It counts for the records behind.
+    fn learn(&mut self, _id: SchemaId, _answer: &SchemaAnswer) {}
+
+    /// What was learnt, by number: whether there is such a schema.
+    fn learnt(&self) -> BTreeMap<SchemaId, bool> {
+        BTreeMap::new()
+    }
 }
 
 /// A record that did not decode.
@@ -175,7 +222,7 @@ pub struct DeadRecord {
 /// Why a record is dead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    /// Not well-formed JSON (or CSV).
+    /// Not well-formed by the source's format.
     #[error("syntax error at byte {at}: {what}")]
     Syntax {
         /// Byte in the record, from 0.
@@ -236,6 +283,28 @@ pub enum Cause {
     /// A record of Kafka without a value, a tombstone.
     #[error("the record has no value")]
     NoValue,
+    /// The schema registry has no schema of this number.
+    #[error("the schema registry has no schema {id}")]
+    UnknownSchema {
+        /// The number.
+        id: SchemaId,
+    },
+    /// The schema registry has something else under this number.
+    #[error("schema {id} cannot be used: {why}")]
+    UnusableSchema {
+        /// The number.
+        id: SchemaId,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// One of the lines of a record that holds several; the others count.
+    #[error("line {line} of the record: {cause}")]
+    Line {
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        cause: Box<Cause>,
+    },
     /// Larger than the limit.
     #[error("record of {bytes} bytes; at most {limit} are taken")]
     TooLong {

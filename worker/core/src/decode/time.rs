@@ -50,7 +50,7 @@ pub(crate) fn from_short(number: i64, unit: TimeUnit) -> Result<i64, TimeError> 
 }
 
 /// Reads a whole number in a unit.
-fn from_integer(number: i128, unit: TimeUnit) -> Result<i64, TimeError> {
+pub(crate) fn from_integer(number: i128, unit: TimeUnit) -> Result<i64, TimeError> {
     // What does not fit is out of range in any unit: the finest has three digits more than are kept.
     match i64::try_from(if unit == TimeUnit::Nanoseconds {
         number.div_euclid(1_000)
@@ -108,13 +108,16 @@ fn date_and_time(text: &[u8; 19]) -> Option<i64> {
     let month = two_digits(m1, m2)?;
     let day = two_digits(d1, d2)?;
     let (hour, minute, second) = (two_digits(h1, h2)?, two_digits(n1, n2)?, two_digits(s1, s2)?);
-    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
-        return None;
-    }
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    Some(days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
+    Some(seconds_at(year, month, day)? + hour * 3_600 + minute * 60 + second)
+}
+
+/// Midnight of a day in seconds since 1970, if there is such a day.
+pub(crate) fn seconds_at(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_day = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
+    is_day.then(|| days_since_1970(year, month, day) * 86_400)
 }
 
 /// The fraction of a second in microseconds, and what stands behind it.

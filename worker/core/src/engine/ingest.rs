@@ -1,5 +1,6 @@
 //! Records of a source to a part of its stream: decodes, keeps the clock, sorts out the dead.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Arrived, DeadLetter, SourceCounters};
 use crate::aggregate::CorruptState;
+use crate::avro::{SchemaAnswer, SchemaId};
 use crate::decode::{Cause, Decoded, Decoder, Records};
 use crate::plan::SourcePlan;
 use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
@@ -48,6 +50,8 @@ struct Saved {
     ticked: Micros,
     ended: Option<Micros>,
     counters: SourceCounters,
+    /// Numbers of schemas that the registry does not have. Those that it has it will have again.
+    absent: Vec<SchemaId>,
 }
 
 impl Ingest {
@@ -67,6 +71,19 @@ impl Ingest {
                 ..SourceCounters::default()
             },
         }
+    }
+
+    pub fn learn(&mut self, id: SchemaId, answer: &SchemaAnswer) {
+        self.decoder.learn(id, answer);
+    }
+
+    pub fn learnt(&self) -> BTreeMap<SchemaId, bool> {
+        self.decoder.learnt()
+    }
+
+    fn absent(&self) -> Vec<SchemaId> {
+        let absent = self.learnt().into_iter().filter(|(_, is_there)| !is_there);
+        absent.map(|(id, _)| id).collect()
     }
 
     pub fn stop_at_dead(&mut self) {
@@ -112,7 +129,7 @@ impl Ingest {
         dead: &mut Vec<DeadLetter>,
     ) -> Batch {
         let (all, mut records) = (records.spans, records);
-        let mut decoded = self.decoder.decode(records);
+        let mut decoded = self.decoder.decode_arrived(records, arrived);
         let mut last = None;
         if self.stops
             && let Some(first) = decoded.dead.first().cloned()
@@ -120,7 +137,7 @@ impl Ingest {
             // Once more without it and what stands behind it: this happens once.
             records.spans = &records.spans[..first.span as usize];
             last = Some(first);
-            decoded = self.decoder.decode(records);
+            decoded = self.decoder.decode_arrived(records, arrived);
             self.counters.records += 1;
         }
         // The plan's schema knows more of the columns than a decoder does: which texts are JSON values.
@@ -362,6 +379,7 @@ impl Ingest {
             ticked: self.ticked,
             ended: self.ended,
             counters,
+            absent: self.absent(),
         })
     }
 
@@ -379,6 +397,9 @@ impl Ingest {
                 })
             }
         };
+        for id in saved.absent {
+            self.decoder.learn(id, &SchemaAnswer::Absent);
+        }
         self.clock = saved.clock;
         self.ticked = saved.ticked;
         self.ended = saved.ended;

@@ -9,9 +9,13 @@ mod event_time;
 mod ingest;
 mod run;
 
+use std::collections::BTreeMap;
+
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use crate::avro::{SchemaAnswer, SchemaId};
+pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::{Encoded, RecordKeys, encode_rows};
 use crate::kafka::Unread;
@@ -45,17 +49,6 @@ pub struct Outputs {
     pub observed: Vec<(usize, Encoded)>,
     /// Records that could not be taken.
     pub dead: Vec<DeadLetter>,
-}
-
-/// When records arrived. An event time far beyond that is wrong, and makes a dead record.
-#[derive(Clone, Copy, Debug)]
-pub enum Arrived<'a> {
-    /// Nobody knows, as of a file: other records confirm an event time that jumps ahead.
-    Unknown,
-    /// All at one time.
-    At(Micros),
-    /// Each at its own, in the order of the records.
-    Each(&'a [Micros]),
 }
 
 /// A record that could not be taken.
@@ -168,6 +161,20 @@ impl Engine {
         let batch = ingest.take(source, records, arrived, &mut outputs.dead);
         ingest.counters.dead += (outputs.dead.len() - n_dead) as u64;
         self.round(source, batch, outputs);
+    }
+
+    /// Takes what a schema registry says of a schema's number. It counts for the records of the source behind: whoever
+    /// wants to do the same again must say it again at the same place.
+    pub fn learn(&mut self, source: usize, id: SchemaId, answer: &SchemaAnswer) {
+        if let Some(ingest) = self.sources.get_mut(source) {
+            ingest.learn(id, answer);
+        }
+    }
+
+    /// What a source learnt, by number: whether there is such a schema. Of a state that was loaded, only which there are
+    /// not.
+    pub fn learnt(&self, source: usize) -> BTreeMap<SchemaId, bool> {
+        self.sources.get(source).map(Ingest::learnt).unwrap_or_default()
     }
 
     /// Takes records of a source that were dead before they got here.

@@ -6,6 +6,7 @@ use tocsin_contract::pipeline::source::{FieldType, Source, TimeUnit};
 use tocsin_contract::problem::Problem;
 
 use super::fields::{Collected, Place};
+use super::format_columns;
 use super::names::source_path;
 use super::parsed::{at_use, problem};
 use crate::decode::{ColumnSpec, ColumnType, Origin};
@@ -15,7 +16,7 @@ use crate::expr::uses::Use;
 /// The columns of a source: those that are used, and those that are declared.
 pub fn columns(number: usize, source: &Source, collected: &Collected, problems: &mut Vec<Problem>) -> Vec<ColumnSpec> {
     let mut columns: BTreeMap<String, ColumnSpec> = BTreeMap::new();
-    let unit = source.event_time.unit;
+    let unit = source.time_unit();
     for field in &source.format.fields {
         let path = field
             .path
@@ -117,6 +118,8 @@ pub fn columns(number: usize, source: &Source, collected: &Collected, problems: 
             }
         }
     }
+    let place = |name: &str| used.get(name).and_then(|places| places.first());
+    format_columns::check(source, columns.values(), place, problems);
     columns.into_values().collect()
 }
 

@@ -14,6 +14,7 @@ pub mod describe;
 mod escalate;
 mod field_types;
 mod fields;
+mod format_columns;
 mod graph;
 mod incident;
 mod lower;
@@ -80,6 +81,10 @@ pub struct SourcePlan {
     pub name: String,
     /// Its format.
     pub format: FormatKind,
+    /// The year of times without one, in records of which nobody knows when they arrived.
+    pub year: Option<i16>,
+    /// Address of the schema registry that numbers the schemas of its records.
+    pub registry: Option<String>,
     /// What is decoded.
     pub record: RecordSchema,
     /// The columns of its stream.

@@ -44,11 +44,13 @@ pub fn lower_source(source: &Source, columns: &[ColumnSpec], whole_record: bool)
     SourcePlan {
         name: source.name.clone(),
         format: source.format.kind,
+        year: source.format.year,
+        registry: source.format.registry.as_ref().map(|registry| registry.url.clone()),
         record: RecordSchema {
             columns: columns.to_vec(),
             event_time: EventTimeSpec {
                 path: path.unwrap_or_else(|| vec![event_time.field.clone()]),
-                unit: event_time.unit,
+                unit: source.time_unit(),
             },
             whole_record,
             strict: source.format.strict,

@@ -13,7 +13,7 @@ use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{Arrived, DeadLetter, Engine, Outputs};
-use tocsin_worker_core::json::JsonDecoder;
+use tocsin_worker_core::formats::decoder as decoder_of;
 use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
 /// Compiles the spec of a pipeline, written as YAML, as a user's file is.
@@ -45,12 +45,12 @@ pub enum Decoding {
     Reference,
 }
 
-/// An engine for a plan whose sources are all JSON.
+/// An engine for a plan.
 pub fn engine(plan: &Plan, decoding: Decoding) -> Engine {
     let decoder = |source: &tocsin_worker_core::plan::SourcePlan| -> Box<dyn Decoder> {
         let record = source.record.clone();
         match decoding {
-            Decoding::Own => Box::new(JsonDecoder::new(record)),
+            Decoding::Own => decoder_of(source).expect("CSV has a header"),
             Decoding::Reference => Box::new(reference::Reference::new(record)),
         }
     };

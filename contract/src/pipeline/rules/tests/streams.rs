@@ -39,6 +39,24 @@ pub(super) fn cases() -> Vec<Case> {
             "spec.sources[it].partitionedBy",
         ),
         case(
+            SOURCE[3],
+            source("kafka: {topic: t}, format: {type: Avro, registry: {url: \"http://r\"}}"),
+            source("stdin: {}, format: {type: Avro, registry: {url: \"http://r\"}}"),
+            "spec.sources[it].format",
+        ),
+        case(
+            SOURCE[4],
+            source("stdin: {}, format: {type: Syslog}"),
+            source("http: {}, format: {type: Syslog}"),
+            "spec.sources[it].format",
+        ),
+        case(
+            SOURCE[4],
+            source("file: {path: f}, format: {type: InfluxLine}"),
+            source("generator: {}, format: {type: InfluxLine}"),
+            "spec.sources[it].format",
+        ),
+        case(
             TABLE[0],
             tables("hosts"),
             tables("hosts").replace("file: {path: t}", "file: {path: t}, kafka: {topic: t}"),
@@ -46,9 +64,15 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             FORMAT[0],
-            source("stdin: {}, format: {type: Avro, registry: {url: \"http://r\"}}"),
-            source("stdin: {}, format: {type: Avro}"),
+            source("kafka: {topic: t}, format: {type: Avro, registry: {url: \"http://r\"}}"),
+            source("kafka: {topic: t}, format: {type: Avro}"),
             "spec.sources[it].format.registry",
+        ),
+        case(
+            FORMAT[1],
+            source("stdin: {}, format: {type: Syslog, year: 2026}"),
+            source("stdin: {}, format: {type: Json, year: 2026}"),
+            "spec.sources[it].format.year",
         ),
         case(STAGE[0], filter(), stage("from: alerts"), "spec.stages[it]"),
         case(

@@ -1,8 +1,8 @@
-//! Which texts of cells are numbers.
+//! Which texts are numbers, where a format says no types: cells, tags.
 
 /// The digits of a number for [`crate::decode::number`], without a leading `+`; nothing if the text is no number. Taken
 /// is what JSON takes, and `+5`, `007`, `.5`, `5.`.
-pub(super) fn plain(text: &str) -> Option<&[u8]> {
+pub(crate) fn plain(text: &str) -> Option<&[u8]> {
     let (text, unsigned) = match text.as_bytes() {
         [b'+', unsigned @ ..] => (unsigned, unsigned),
         text => (text, text.strip_prefix(b"-").unwrap_or(text)),
@@ -14,7 +14,7 @@ pub(super) fn plain(text: &str) -> Option<&[u8]> {
 }
 
 /// Whether a text is a number by JSON's grammar.
-pub(super) fn is_json_number(text: &str) -> bool {
+pub(crate) fn is_json_number(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (whole, rest) = digits(bytes.strip_prefix(b"-").unwrap_or(bytes));
     let rest = match rest.strip_prefix(b".") {

@@ -1,66 +1,28 @@
-//! What a cell means: text into a value of a column's type.
+//! What a text means where a format says no types (a cell of CSV, a tag): the value of the type that is asked for.
 //!
-//! An empty cell is NULL. Nothing is guessed: a cell that does not fit the type is a [`Fault`], and the column's origin
+//! An empty text is NULL. Nothing is guessed: a text that does not fit the type is a [`Fault`], and the column's origin
 //! says what becomes of it.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tocsin_contract::pipeline::source::TimeUnit;
 
-use super::number::plain;
-use crate::decode::ColumnType;
-use crate::decode::number::{self, NumberError};
-use crate::decode::time;
-
-/// The value of a cell.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
-    /// Empty, or of another type than its use.
-    Null,
-    /// For `Boolean` columns.
-    Boolean(bool),
-    /// For `Int64` columns.
-    Int64(i64),
-    /// For `UInt64` columns.
-    UInt64(u64),
-    /// For `Float64` columns; finite.
-    Float64(f64),
-    /// For `Decimal` columns, times 10^9.
-    Decimal(i128),
-    /// For `Timestamp` columns, in microseconds since 1970.
-    Timestamp(i64),
-    /// For `Utf8` and `Json` columns: the cell as it is written.
-    Text(&'a str),
-}
-
-/// Why a cell gives no value of the type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The cell is of another type.
-    WrongType {
-        /// What stands there.
-        found: &'static str,
-    },
-    /// A number that the type cannot hold exactly.
-    OutOfRange,
-}
-
-impl From<NumberError> for Fault {
-    fn from(_: NumberError) -> Self {
-        Self::OutOfRange
-    }
-}
+use super::ColumnType;
+use super::number;
+use super::plain_number::plain;
+use super::time;
+use super::value::{Fault, Value};
 
 const NO_NUMBER: Fault = Fault::WrongType { found: "text" };
 
-/// Reads a cell as a value of this type. White space around numbers, booleans and times does not count.
-pub(super) fn read(cell: &str, ty: ColumnType) -> Result<Value<'_>, Fault> {
-    if cell.is_empty() {
+/// Reads a text as a value of this type. White space around numbers, booleans and times does not count.
+pub(crate) fn read(text: &str, ty: ColumnType) -> Result<Value<'_>, Fault> {
+    if text.is_empty() {
         return Ok(Value::Null);
     }
-    let bare = cell.trim_ascii();
+    let bare = text.trim_ascii();
     match ty {
-        ColumnType::Utf8 | ColumnType::Json => Ok(Value::Text(cell)),
+        ColumnType::Utf8 | ColumnType::Json => Ok(Value::Text(text.into())),
         ColumnType::Boolean => boolean(bare).map(Value::Boolean),
         ColumnType::Int64 => Ok(Value::Int64(number::int64(plain(bare).ok_or(NO_NUMBER)?)?)),
         ColumnType::UInt64 => Ok(Value::UInt64(number::uint64(plain(bare).ok_or(NO_NUMBER)?)?)),
@@ -83,7 +45,7 @@ fn boolean(text: &str) -> Result<bool, Fault> {
 }
 
 /// RFC 3339, a date with or without time taken as UTC, or a number in the unit; in microseconds since 1970.
-pub(super) fn timestamp(text: &str, unit: TimeUnit) -> Result<i64, Fault> {
+pub(crate) fn timestamp(text: &str, unit: TimeUnit) -> Result<i64, Fault> {
     if let Some(digits) = plain(text) {
         return time::from_number(digits, unit).map_err(|_| Fault::OutOfRange);
     }

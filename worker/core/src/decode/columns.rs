@@ -9,17 +9,18 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::record_json;
 use super::value::Value;
-use crate::decode::{ColumnType, RecordSchema};
+use super::{ColumnType, RecordSchema};
 use crate::encode::RECORD;
 
 /// Builds the batch of the rows that passed.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     schema: SchemaRef,
     builders: Vec<Builder>,
     n_rows: usize,
+    /// Bytes of text in all columns.
+    n_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -31,11 +32,10 @@ enum Builder {
     Decimal(Decimal128Builder),
     Timestamp(TimestampMicrosecondBuilder),
     Utf8(StringBuilder),
-    Json(StringBuilder),
 }
 
 /// The columns of a decoder's batches: those that are read, and the whole record if wanted.
-pub(super) fn arrow_schema(schema: &RecordSchema) -> SchemaRef {
+pub(crate) fn arrow_schema(schema: &RecordSchema) -> SchemaRef {
     let read = schema.columns.iter().filter(|column| column.read);
     let mut fields: Vec<Field> = read
         .map(|column| Field::new(&column.name, column.ty.data_type(), true))
@@ -48,7 +48,7 @@ pub(super) fn arrow_schema(schema: &RecordSchema) -> SchemaRef {
 
 impl Columns {
     /// Columns without rows, for a decoder's schema and its Arrow schema.
-    pub(super) fn new(schema: &RecordSchema, arrow: SchemaRef) -> Self {
+    pub(crate) fn new(schema: &RecordSchema, arrow: SchemaRef) -> Self {
         let read = schema.columns.iter().filter(|column| column.read);
         let mut builders: Vec<Builder> = read.map(|column| Builder::new(column.ty)).collect();
         if schema.whole_record {
@@ -58,19 +58,28 @@ impl Columns {
             schema: arrow,
             builders,
             n_rows: 0,
+            n_bytes: 0,
         }
     }
 
-    /// Appends a row: a value per column, in order; too few are filled with NULL.
-    pub(super) fn push<'a>(&mut self, mut values: impl Iterator<Item = Value<'a>>) {
+    /// How many bytes of text are still taken: Arrow counts those of a column in 31 bits.
+    pub(crate) fn room(&self) -> usize {
+        (i32::MAX as usize).saturating_sub(self.n_bytes)
+    }
+
+    /// Appends a row: a value per column, in order; too few are filled with NULL. Its texts have at most
+    /// [`room`](Self::room) bytes.
+    pub(crate) fn push<'a>(&mut self, mut values: impl Iterator<Item = Value<'a>>) {
         for builder in &mut self.builders {
-            builder.push(values.next().unwrap_or(Value::Null));
+            let value = values.next().unwrap_or(Value::Null);
+            self.n_bytes = self.n_bytes.saturating_add(value.n_bytes());
+            builder.push(value);
         }
         self.n_rows += 1;
     }
 
     /// The batch.
-    pub(super) fn finish(mut self) -> RecordBatch {
+    pub(crate) fn finish(mut self) -> RecordBatch {
         let columns = self.builders.iter_mut().map(Builder::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.n_rows));
         match RecordBatch::try_new_with_options(self.schema, columns, &options) {
@@ -91,8 +100,7 @@ impl Builder {
             ColumnType::Timestamp(_) => {
                 Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(ty.data_type()))
             }
-            ColumnType::Utf8 => Self::Utf8(StringBuilder::new()),
-            ColumnType::Json => Self::Json(StringBuilder::new()),
+            ColumnType::Utf8 | ColumnType::Json => Self::Utf8(StringBuilder::new()),
         }
     }
 
@@ -106,14 +114,13 @@ impl Builder {
             (Self::Decimal(builder), Value::Decimal(value)) => builder.append_value(value),
             (Self::Timestamp(builder), Value::Timestamp(value)) => builder.append_value(value),
             (Self::Utf8(builder), Value::Text(value)) => builder.append_value(value),
-            (Self::Json(builder), Value::Text(value)) => builder.append_value(record_json::cell(value)),
             (Self::Boolean(builder), _) => builder.append_null(),
             (Self::Int64(builder), _) => builder.append_null(),
             (Self::UInt64(builder), _) => builder.append_null(),
             (Self::Float64(builder), _) => builder.append_null(),
             (Self::Decimal(builder), _) => builder.append_null(),
             (Self::Timestamp(builder), _) => builder.append_null(),
-            (Self::Utf8(builder) | Self::Json(builder), _) => builder.append_null(),
+            (Self::Utf8(builder), _) => builder.append_null(),
         }
     }
 
@@ -125,7 +132,7 @@ impl Builder {
             Self::Float64(builder) => Arc::new(builder.finish()),
             Self::Decimal(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
-            Self::Utf8(builder) | Self::Json(builder) => Arc::new(builder.finish()),
+            Self::Utf8(builder) => Arc::new(builder.finish()),
         }
     }
 }
