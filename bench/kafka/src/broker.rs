@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, ensure};
-use tocsin_e2e::kafka::Topic;
+use tocsin_e2e::kafka::{Isolation, Topic};
 use tocsin_e2e::{Kafka, KafkaOptions, Listener};
 
 /// Heap of the broker, in MiB. Records stand in the system's page cache, not here.
@@ -53,10 +53,14 @@ impl Broker {
         format!("{what}-{}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes a topic.
+    /// Makes a topic, and waits until records are taken: the broker leads a partition a moment later than it says so.
     pub fn create(&self, topic: &str) -> anyhow::Result<()> {
         let partitions = i32::try_from(self.partitions)?;
-        Ok(self.kafka.create(&Topic::new(topic).partitions(partitions))?)
+        self.kafka.create(&Topic::new(topic).partitions(partitions))?;
+        for partition in 0..partitions {
+            self.kafka.offsets(topic, partition, Isolation::Uncommitted)?;
+        }
+        Ok(())
     }
 
     /// Removes topics of a run, so that the disk holds one run at a time.

@@ -49,7 +49,7 @@ pub struct Settings {
 }
 
 /// What came of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// What it took.
     pub used: Used,
@@ -104,6 +104,7 @@ fn start(broker: &Broker, topics: &Topics, case: Case, settings: &Settings) -> a
             delivery,
             is_strict,
             threads,
+            out_of_order: "5s",
             processors,
         };
         tocsin::start(broker, topics, options)
@@ -139,7 +140,10 @@ struct Pinned {
 impl Pinned {
     fn new(broker: &Broker) -> anyhow::Result<Self> {
         let all = std::thread::available_parallelism()?;
-        ensure!(all.get() > 1, "this machine has one processor: the broker needs another than the engine");
+        ensure!(
+            all.get() > 1,
+            "this machine has one processor: the broker needs another than the engine"
+        );
         let pinned = Self { broker: broker.pid()? };
         pinned.pin(BROKERS)?;
         Ok(pinned)
@@ -150,6 +154,8 @@ impl Pinned {
     }
 
     fn pin(&self, processors: &str) -> anyhow::Result<()> {
-        [self.broker, std::process::id()].iter().try_for_each(|pid| pin(*pid, processors))
+        [self.broker, std::process::id()]
+            .iter()
+            .try_for_each(|pid| pin(*pid, processors))
     }
 }

@@ -1,6 +1,7 @@
 //! What a run gave out, as a number that does not depend on the order of rows.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// Compared are all fields and values of a row but those of Tocsin's own, whose names begin with `_`, and without
 /// the rows of services that only end the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
     /// Rows of windows.
     pub counts: Rows,
@@ -29,11 +30,13 @@ pub struct Outputs {
 }
 
 /// The rows of a topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// How many.
     pub n: u64,
     sum: u64,
+    /// The row with the least hash, which is the same row where all are: it shows what differs.
+    least: Option<(u64, String)>,
 }
 
 impl Outputs {
@@ -71,16 +74,26 @@ impl Rows {
     fn add(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let what = || format!("a row that is no object: {}", String::from_utf8_lossy(bytes));
         let row: BTreeMap<String, Value> = serde_json::from_slice(bytes).with_context(what)?;
-        if row.get("service").and_then(Value::as_str).is_some_and(|service| service.starts_with(END)) {
+        if row
+            .get("service")
+            .and_then(Value::as_str)
+            .is_some_and(|service| service.starts_with(END))
+        {
             return Ok(());
         }
-        let mut hasher = DefaultHasher::new();
+        let mut text = String::with_capacity(bytes.len());
         for (name, value) in row.iter().filter(|(name, _)| !name.starts_with('_')) {
-            name.hash(&mut hasher);
-            value.to_string().hash(&mut hasher);
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{name}: {value}, ");
         }
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
         self.n += 1;
-        self.sum = self.sum.wrapping_add(hasher.finish());
+        self.sum = self.sum.wrapping_add(hash);
+        if self.least.as_ref().is_none_or(|(least, _)| hash < *least) {
+            self.least = Some((hash, text));
+        }
         Ok(())
     }
 }

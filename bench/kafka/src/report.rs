@@ -21,9 +21,15 @@ pub fn figure(name: &str, unit: &str, mut values: Vec<f64>, note: &str) {
 pub fn drained(name: &str, events: u64, runs: &[&Run]) {
     let of = |take: fn(&Used) -> f64| runs.iter().map(|run| take(&run.used)).collect::<Vec<f64>>();
     let n = events as f64;
-    let rows = runs.first().and_then(|run| run.outputs).map_or(String::new(), |outputs| {
-        format!(", {} counts and {} escalations out", outputs.counts.n, outputs.escalations.n)
-    });
+    let rows = runs
+        .first()
+        .and_then(|run| run.outputs.as_ref())
+        .map_or(String::new(), |outputs| {
+            format!(
+                ", {} counts and {} escalations out",
+                outputs.counts.n, outputs.escalations.n
+            )
+        });
     let note = format!("{events} events{rows}");
     figure(
         &format!("{name}, CPU"),
@@ -37,7 +43,12 @@ pub fn drained(name: &str, events: u64, runs: &[&Run]) {
         of(|used| used.wall).iter().map(|seconds| n / seconds).collect(),
         &note,
     );
-    figure(&format!("{name}, broker's CPU meanwhile"), "CPU-s", of(|used| used.broker), &note);
+    figure(
+        &format!("{name}, broker's CPU meanwhile"),
+        "CPU-s",
+        of(|used| used.broker),
+        &note,
+    );
 }
 
 /// Prints the latencies under a load, and who used the processors.
@@ -60,6 +71,12 @@ pub fn live(name: &str, asked: &str, runs: &[LiveRun]) {
             &note,
         );
     }
+    figure(
+        &format!("{name}, until the broker has the probe, p99"),
+        "ms",
+        of(&|run| run.acknowledged.at(990)),
+        "part of the latency above: no engine can shorten it",
+    );
     let shares: [(&str, fn(&Used) -> f64); 3] = [
         ("engine", |used| used.engine),
         ("broker", |used| used.broker),
@@ -70,7 +87,10 @@ pub fn live(name: &str, asked: &str, runs: &[LiveRun]) {
             &format!("{name}, CPU of the {who}"),
             "cores",
             of(&|run| take(&run.used) / run.used.wall),
-            &format!("of {} processors", std::thread::available_parallelism().map_or(1, usize::from)),
+            &format!(
+                "of {} processors",
+                std::thread::available_parallelism().map_or(1, usize::from)
+            ),
         );
     }
 }

@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
-use sonic_rs::{JsonValueTrait as _, pointer};
+use sonic_rs::JsonValueTrait as _;
 use tocsin_e2e::home;
 use tocsin_e2e::process::Process;
 
@@ -41,7 +41,9 @@ pub fn start(broker: &Broker, topic: &str) -> anyhow::Result<Running> {
 /// Waits until it is at the end of the topic.
 pub fn wait(engine: &Running, within: Duration) -> anyhow::Result<()> {
     let said = || engine.process.last_lines().lines().any(|line| line.starts_with(DONE));
-    Ok(engine.process.ready("the end of the topic", within, || said().then_some(()))?)
+    Ok(engine
+        .process
+        .ready("the end of the topic", within, || said().then_some(()))?)
 }
 
 /// The loop itself: reads the topic to the end that it has now, counts CRITICAL alerts of each service, and waits to be
@@ -77,11 +79,11 @@ pub fn run(args: &LoopArgs) -> anyhow::Result<()> {
 }
 
 fn count(record: &[u8], of_service: &mut HashMap<String, u64>) -> anyhow::Result<()> {
-    let severity = sonic_rs::get(record, pointer!["severity"])?;
+    let severity = sonic_rs::get(record, ["severity"])?;
     if severity.as_str() != Some("CRITICAL") {
         return Ok(());
     }
-    let service = sonic_rs::get(record, pointer!["service"])?;
+    let service = sonic_rs::get(record, ["service"])?;
     let service = service.as_str().context("a service that is no text")?;
     ensure!(!service.is_empty(), "a service without a name");
     match of_service.get_mut(service) {

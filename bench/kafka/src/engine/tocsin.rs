@@ -23,6 +23,8 @@ pub struct Options {
     pub is_strict: bool,
     /// How many threads work.
     pub threads: u32,
+    /// How far alerts may be out of order, such as `5s`.
+    pub out_of_order: &'static str,
     /// The processors that it may use, as `taskset` has them; none is all.
     pub processors: Option<&'static str>,
 }
@@ -33,7 +35,8 @@ pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Resu
     let pipeline = folder.join("pipeline.yaml");
     std::fs::write(&pipeline, text(topics, options)).with_context(|| pipeline.display().to_string())?;
     let program = std::env::var_os(PROGRAM).map(PathBuf::from);
-    let program = program.with_context(|| format!("{PROGRAM} does not name a build of tocsin; `make bench-flink` does"))?;
+    let program =
+        program.with_context(|| format!("{PROGRAM} does not name a build of tocsin; `make bench-flink` does"))?;
     let mut command = match options.processors {
         Some(processors) => {
             let mut pinned = Command::new("taskset");
@@ -55,7 +58,7 @@ pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Resu
     })
 }
 
-/// The headline job.
+/// The headline job. Its last stage takes the columns that Flink's job writes: without it, whole alerts would go on.
 fn text(topics: &Topics, options: Options) -> String {
     let Topics {
         run,
@@ -67,7 +70,11 @@ fn text(topics: &Topics, options: Options) -> String {
         Delivery::AtLeastOnce => "AtLeastOnce",
         Delivery::ExactlyOnce => "ExactlyOnce",
     };
-    let is_strict = options.is_strict;
+    let Options {
+        is_strict,
+        out_of_order,
+        ..
+    } = options;
     // The ends of the topic lie hours ahead of its alerts, hence `maxAhead`.
     format!(
         r#"apiVersion: tocsin.dev/v1alpha1
@@ -80,14 +87,16 @@ spec:
     kafka: {{topic: {alerts}}}
     partitionedBy: {{key: [service], partitioner: Murmur2}}
     format: {{strict: {is_strict}}}
-    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: 5s, maxAhead: 1d}}
+    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: {out_of_order}, maxAhead: 1d}}
   stages:
   - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
   - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: 1m}}, select: {{total: count(*)}}}}}}
   - {{name: escalated, from: critical, escalate: {{by: [service], count: 3, within: 1m}}}}
+  - name: escalations
+    sql: SELECT event_time AS time, service, severity, escalation_count, escalation_since FROM escalated
   sinks:
   - {{name: counts, from: counts, kafka: {{topic: {counts}}}}}
-  - {{name: escalations, from: escalated, kafka: {{topic: {escalations}}}}}
+  - {{name: escalations, from: escalations, kafka: {{topic: {escalations}}}}}
 "#
     )
 }

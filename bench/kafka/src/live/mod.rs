@@ -43,61 +43,70 @@ pub struct Load {
 pub struct LiveRun {
     /// Latencies of the probes that were due while it was measured.
     pub latencies: Latencies,
+    /// How long after they were due the broker had them: the share that no engine can shorten.
+    pub acknowledged: Latencies,
     /// What was used meanwhile.
     pub used: Used,
     /// By how much the load was behind its clock, at most.
     pub behind: Duration,
 }
 
-/// Runs Tocsin, each result once, under a prepared load.
-pub fn run(broker: &Broker, load: Load, prepared: &mut Prepared, is_strict: bool) -> anyhow::Result<LiveRun> {
+/// Runs Tocsin under a prepared load.
+pub fn run(
+    broker: &Broker,
+    load: Load,
+    prepared: &mut Prepared,
+    delivery: Delivery,
+    is_strict: bool,
+) -> anyhow::Result<LiveRun> {
     let run = broker.new_name("live");
     let topics = Topics::new(&run, &format!("{run}-alerts"));
     for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
         broker.create(topic)?;
     }
     let options = tocsin::Options {
-        delivery: Delivery::ExactlyOnce,
+        delivery,
         is_strict,
         threads: broker.partitions(),
+        // A load that falls behind its probes is not late, and costs what it should.
+        out_of_order: "1m",
         processors: None,
     };
     let engine = tocsin::start(broker, &topics, options)?;
-    let probes = Probes::new(load.warm_up + load.measured);
+    let (probes, topics) = (&Probes::new(load.warm_up + load.measured), &topics);
     let stop = AtomicBool::new(false);
+    let partitions: Vec<_> = prepared.partitions().collect();
     let live = std::thread::scope(|scope| {
         let reader = scope.spawn(|| probes.read(broker, &topics.escalations, &stop));
-        let work = || -> anyhow::Result<(Instant, Used, Duration)> {
+        let work = || -> anyhow::Result<(Instant, Used, Duration, Latencies)> {
             probes.wait_for_first(broker, &topics.alerts, &engine.process, START)?;
             let begin = Instant::now() + LEAD;
             let pid = engine.process.pid();
-            let senders: Vec<_> = prepared
-                .partitions()
-                .map(|(partition, batches)| {
-                    let topic = &topics.alerts;
-                    scope.spawn(move || sender::send(broker, topic, partition, batches, begin))
-                })
-                .collect();
-            let prober = scope.spawn(|| probes.send(broker, &topics.alerts, begin));
+            let send = |(partition, batches)| {
+                scope.spawn(move || sender::send(broker, &topics.alerts, partition, batches, begin))
+            };
+            let senders: Vec<_> = partitions.into_iter().map(send).collect();
+            let prober = scope.spawn(move || probes.send(broker, &topics.alerts, begin, load.warm_up));
             sender::wait_until(begin + load.warm_up);
             let from = Moment::now(Some(pid), broker.pid()?)?;
             sender::wait_until(begin + load.warm_up + load.measured);
             let used = Moment::now(Some(pid), broker.pid()?)?.since(&from);
             let panicked = |_| anyhow!("a thread of the load panicked");
-            prober.join().map_err(panicked)??;
+            let acknowledged = prober.join().map_err(panicked)??;
             let mut behind = Duration::ZERO;
             for sender in senders {
                 behind = behind.max(sender.join().map_err(panicked)??);
             }
             probes.wait_for_all(LATEST);
-            Ok((begin, used, behind))
+            Ok((begin, used, behind, acknowledged))
         };
         let done = work();
         stop.store(true, Ordering::Relaxed);
         let received = reader.join().map_err(|_| anyhow!("the reader panicked"))??;
-        let (begin, used, behind) = done?;
+        let (begin, used, behind, acknowledged) = done?;
         anyhow::Ok(LiveRun {
             latencies: probes.latencies(&received, begin, load.warm_up),
+            acknowledged,
             used,
             behind,
         })
@@ -106,6 +115,13 @@ pub fn run(broker: &Broker, load: Load, prepared: &mut Prepared, is_strict: bool
     engine.process.check()?;
     let live = live?;
     ensure!(live.latencies.n() > 0, "no probe was due while it was measured");
+    if live.latencies.missing() > 0 {
+        let missing = live.latencies.missing();
+        eprintln!(
+            "{missing} probes never came; the last lines of the log:\n{}",
+            engine.process.last_lines()
+        );
+    }
     engine.process.kill()?;
     broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
     Ok(live)

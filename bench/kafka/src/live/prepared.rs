@@ -47,7 +47,11 @@ impl Prepared {
         };
         let bytes: usize = prepared.partitions.iter().flatten().map(|(_, batch)| batch.len()).sum();
         let megabytes = bytes / 1_000_000;
-        eprintln!("{} alerts are prepared, {megabytes} MB ({:.0?})", alerts.count, started.elapsed());
+        eprintln!(
+            "{} alerts are prepared, {megabytes} MB ({:.0?})",
+            alerts.count,
+            started.elapsed()
+        );
         Ok(prepared)
     }
 

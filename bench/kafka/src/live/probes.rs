@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use rdkafka::message::Message as _;
 use tocsin_e2e::process::Process;
 
@@ -24,8 +24,9 @@ use crate::load::producer::Producer;
 const ESCALATES: u32 = 3;
 const EVERY: Duration = Duration::from_millis(ESCALATES as u64);
 
-/// Batches on their way to the broker at once: 750 ms of probes.
-const IN_FLIGHT: u32 = 256;
+/// Connections that take turns, as a broker does one request of a connection after the other. Each waits for its answer,
+/// for which it has 48 ms until its next turn.
+const CONNECTIONS: u32 = 16;
 
 /// What services of probes are called, and those of the first alerts.
 const PROBE: &str = "probe-";
@@ -59,7 +60,7 @@ impl Probes {
         engine: &Process,
         within: Duration,
     ) -> anyhow::Result<()> {
-        let mut producer = Producer::connect(broker.address()?, topic, IN_FLIGHT)?;
+        let mut producer = Producer::connect(broker.address()?, topic, broker.partitions())?;
         for partition in 0..broker.partitions() {
             let belongs = |name: &String| partition_of(name.as_bytes(), broker.partitions()) == partition;
             let names = (0_u32..).map(|number| format!("{FIRST_ALERTS}{number}"));
@@ -80,16 +81,38 @@ impl Probes {
         Ok(())
     }
 
-    /// Sends the probes, from a moment on. Their event times are on the clock of the load.
-    pub fn send(&self, broker: &Broker, topic: &str, begin: Instant) -> anyhow::Result<()> {
-        let mut producer = Producer::connect(broker.address()?, topic, IN_FLIGHT)?;
-        for number in 0..self.n_probes {
+    /// Sends the probes, from a moment on. Their event times are on the clock of the load. Returns how long after it was
+    /// due each was acknowledged, for those that were due behind the warm-up.
+    pub fn send(&self, broker: &Broker, topic: &str, begin: Instant, warm_up: Duration) -> anyhow::Result<Latencies> {
+        let send = |first| move || self.send_in_turn(broker, topic, begin, first);
+        let acknowledged: anyhow::Result<Vec<Vec<(u32, Instant)>>> = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..CONNECTIONS).map(|first| scope.spawn(send(first))).collect();
+            let sent = senders.into_iter().map(|sender| sender.join());
+            sent.map(|sent| sent.unwrap_or_else(|_| Err(anyhow!("a thread that sends probes panicked"))))
+                .collect()
+        });
+        Ok(self.latencies(&acknowledged?.concat(), begin, warm_up))
+    }
+
+    /// Sends the probes whose turn it is, over a connection of its own.
+    fn send_in_turn(
+        &self,
+        broker: &Broker,
+        topic: &str,
+        begin: Instant,
+        first: u32,
+    ) -> anyhow::Result<Vec<(u32, Instant)>> {
+        let mut producer = Producer::connect(broker.address()?, topic, 1)?;
+        let mut acknowledged = Vec::new();
+        for number in (first..self.n_probes).step_by(CONNECTIONS as usize) {
             let after = EVERY * number;
             wait_until(begin + after);
             let time = FIRST + i64::try_from(after.as_millis())?;
             escalate(&mut producer, broker, &format!("{PROBE}{number}"), time)?;
+            producer.finish()?;
+            acknowledged.push((number, Instant::now()));
         }
-        producer.finish()
+        Ok(acknowledged)
     }
 
     /// Waits until all have come, or no longer than this.

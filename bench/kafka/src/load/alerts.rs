@@ -81,7 +81,9 @@ pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
 
 /// An alert of severity CRITICAL.
 pub fn critical(service: &str, millis: i64) -> String {
-    format!(r#"{{"ts":{millis},"service":"{service}","severity":"CRITICAL","host":"h","message":"of the measurement"}}"#)
+    format!(
+        r#"{{"ts":{millis},"service":"{service}","severity":"CRITICAL","host":"h","message":"of the measurement"}}"#
+    )
 }
 
 /// The service of an alert that the generator made.

@@ -105,9 +105,12 @@ fn read_answer(stream: &mut TcpStream, topic: &str) -> anyhow::Result<()> {
     stream.read_exact(&mut answer).with_context(what)?;
     // Correlation, one topic and its name, one partition and its number; then the error.
     let at = 4 + 4 + 2 + topic.len() + 4 + 4;
-    match answer.get(at..at + 2).and_then(|error| error.try_into().ok()) {
-        Some([0, 0]) => Ok(()),
-        Some(error) => bail!("the broker did not take a batch for {topic}: error {}", i16::from_be_bytes(error)),
-        None => bail!("{}: an answer of another form than the protocol's", what()),
+    match answer.get(at..) {
+        Some([0, 0, ..]) => Ok(()),
+        Some([high, low, ..]) => {
+            let error = i16::from_be_bytes([*high, *low]);
+            bail!("the broker did not take a batch for {topic}: error {error}")
+        }
+        _ => bail!("{}: an answer of another form than the protocol's", what()),
     }
 }

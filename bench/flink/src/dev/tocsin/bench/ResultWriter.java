@@ -28,8 +28,9 @@ public final class ResultWriter implements KafkaRecordSerializationSchema<Result
         }
         text.setLength(0);
         if (result.isEscalation) {
-            text.append("{\"ts\":").append(result.time);
-            text.append(",\"service\":\"").append(result.service);
+            text.append("{\"time\":\"");
+            time(result.time);
+            text.append("\",\"service\":\"").append(result.service);
             text.append("\",\"severity\":\"ESCALATED\",\"escalation_count\":").append(CountAndEscalate.ESCALATES);
             text.append(",\"escalation_since\":\"");
             time(result.value);
