@@ -58,7 +58,7 @@ pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Resu
     })
 }
 
-/// The headline job. Its last stage takes the columns that Flink's job writes: without it, whole alerts would go on.
+/// The headline job.
 fn text(topics: &Topics, options: Options) -> String {
     let Topics {
         run,
@@ -92,11 +92,9 @@ spec:
   - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
   - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: 1m}}, select: {{total: count(*)}}}}}}
   - {{name: escalated, from: critical, escalate: {{by: [service], count: 3, within: 1m}}}}
-  - name: escalations
-    sql: SELECT event_time AS time, service, severity, escalation_count, escalation_since FROM escalated
   sinks:
   - {{name: counts, from: counts, kafka: {{topic: {counts}}}}}
-  - {{name: escalations, from: escalations, kafka: {{topic: {escalations}}}}}
+  - {{name: escalations, from: escalated, kafka: {{topic: {escalations}}}}}
 "#
     )
 }

@@ -5,8 +5,14 @@ public final class Alert {
     /** Event time, in milliseconds since 1970. */
     public long time;
 
-    /** Whether its severity is CRITICAL; the service is read of no other. */
+    /** Whether its severity is CRITICAL. What follows is read of no other. */
     public boolean critical;
 
     public String service;
+
+    /** The whole alert, which an escalation takes along. */
+    public byte[] record;
+
+    /** Where the text of the severity begins in it, with its quotation mark. */
+    public int severityAt;
 }

@@ -41,6 +41,7 @@ public final class AlertParser extends AbstractDeserializationSchema<Alert> {
     public Alert deserialize(byte[] record) throws IOException {
         alert.critical = false;
         alert.service = null;
+        alert.record = null;
         int serviceLength = 0;
         int found = 0;
         try (JsonParser parser = factory.createParser(record)) {
@@ -59,6 +60,9 @@ public final class AlertParser extends AbstractDeserializationSchema<Alert> {
                     case "severity" -> {
                         parser.nextToken();
                         alert.critical = isCritical(parser);
+                        if (alert.critical) {
+                            alert.severityAt = (int) parser.currentTokenLocation().getByteOffset();
+                        }
                         found++;
                     }
                     default -> {
@@ -78,6 +82,7 @@ public final class AlertParser extends AbstractDeserializationSchema<Alert> {
             String text = new String(service, 0, serviceLength);
             String known = services.putIfAbsent(text, text);
             alert.service = known == null ? text : known;
+            alert.record = record;
         }
         return alert;
     }

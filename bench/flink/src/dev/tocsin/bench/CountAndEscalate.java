@@ -34,7 +34,7 @@ public final class CountAndEscalate extends KeyedProcessFunction<String, Alert, 
         long since = escalate(state, alert.time);
         states.update(state);
         if (since != Long.MIN_VALUE) {
-            out.collect(result.escalation(alert.service, alert.time, since));
+            out.collect(result.escalation(alert, since));
         }
     }
 

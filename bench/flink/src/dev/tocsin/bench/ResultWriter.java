@@ -8,6 +8,8 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 /** Writes results as Tocsin writes them, but for the fields of its own, whose names begin with `_`. */
 public final class ResultWriter implements KafkaRecordSerializationSchema<Result> {
     private static final long MINUTE = CountAndEscalate.MINUTE;
+    private static final byte[] CRITICAL = "\"CRITICAL\"".getBytes(StandardCharsets.UTF_8);
+    private static final byte[] ESCALATED = "\"ESCALATED\"".getBytes(StandardCharsets.UTF_8);
 
     private final String counts;
     private final String escalations;
@@ -27,24 +29,44 @@ public final class ResultWriter implements KafkaRecordSerializationSchema<Result
             prefix = "";
         }
         text.setLength(0);
-        if (result.isEscalation) {
-            text.append("{\"time\":\"");
-            time(result.time);
-            text.append("\",\"service\":\"").append(result.service);
-            text.append("\",\"severity\":\"ESCALATED\",\"escalation_count\":").append(CountAndEscalate.ESCALATES);
-            text.append(",\"escalation_since\":\"");
-            time(result.value);
-            text.append("\"}");
-        } else {
-            text.append("{\"service\":\"").append(result.service).append("\",\"window_start\":\"");
-            time(result.time);
-            text.append("\",\"window_end\":\"");
-            time(result.time + MINUTE);
-            text.append("\",\"total\":").append(result.value).append('}');
-        }
         byte[] key = result.service.getBytes(StandardCharsets.UTF_8);
-        byte[] value = text.toString().getBytes(StandardCharsets.UTF_8);
-        return new ProducerRecord<>(result.isEscalation ? escalations : counts, key, value);
+        if (result.record == null) {
+            return new ProducerRecord<>(counts, key, count(result));
+        }
+        return new ProducerRecord<>(escalations, key, escalation(result));
+    }
+
+    private byte[] count(Result result) {
+        text.append("{\"service\":\"").append(result.service).append("\",\"window_start\":\"");
+        time(result.time);
+        text.append("\",\"window_end\":\"");
+        time(result.time + MINUTE);
+        text.append("\",\"total\":").append(result.total).append('}');
+        return utf8();
+    }
+
+    /** The alert with another severity, and with what is known of the escalation behind its last field. */
+    private byte[] escalation(Result result) {
+        text.append(",\"escalation_count\":").append(CountAndEscalate.ESCALATES).append(",\"escalation_since\":\"");
+        time(result.time);
+        text.append("\"}");
+        byte[] end = utf8();
+        byte[] record = result.record;
+        int behind = result.severityAt + CRITICAL.length;
+        int last = record.length - 1;
+        while (record[last] != '}') {
+            last--;
+        }
+        byte[] value = new byte[result.severityAt + ESCALATED.length + last - behind + end.length];
+        System.arraycopy(record, 0, value, 0, result.severityAt);
+        System.arraycopy(ESCALATED, 0, value, result.severityAt, ESCALATED.length);
+        System.arraycopy(record, behind, value, result.severityAt + ESCALATED.length, last - behind);
+        System.arraycopy(end, 0, value, value.length - end.length, end.length);
+        return value;
+    }
+
+    private byte[] utf8() {
+        return text.toString().getBytes(StandardCharsets.UTF_8);
     }
 
     /** As RFC 3339 has it, with milliseconds if there are any. Up to the minute it is kept from the last time. */
