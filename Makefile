@@ -2,10 +2,10 @@
 # As root on Debian it installs what is missing; TOCSIN_INSTALL=no only tells.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-full soak lint doc bench generate fmt
+.PHONY: help demo install test test-full soak lint doc bench bench-flink generate fmt
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Builds Tocsin and shows it at work on real series; SERVE=1 keeps the live page open
 	@scripts/demo.sh
@@ -30,6 +30,9 @@ doc: ## Builds the documentation of the crates
 
 bench: ## Measures; writes figures with machine and commit to bench/results/; BENCH=name runs one
 	@scripts/bench.sh
+
+bench-flink: ## Measures against Flink and librdkafka on one Kafka, for an hour; ARGS="--rows exactly-once" runs a part
+	@BENCH=flink scripts/bench.sh
 
 generate: ## Writes the generated files (crds/) from the code
 	@scripts/generate.sh

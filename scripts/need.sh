@@ -64,8 +64,15 @@ need_java() {
         package openjdk-17-jre-headless "Java 17 or newer (the end-to-end tests start Kafka)" "Install a Java runtime, 17 or newer"
 }
 
+need_jdk() {
+    if [ "$(java_release)" -lt 17 ] 2>/dev/null || ! command -v javac >/dev/null; then
+        package openjdk-17-jdk-headless "A Java development kit, 17 or newer (the job that runs on Flink is compiled with it)" \
+            "Install a JDK, 17 or newer"
+    fi
+}
+
 need_mvn() {
-    command -v mvn >/dev/null || package maven "Maven (it gets Kafka's jars)" "Install Maven"
+    command -v mvn >/dev/null || package maven "Maven (it gets Kafka's and Flink's jars)" "Install Maven"
 }
 
 # What librdkafka is built with. It has no C++ that we use, and its build asks for the compiler nevertheless.

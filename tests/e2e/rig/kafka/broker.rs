@@ -20,6 +20,9 @@ const JAVA: &[&str] = &[
     "-Xshare:auto",
 ];
 
+/// A broker that lives for minutes and is measured.
+const JAVA_FOR_LONG: &[&str] = &["-XX:+UseParallelGC", "-XX:-UsePerfData", "-Xshare:auto"];
+
 /// A broker that runs, or ran.
 #[derive(Debug)]
 pub struct Broker {
@@ -27,6 +30,7 @@ pub struct Broker {
     id: i32,
     folder: PathBuf,
     heap: u32,
+    lives_long: bool,
     /// Where it listens.
     pub ports: Ports,
     /// The small disk, if it was asked for.
@@ -75,6 +79,7 @@ impl Broker {
             id: i32::try_from(index + 1).unwrap_or(i32::MAX),
             folder,
             heap: options.heap,
+            lives_long: options.lives_long,
             ports,
             disk,
             process: None,
@@ -130,7 +135,7 @@ impl Broker {
             None => Command::new("java"),
         };
         command
-            .args(JAVA)
+            .args(if self.lives_long { JAVA_FOR_LONG } else { JAVA })
             .args([format!("-Xms{}m", self.heap), format!("-Xmx{}m", self.heap)]);
         if let Some(kerberos) = kerberos {
             command.arg(format!(

@@ -95,6 +95,7 @@ pub struct KafkaOptions {
     pub(crate) acls: bool,
     pub(crate) disk: Option<u64>,
     pub(crate) heap: u32,
+    pub(crate) lives_long: bool,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) within: Duration,
 }
@@ -108,6 +109,7 @@ impl Default for KafkaOptions {
             acls: false,
             disk: None,
             heap: 320,
+            lives_long: false,
             settings: Vec::new(),
             within: Duration::from_secs(60),
         }
@@ -158,6 +160,13 @@ impl KafkaOptions {
     #[must_use]
     pub fn heap(mut self, mebibytes: u32) -> Self {
         self.heap = mebibytes;
+        self
+    }
+
+    /// Lets Java compile the brokers as well as it can, which pays off after a minute: for measurements.
+    #[must_use]
+    pub fn lives_long(mut self) -> Self {
+        self.lives_long = true;
         self
     }
 

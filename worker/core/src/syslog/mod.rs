@@ -285,7 +285,7 @@ fn read(record: &str, year: Year, message: &mut Message) -> Result<(), SyntaxErr
 
 /// The value at `ID.PARAMETER`. Of a parameter that stands several times, the last.
 fn param(elements: &[Element], path: &str, record: &str) -> Option<Piece> {
-    let all = elements
+    let mut all = elements
         .iter()
         .flat_map(|element| element.params.iter().map(move |param| (element.id, param)));
     let is_asked = |id: Piece, name: Piece| {
@@ -294,7 +294,7 @@ fn param(elements: &[Element], path: &str, record: &str) -> Option<Piece> {
             .and_then(|rest| rest.strip_prefix('.'));
         rest == Some(name.text(record))
     };
-    let last = all.filter(|(id, (name, _))| is_asked(*id, *name)).last();
+    let last = all.rfind(|(id, (name, _))| is_asked(*id, *name));
     last.map(|(_, (_, value))| *value)
 }
 

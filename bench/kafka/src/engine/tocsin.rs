@@ -1,0 +1,100 @@
+//! Tocsin: `tocsin run --bootstrap`, as a user starts it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+use tocsin_e2e::home;
+use tocsin_e2e::process::Process;
+
+use super::{Delivery, Running, Topics};
+use crate::broker::Broker;
+use crate::cpu::Moment;
+
+/// Names the program; `make bench` sets it.
+const PROGRAM: &str = "TOCSIN_BIN";
+
+/// How it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What a crash does to results.
+    pub delivery: Delivery,
+    /// Whether it checks what it does not read.
+    pub is_strict: bool,
+    /// How many threads work.
+    pub threads: u32,
+    /// How far alerts may be out of order, such as `5s`.
+    pub out_of_order: &'static str,
+    /// The processors that it may use, as `taskset` has them; none is all.
+    pub processors: Option<&'static str>,
+}
+
+/// Starts it. It is measured from its start on, all that a process does at its start included.
+pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Result<Running> {
+    let folder = home::new_folder(&topics.run)?;
+    let pipeline = folder.join("pipeline.yaml");
+    std::fs::write(&pipeline, text(topics, options)).with_context(|| pipeline.display().to_string())?;
+    let program = std::env::var_os(PROGRAM).map(PathBuf::from);
+    let program =
+        program.with_context(|| format!("{PROGRAM} does not name a build of tocsin; `make bench-flink` does"))?;
+    let mut command = match options.processors {
+        Some(processors) => {
+            let mut pinned = Command::new("taskset");
+            pinned.args(["--cpu-list", processors]).arg(program);
+            pinned
+        }
+        None => Command::new(program),
+    };
+    command
+        .arg("run")
+        .arg(&pipeline)
+        .args(["--bootstrap", &broker.bootstrap()?])
+        .args(["--threads", &options.threads.to_string()])
+        .env("NO_COLOR", "1");
+    let before = Moment::now(None, broker.pid()?)?;
+    Ok(Running {
+        process: Process::start("tocsin", &command, &folder.join("log"))?,
+        since: before,
+    })
+}
+
+/// The headline job.
+fn text(topics: &Topics, options: Options) -> String {
+    let Topics {
+        run,
+        alerts,
+        counts,
+        escalations,
+    } = topics;
+    let delivery = match options.delivery {
+        Delivery::AtLeastOnce => "AtLeastOnce",
+        Delivery::ExactlyOnce => "ExactlyOnce",
+    };
+    let Options {
+        is_strict,
+        out_of_order,
+        ..
+    } = options;
+    // The ends of the topic lie hours ahead of its alerts, hence `maxAhead`.
+    format!(
+        r#"apiVersion: tocsin.dev/v1alpha1
+kind: IncidentPipeline
+metadata: {{name: {run}}}
+spec:
+  delivery: {delivery}
+  sources:
+  - name: alerts
+    kafka: {{topic: {alerts}}}
+    partitionedBy: {{key: [service], partitioner: Murmur2}}
+    format: {{strict: {is_strict}}}
+    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: {out_of_order}, maxAhead: 1d}}
+  stages:
+  - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
+  - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: 1m}}, select: {{total: count(*)}}}}}}
+  - {{name: escalated, from: critical, escalate: {{by: [service], count: 3, within: 1m}}}}
+  sinks:
+  - {{name: counts, from: counts, kafka: {{topic: {counts}}}}}
+  - {{name: escalations, from: escalated, kafka: {{topic: {escalations}}}}}
+"#
+    )
+}

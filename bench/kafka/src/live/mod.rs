@@ -1,0 +1,128 @@
+//! A load at the pace of a clock, and how long its probes take from produce to a committed read.
+
+mod latencies;
+mod prepared;
+mod probes;
+mod sender;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, ensure};
+
+use crate::broker::Broker;
+use crate::cpu::{Moment, Used};
+use crate::engine::{Delivery, Topics, tocsin};
+
+pub use self::latencies::Latencies;
+pub use self::prepared::Prepared;
+use self::probes::Probes;
+
+/// How long the engine may take to give out its first result.
+const START: Duration = Duration::from_secs(60);
+
+/// How long an answer may take behind the end of the load.
+const LATEST: Duration = Duration::from_secs(15);
+
+/// From the decision to begin to the first record.
+const LEAD: Duration = Duration::from_millis(200);
+
+/// The load of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Alerts a second.
+    pub rate: u64,
+    /// For how long it is not measured.
+    pub warm_up: Duration,
+    /// For how long it is measured then.
+    pub measured: Duration,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct LiveRun {
+    /// Latencies of the probes that were due while it was measured.
+    pub latencies: Latencies,
+    /// How long after they were due the broker had them: the share that no engine can shorten.
+    pub acknowledged: Latencies,
+    /// What was used meanwhile.
+    pub used: Used,
+    /// By how much the load was behind its clock, at most.
+    pub behind: Duration,
+}
+
+/// Runs Tocsin under a prepared load.
+pub fn run(
+    broker: &Broker,
+    load: Load,
+    prepared: &mut Prepared,
+    delivery: Delivery,
+    is_strict: bool,
+) -> anyhow::Result<LiveRun> {
+    let run = broker.new_name("live");
+    let topics = Topics::new(&run, &format!("{run}-alerts"));
+    for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
+        broker.create(topic)?;
+    }
+    let options = tocsin::Options {
+        delivery,
+        is_strict,
+        threads: broker.partitions(),
+        // A load that falls behind its probes is not late, and costs what it should.
+        out_of_order: "1m",
+        processors: None,
+    };
+    let engine = tocsin::start(broker, &topics, options)?;
+    let (probes, topics) = (&Probes::new(load.warm_up + load.measured), &topics);
+    let stop = AtomicBool::new(false);
+    let partitions: Vec<_> = prepared.partitions().collect();
+    let live = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| probes.read(broker, &topics.escalations, &stop));
+        let work = || -> anyhow::Result<(Instant, Used, Duration, Latencies)> {
+            probes.wait_for_first(broker, &topics.alerts, &engine.process, START)?;
+            let begin = Instant::now() + LEAD;
+            let pid = engine.process.pid();
+            let send = |(partition, batches)| {
+                scope.spawn(move || sender::send(broker, &topics.alerts, partition, batches, begin))
+            };
+            let senders: Vec<_> = partitions.into_iter().map(send).collect();
+            let prober = scope.spawn(move || probes.send(broker, &topics.alerts, begin, load.warm_up));
+            sender::wait_until(begin + load.warm_up);
+            let from = Moment::now(Some(pid), broker.pid()?)?;
+            sender::wait_until(begin + load.warm_up + load.measured);
+            let used = Moment::now(Some(pid), broker.pid()?)?.since(&from);
+            let panicked = |_| anyhow!("a thread of the load panicked");
+            let acknowledged = prober.join().map_err(panicked)??;
+            let mut behind = Duration::ZERO;
+            for sender in senders {
+                behind = behind.max(sender.join().map_err(panicked)??);
+            }
+            probes.wait_for_all(LATEST);
+            Ok((begin, used, behind, acknowledged))
+        };
+        let done = work();
+        stop.store(true, Ordering::Relaxed);
+        let received = reader.join().map_err(|_| anyhow!("the reader panicked"))??;
+        let (begin, used, behind, acknowledged) = done?;
+        anyhow::Ok(LiveRun {
+            latencies: probes.latencies(&received, begin, load.warm_up),
+            acknowledged,
+            used,
+            behind,
+        })
+    });
+    // What the engine said says more than a probe that did not come.
+    engine.process.check()?;
+    let live = live?;
+    ensure!(live.latencies.n() > 0, "no probe was due while it was measured");
+    if live.latencies.missing() > 0 {
+        let missing = live.latencies.missing();
+        eprintln!(
+            "{missing} probes never came; the last lines of the log:\n{}",
+            engine.process.last_lines()
+        );
+    }
+    engine.process.kill()?;
+    broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
+    Ok(live)
+}

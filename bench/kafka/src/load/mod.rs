@@ -1,0 +1,6 @@
+//! The load: alerts as record batches, made before the clock starts, and the path by which they come to the broker.
+
+pub mod alerts;
+pub mod batch;
+pub mod fill;
+pub mod producer;
