@@ -38,7 +38,7 @@ const EXIT_CODES: &str = exit_codes!();
 pub enum Command {
     /// Run a pipeline on this machine
     #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Check a pipeline, and show what it does
     Check(CheckArgs),
     /// Make a pipeline from some of your own records

@@ -77,7 +77,8 @@ pub fn live(name: &str, asked: &str, runs: &[LiveRun]) {
         of(&|run| run.acknowledged.at(990)),
         "part of the latency above: no engine can shorten it",
     );
-    let shares: [(&str, fn(&Used) -> f64); 3] = [
+    type Share = fn(&Used) -> f64;
+    let shares: [(&str, Share); 3] = [
         ("engine", |used| used.engine),
         ("broker", |used| used.broker),
         ("load and reader", |used| used.own),

@@ -61,7 +61,7 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
 const LONGEST_NAME: usize = 40;
 
 /// Where the records are, and a name for the pipeline after their file.
-fn origin(args: &InitArgs, stdin: bool, year: Option<i16>) -> Origin {
+fn origin(args: &InitArgs, stdin: bool, year: Option<i32>) -> Origin {
     let file = args.records.file_name().and_then(|name| name.to_str());
     let name: String = file
         .and_then(|name| name.split('.').next())

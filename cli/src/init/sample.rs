@@ -21,7 +21,7 @@ pub struct Sample {
     /// How they are written.
     pub format: FormatKind,
     /// The year of their times, if they do not say it.
-    pub year: Option<i16>,
+    pub year: Option<i32>,
 }
 
 impl Sample {

@@ -12,7 +12,7 @@ pub struct Origin {
     /// Path of the file; none for standard input.
     pub path: Option<String>,
     /// The year of the records' times, if they do not say it.
-    pub year: Option<i16>,
+    pub year: Option<i32>,
 }
 
 /// Most fields that a pipeline may list.

@@ -169,7 +169,7 @@ pub struct Format {
     /// and standard input. Records of Kafka are of the year in which they arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1970, max = 9999))]
-    pub year: Option<i16>,
+    pub year: Option<i32>,
     /// Where Avro schemas are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<SchemaRegistry>,

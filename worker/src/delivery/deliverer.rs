@@ -65,7 +65,7 @@ impl Work {
             what,
             topic,
             group,
-            source,
+            source: Box::new(source),
         }
     }
 

@@ -25,7 +25,7 @@ pub enum DeliveryError {
         /// Its consumer group.
         group: String,
         /// Why not.
-        source: rdkafka::error::KafkaError,
+        source: Box<rdkafka::error::KafkaError>,
     },
     /// The producer of dead letters cannot be made.
     #[error("sink {sink}: {source}")]
@@ -33,7 +33,7 @@ pub enum DeliveryError {
         /// The sink.
         sink: String,
         /// Why not.
-        source: ProduceError,
+        source: Box<ProduceError>,
     },
     /// Another worker took this one's name.
     #[error("another worker runs under the name {0}: this one ends")]

@@ -146,10 +146,12 @@ impl Deliveries {
     /// The first for which a deliverer ended.
     pub fn finish(mut self) -> Result<(), DeliveryError> {
         self.stop.raise();
-        let ended = self.deliverers.drain(..).map(|deliverer| deliverer.thread.join());
-        ended.fold(Ok(()), |before, ended| {
-            before.and(ended.unwrap_or(Err(DeliveryError::Panicked)))
-        })
+        let mut outcome = Ok(());
+        // Each is waited for, also behind one that failed.
+        for deliverer in self.deliverers.drain(..) {
+            outcome = outcome.and(deliverer.thread.join().unwrap_or(Err(DeliveryError::Panicked)));
+        }
+        outcome
     }
 }
 

@@ -45,7 +45,7 @@ impl State {
     pub fn new(work: &Work) -> Result<Self, DeliveryError> {
         let failed = |source| DeliveryError::DeadLetters {
             sink: work.delivery.name.clone(),
-            source,
+            source: Box::new(source),
         };
         let topic = work.settings.topics.dead_letter().as_str().to_owned();
         let limits = Limits::new(work.delivery.retry_for);

@@ -82,7 +82,7 @@ pub struct SourcePlan {
     /// Its format.
     pub format: FormatKind,
     /// The year of times without one, in records of which nobody knows when they arrived.
-    pub year: Option<i16>,
+    pub year: Option<i32>,
     /// Address of the schema registry that numbers the schemas of its records.
     pub registry: Option<String>,
     /// What is decoded.

@@ -66,7 +66,7 @@ pub struct SyslogDecoder {
 impl SyslogDecoder {
     /// A decoder for messages of a schema. `year` is that of times without one, in records of which nobody knows when
     /// they arrived.
-    pub fn new(schema: RecordSchema, year: Option<i16>) -> Self {
+    pub fn new(schema: RecordSchema, year: Option<i32>) -> Self {
         let messages = Messages {
             columns: schema.columns.clone(),
             places: schema.columns.iter().map(|column| Place::of(&column.path)).collect(),

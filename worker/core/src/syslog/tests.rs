@@ -40,7 +40,7 @@ fn schema(columns: Vec<ColumnSpec>) -> RecordSchema {
     }
 }
 
-fn decode_with(schema: RecordSchema, year: Option<i16>, arrived: Arrived<'_>, records: &[&[u8]]) -> Decoded {
+fn decode_with(schema: RecordSchema, year: Option<i32>, arrived: Arrived<'_>, records: &[&[u8]]) -> Decoded {
     let (mut bytes, mut spans) = (Vec::new(), Vec::new());
     for (offset, record) in (0..).zip(records) {
         let start = bytes.len();
@@ -269,7 +269,7 @@ fn a_record_that_is_no_message_is_dead_with_its_place() {
     assert_eq!(decoded.dead[0].cause, Cause::InvalidUtf8 { at: 21 });
 }
 
-fn check_year(record: &str, year: Option<i16>, arrived: Option<&str>, expected: &str) {
+fn check_year(record: &str, year: Option<i32>, arrived: Option<&str>, expected: &str) {
     let arrived = arrived.map_or(Arrived::Unknown, |time| {
         Arrived::At(time.parse::<jiff::Timestamp>().unwrap().as_microsecond())
     });

@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_too_odd(record in prop::collection::vec(any::<u8>(), 0..80), year: Option<i16>, arrived: i64) {
+    fn no_bytes_are_too_odd(record in prop::collection::vec(any::<u8>(), 0..80), year: Option<i32>, arrived: i64) {
         decode_with(schema(vec![]), year, Arrived::At(arrived), &[&record]);
         decode_with(schema(vec![]), year, Arrived::Unknown, &[&record]);
     }
