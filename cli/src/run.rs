@@ -99,7 +99,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 
 /// Whether a field that else only a cluster reads has an effect with `--bootstrap`.
 fn is_read_for_kafka(field: &str) -> bool {
-    let ends = [".kafka.topic", ".partitionedBy", ".webhook"];
+    let ends = [".kafka.topic", ".partitionedBy", ".registry", ".webhook"];
     let read = [
         "spec.kafka.tls",
         "spec.kafka.sasl",

@@ -78,9 +78,8 @@ fn a_real_registry_is_asked_once_for_each_schema_and_believed_when_it_has_none()
     assert!(text_of(&known(&registry, later)).contains("host"));
 
     // Of another kind.
-    let json = real
-        .register_typed("json-value", "JSON", r#"{"type": "object"}"#)
-        .unwrap() as u32;
+    let text = r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}"#;
+    let json = real.register_typed("json-value", "JSON", text).unwrap() as u32;
     assert_eq!(*known(&registry, json), SchemaAnswer::Other("JSON".to_owned()));
 
     // What it refers to comes with it.

@@ -117,6 +117,7 @@ pub(super) const CLUSTER_ONLY: &[&str] = &[
     // `--input` and `--output` stand for the topics.
     "spec.sources[].kafka.topic",
     "spec.sources[].partitionedBy",
+    "spec.sources[].format.registry",
     "spec.sinks[].kafka.topic",
     "spec.sinks[].webhook",
     "spec.delivery",
@@ -159,10 +160,6 @@ pub(super) const REFUSED: &[Refused] = &[
         "spec.stages[].match",
         "remove the stage, or count events with `escalate`",
     ),
-    given(
-        "spec.sources[].format.registry",
-        "remove the registry, and give the records as Json",
-    ),
     other_than(
         "spec.stages[].skew",
         "OnePhase",
@@ -178,7 +175,6 @@ pub(super) const REFUSED: &[Refused] = &[
         "UTC",
         "remove `timeZone`, and shift the times in the expressions",
     ),
-    word("spec.sources[].format.type", "Avro", "give the records as Json"),
     word("spec.stages[].alarm.onNoData", "Alert", "use Keep or Ok"),
     word(
         "spec.stages[].onError",

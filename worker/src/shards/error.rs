@@ -5,6 +5,7 @@ use tocsin_worker_core::kafka::fetching::Loss;
 use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
 
 use crate::kafka::KafkaError;
+use crate::schema_registry::RegistryError;
 use crate::sink::SinkError;
 use crate::snapshots::SnapshotError;
 
@@ -141,6 +142,9 @@ pub enum ShardsError {
         /// What stands beside the offset.
         metadata: String,
     },
+    /// A schema registry cannot be asked.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// A snapshot cannot be used.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -7,6 +7,7 @@ use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{CorruptBatch, PartitionReader};
 use tocsin_worker_core::shard::Shard;
 
+use super::schemas::{Purpose, Schemas};
 use crate::kafka::Fetched;
 use crate::metrics::Reading;
 
@@ -54,6 +55,8 @@ pub enum Taken {
     },
     /// Nothing waits.
     Nothing,
+    /// A schema registry has not said what the next records are.
+    Waits,
 }
 
 impl Input {
@@ -134,15 +137,21 @@ impl Input {
         shard: &mut Shard,
         reader: &mut PartitionReader,
         until: i64,
+        (schemas, purpose): (&Schemas, Purpose),
     ) -> Result<Taken, (Position, CorruptBatch)> {
         let (Some(fetched), Some(from)) = (self.waiting.front(), shard.positions()[source]) else {
             return Ok(Taken::Nothing);
         };
         let mut reading = reader.read_until(&fetched.records, &fetched.aborted, from.offset, until);
         let (mut records, mut unpacked) = (0, 0);
+        let mut waits = false;
         while unpacked < MOST_UNPACKED {
             match reading.next_block() {
                 Ok(Some(block)) => {
+                    if !schemas.tell(shard, source, &block, purpose) {
+                        waits = true;
+                        break;
+                    }
                     let size = |spans: &[tocsin_worker_core::decode::Span]| {
                         spans.iter().map(|span| span.end - span.start).sum::<usize>()
                     };
@@ -156,6 +165,12 @@ impl Input {
                     let position = shard.positions()[source].unwrap_or(from);
                     return Err((position, corrupt));
                 }
+            }
+        }
+        if waits {
+            self.silent_since = None;
+            if records == 0 {
+                return Ok(Taken::Waits);
             }
         }
         let reached = shard.positions()[source].map_or(i64::MAX, |position| position.offset);

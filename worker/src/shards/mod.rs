@@ -17,6 +17,7 @@ mod owned;
 mod producer;
 mod restoring;
 pub mod savepoints;
+mod schemas;
 mod sequence;
 mod setup;
 mod snapshotting;
@@ -37,6 +38,7 @@ pub use self::control::WorkerControl;
 pub use self::error::ShardsError;
 pub use self::grant::Ownership;
 use self::savepoints::Savepoints;
+use self::schemas::Schemas;
 use self::thread::ShardThread;
 use crate::kafka::{Cluster, ClusterSettings};
 use crate::metrics::Measures;
@@ -146,6 +148,7 @@ const LONGEST_END: Duration = Duration::from_secs(10);
 pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
     let mut cluster = Cluster::new(settings.cluster.clone())?;
     let layout = Arc::new(start::prepare(&mut cluster, &job, settings)?);
+    let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);
     let targets = transaction::Targets::new(job.targets, &settings.topics);
@@ -158,6 +161,7 @@ pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
         threads.push(ShardThread::spawn(setup::Setup {
             plan: job.plan.clone(),
             placements: placements(&job.plan, &job.sources),
+            schemas: schemas.clone(),
             layout: Arc::clone(&layout),
             settings: setup::ThreadSettings::of(settings, number),
             ownership: Arc::clone(&ownership),

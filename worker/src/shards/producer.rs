@@ -19,6 +19,9 @@ use crate::kafka::{ClusterSettings, client_config};
 /// How long a call that ends a transaction may take until its outcome counts as unknown.
 const CALL: Duration = Duration::from_secs(8);
 
+/// Between two looks whether the brokers have taken all records.
+const BETWEEN_POLLS: Duration = Duration::from_micros(200);
+
 /// What is larger the brokers judge.
 const LARGEST_MESSAGE: &str = "67108864";
 
@@ -212,7 +215,9 @@ fn fill(
     // The commit's own flush waits in steps of 100 ms.
     let until = Instant::now() + CALL;
     while producer.in_flight_count() > 0 {
-        producer.poll(Duration::from_millis(1));
+        // The client's own wait is in whole milliseconds, and runs to its end.
+        producer.poll(Duration::ZERO);
+        std::thread::park_timeout(BETWEEN_POLLS);
         if Instant::now() > until {
             return Err(nowhere(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut)));
         }

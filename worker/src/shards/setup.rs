@@ -11,6 +11,7 @@ use tocsin_worker_core::plan::partitioning::Placement;
 use super::grant::Ownership;
 use super::owned::Common;
 use super::savepoints::Savepoints;
+use super::schemas::Schemas;
 use super::snapshotting::{Place, Snapshotting};
 use super::start::Layout;
 use super::thread::Command;
@@ -24,6 +25,7 @@ use crate::snapshots::SnapshotError;
 pub struct Setup {
     pub plan: Plan,
     pub placements: Vec<Option<Placement>>,
+    pub schemas: Schemas,
     pub layout: Arc<Layout>,
     pub settings: ThreadSettings,
     pub ownership: Arc<Ownership>,
@@ -93,6 +95,7 @@ impl Setup {
             group: &self.settings.group,
             snapshots: self.settings.snapshots.as_ref(),
             starting_offsets: self.settings.starting_offsets,
+            schemas: &self.schemas,
             is_watched: self.settings.measures.is_watched(),
             cluster,
             fetcher,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::avro::SchemaId;
 use crate::kafka::fetching::Position;
 use crate::state::{decode, encode};
 use crate::stream::Micros;
@@ -41,6 +42,15 @@ pub enum Step {
         /// The time.
         now: Micros,
     },
+    /// A schema registry said whether there is a schema of this number, for the records of a source behind.
+    Schema {
+        /// Number of the source.
+        source: u32,
+        /// Number of the schema.
+        id: SchemaId,
+        /// Whether there is one.
+        is_there: bool,
+    },
 }
 
 /// Bytes that are no journal record, or one of a newer version.
@@ -55,7 +65,7 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>, Vec<String>);
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 use crate::alignment::Alignment;
+use crate::avro::{SchemaAnswer, SchemaId, schema_ids};
 use crate::capture::Extent;
 use crate::engine::{Arrived, DeadLetter, Engine, Head, Outputs, PlacedBlock};
 use crate::kafka::Block;
@@ -190,6 +191,37 @@ impl Shard {
         }
     }
 
+    /// Numbers of schemas that records of a source name, and that it does not have; and of each, whether that is because
+    /// there was none.
+    pub fn schemas_wanted(&self, source: usize, block: &Block<'_>) -> Vec<(SchemaId, bool)> {
+        let learnt = self.engine.learnt(source);
+        let wanted = schema_ids(block.records).into_iter();
+        let wanted = wanted.map(|id| (id, learnt.get(&id).copied()));
+        wanted
+            .filter(|(_, learnt)| *learnt != Some(true))
+            .map(|(id, learnt)| (id, learnt == Some(false)))
+            .collect()
+    }
+
+    /// Takes what a schema registry says. That there is no schema, or one after all, is a decision.
+    pub fn learn(&mut self, source: usize, id: SchemaId, answer: &SchemaAnswer) {
+        let is_there = *answer != SchemaAnswer::Absent;
+        let before = self.engine.learnt(source).get(&id).copied();
+        if before == Some(false) || !is_there {
+            self.steps.push(Step::Schema {
+                source: source as u32,
+                id,
+                is_there,
+            });
+        }
+        self.engine.learn(source, id, answer);
+    }
+
+    /// Takes a schema that the shard had before: while the journal is followed nothing is decided.
+    pub fn learn_again(&mut self, source: usize, id: SchemaId, answer: &SchemaAnswer) {
+        self.engine.learn(source, id, answer);
+    }
+
     /// Lets the event time of an idle source come to `now` less its bound.
     pub fn tick(&mut self, source: usize, now: Micros) {
         let before = self.engine.watermark(source);
@@ -299,7 +331,7 @@ impl Shard {
             positions.extend(position.map(|position| (source as u32, position.offset)));
         }
         for step in &record.steps {
-            let (Step::Read { source, .. } | Step::Tick { source, .. }) = step;
+            let (Step::Read { source, .. } | Step::Tick { source, .. } | Step::Schema { source, .. }) = step;
             let Some(position) = positions.get_mut(source) else {
                 return Err(foreign);
             };
@@ -347,6 +379,13 @@ pub enum Wants {
         /// One behind the last offset.
         until: i64,
     },
+    /// A schema of this number, for a source: the journal says that there is one after all.
+    Schema {
+        /// The source.
+        source: usize,
+        /// Number of the schema.
+        id: SchemaId,
+    },
     /// Nothing: the record is done.
     Nothing,
 }
@@ -364,6 +403,14 @@ impl Replay {
                     }
                 }
                 Some(&Step::Tick { source, now }) => shard.tick(source as usize, now),
+                Some(&Step::Schema { source, id, is_there }) => {
+                    let source = source as usize;
+                    if !is_there {
+                        shard.engine.learn(source, id, &SchemaAnswer::Absent);
+                    } else if shard.engine.learnt(source).get(&id) != Some(&true) {
+                        return Wants::Schema { source, id };
+                    }
+                }
                 None => {
                     shard.sequence = self.sequence;
                     shard.epoch = shard.epoch.max(self.epoch);

@@ -16,6 +16,7 @@ use tocsin_contract::pipeline::kafka::StartingOffsets;
 use super::grant::Term;
 use super::input::Input;
 use super::restoring::{Restoring, engine};
+use super::schemas::Schemas;
 use super::sequence;
 use super::start::Layout;
 use super::{ShardsError, SnapshotSettings};
@@ -80,6 +81,7 @@ pub struct Common<'a> {
     pub group: &'a str,
     pub snapshots: Option<&'a SnapshotSettings>,
     pub starting_offsets: StartingOffsets,
+    pub schemas: &'a Schemas,
     /// Whether a person watches the rows of stages.
     pub is_watched: bool,
     pub cluster: &'a mut Cluster,

@@ -9,6 +9,7 @@ use super::{Asked, Common, Owned, Phase, begin_again, place};
 use crate::kafka::Fetched;
 use crate::shards::ShardsError;
 use crate::shards::input::{Input, Taken};
+use crate::shards::schemas::Purpose;
 
 /// So many records of the journal wait at most before more are fetched.
 const FEW_RECORDS: usize = 1_000;
@@ -92,6 +93,11 @@ impl Owned {
             if let (Some(shard), Some(current)) = (&mut self.shard, replaying.replay.as_mut()) {
                 match current.go_on(shard) {
                     Wants::Nothing => replaying.replay = None,
+                    Wants::Schema { source, id } => {
+                        if !common.schemas.tell_again(shard, source, id) {
+                            return Ok(());
+                        }
+                    }
                     Wants::Records { source, until } => {
                         if !bring(number, shard, source, &mut self.inputs[source], until, common)? {
                             return Ok(());
@@ -174,8 +180,9 @@ fn bring(
         topic: source as u32,
         partition: number,
     };
-    match input.take(source, shard, common.reader, until) {
-        Ok(Taken::Nothing) => Ok(false),
+    let schemas = (common.schemas, Purpose::Again);
+    match input.take(source, shard, common.reader, until, schemas) {
+        Ok(Taken::Nothing | Taken::Waits) => Ok(false),
         Ok(Taken::Some { bytes, .. }) => {
             common.fetcher.processed(partition, bytes);
             Ok(true)

@@ -18,6 +18,7 @@ use super::idle::tick;
 use super::input::{Added, Input, Taken};
 use super::measure::{note_recovered, publish};
 use super::owned::{Owned, begin_again};
+use super::schemas::Purpose;
 use super::setup::Setup;
 use super::snapshotting::Snapshotting;
 use super::transaction::Transaction;
@@ -338,14 +339,15 @@ impl Running {
                     topic: source as u32,
                     partition: owned.number,
                 };
-                match owned.inputs[source].take(source, shard, &mut self.reader, i64::MAX) {
+                let schemas = (&self.setup.schemas, Purpose::New);
+                match owned.inputs[source].take(source, shard, &mut self.reader, i64::MAX, schemas) {
                     Ok(Taken::Some { bytes, records }) => {
                         self.fetcher.processed(partition, bytes);
                         self.report.records += records;
                         self.measure.done_with(source, bytes);
                         worked = true;
                     }
-                    Ok(Taken::Nothing) => {}
+                    Ok(Taken::Nothing | Taken::Waits) => {}
                     Err((position, corrupt)) => begin_again(
                         &mut owned.inputs[source],
                         &self.fetcher,

@@ -8,7 +8,8 @@ use crate::decode::{Arrived, ColumnType, Origin};
 
 fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let new = "<[0-9]{1,3}>1 (-|2003-10-1[0-9]T22:14:15(\\.5)?Z) [a-z-]{1,3} [a-z-]{1,3} (-|7) - (-|\\[a b=\"[a-z\\\\\\]]{0,3}\"\\])( [ -~é]{0,9})?";
-    let old = "(<[0-9]{1,3}>)?Oct [ 12][0-9] 22:14:15 [a-z]{1,3} [a-z]{1,3}(\\[[0-9]\\])?: [ -~é]{0,9}";
+    // The other parser takes `-` and `[` at the beginning of a text for structured data, which RFC 3164 does not have.
+    let old = "(<[0-9]{1,3}>)?Oct [ 12][0-9] 22:14:15 [a-z]{1,3} [a-z]{1,3}(\\[[0-9]\\])?: ([a-z][ -~é]{0,8})?";
     let odd = prop::collection::vec(
         prop::sample::select(b"<134>Oct 11 22:14:15 []:=-\"\\\xff\n".to_vec()),
         0..40,
