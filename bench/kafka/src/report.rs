@@ -51,6 +51,9 @@ pub fn drained(name: &str, events: u64, runs: &[&Run]) {
     );
 }
 
+/// Who used a processor: a part of what was used.
+type Share = fn(&Used) -> f64;
+
 /// Prints the latencies under a load, and who used the processors.
 pub fn live(name: &str, asked: &str, runs: &[LiveRun]) {
     let of = |take: &dyn Fn(&LiveRun) -> f64| runs.iter().map(take).collect::<Vec<f64>>();
@@ -77,7 +80,6 @@ pub fn live(name: &str, asked: &str, runs: &[LiveRun]) {
         of(&|run| run.acknowledged.at(990)),
         "part of the latency above: no engine can shorten it",
     );
-    type Share = fn(&Used) -> f64;
     let shares: [(&str, Share); 3] = [
         ("engine", |used| used.engine),
         ("broker", |used| used.broker),
