@@ -68,7 +68,12 @@ impl Passing {
         let rows = until("rows", PATIENCE, enough).unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
         let service = |record: &Record| {
             let row: serde_json::Value = serde_json::from_str(&record.text()).unwrap();
-            row["service"].as_str().unwrap_or_default().to_owned()
+            // A line has its tags apart from its fields.
+            let service = row.get("service").or_else(|| row["tags"].get("service"));
+            service
+                .and_then(|service| service.as_str())
+                .unwrap_or_default()
+                .to_owned()
         };
         rows.iter().map(service).collect()
     }
@@ -124,7 +129,8 @@ fn avro_records_wait_for_a_registry_and_are_dead_only_if_it_knows_no_schema() {
         avro(id, "c"),
     ]);
     let worker = passing.worker();
-    away.wait_for(2, PATIENCE).unwrap();
+    away.wait_for(2, PATIENCE)
+        .unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
     assert_eq!(passing.read("-out").len(), 0);
     away.remove();
     assert_eq!(passing.passed(3, &worker), ["a", "b", "c"]);
