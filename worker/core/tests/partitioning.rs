@@ -113,6 +113,21 @@ fn another_column_under_the_name_of_the_claims_is_not_taken_for_it() {
     );
 }
 
+#[test]
+fn a_stage_that_keeps_nothing_by_key_reads_any_partitions() {
+    check(
+        "{name: s, sql: \"SELECT host, n + 1 AS next FROM logs\"}",
+        "s",
+        ALIKE,
+        &[],
+    );
+    let then = "{name: e, from: s, escalate: {by: [service], count: 3, within: 1m}}";
+    let passed = format!("{{name: s, sql: \"SELECT service, host FROM alerts\"}}, {then}");
+    check(&passed, "e", ALIKE, &[]);
+    let other = format!("{{name: s, sql: \"SELECT lower(service) AS service FROM alerts\"}}, {then}");
+    check(&other, "e", ALIKE, &["e"]);
+}
+
 /// The columns that records of the sink are keyed by.
 fn check_key(stages: &str, last: &str, expected: &[&str]) {
     let (_, plan) = compile(stages, last);

@@ -67,7 +67,8 @@ pub fn spread_keys(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec
     let inputs = inputs(plan, sources, n_partitions);
     let spread = plan.stages.iter().zip(&inputs).filter(|(stage, input)| {
         let fits = |input: &Partitioned| input.by().iter().all(|column| keys_by(stage, column));
-        stage.kind != "filter" && !input.as_ref().is_some_and(fits)
+        // What keeps nothing by key takes each row as it comes.
+        keys(stage).is_some() && !input.as_ref().is_some_and(fits)
     });
     let problems = spread.map(|(stage, _)| problem(&stage.name, &stage.shown_key, n_shards));
     problems.collect()
@@ -96,10 +97,16 @@ fn gives(stage: &StagePlan, column: &str) -> bool {
         Step::Aggregate(plan) => Some(plan),
         _ => None,
     });
-    let Some(plan) = aggregate else {
-        return stage.output.index_of(column).is_ok();
-    };
     let is_column = |expression: &Expr| matches!(expression, Expr::Column(key) if key.name == column);
+    let Some(plan) = aggregate else {
+        let passes = |step: &Step| match step {
+            Step::Project(columns, schema) => schema
+                .index_of(column)
+                .is_ok_and(|i| columns.get(i).is_some_and(|value| is_column(&value.logical))),
+            _ => true,
+        };
+        return stage.output.index_of(column).is_ok() && stage.steps.iter().all(passes);
+    };
     plan.select
         .iter()
         .any(|(name, value)| name == column && is_column(&value.logical))
