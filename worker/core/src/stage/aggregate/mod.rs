@@ -3,6 +3,7 @@
 //! This file turns rows into (key id, arguments) and hands them to the kind of window. The windows keep columns of
 //! states per pane; `results` makes rows of them.
 
+mod pane_capture;
 mod pane_keys;
 mod results;
 mod running;

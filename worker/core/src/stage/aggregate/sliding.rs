@@ -182,11 +182,7 @@ impl Sliding {
                 break;
             }
             let Some(pane) = self.panes.remove(&start) else { break };
-            if self.capture.active {
-                self.capture.retired.push((start, pane));
-            } else {
-                self.keys.leave(pane.keys.as_slice());
-            }
+            self.capture.panes.retire(start, pane, &mut self.keys);
         }
         self.revisions
             .retain(|(end, _), _| end.saturating_add(self.plan.lateness) > watermark);
@@ -259,7 +255,7 @@ impl Windows for Sliding {
     fn next_block(&mut self) -> Option<Block> {
         let next = Captured::next_block(self);
         if next.is_none() {
-            self.release_retired();
+            self.capture.panes.end(&mut self.keys);
         }
         next
     }

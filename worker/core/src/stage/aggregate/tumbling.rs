@@ -202,11 +202,7 @@ impl Windows for Tumbling {
                 break;
             }
             let (start, pane) = first.remove_entry();
-            if self.capture.active {
-                self.capture.retired.push((start, pane));
-            } else {
-                self.keys.leave(pane.keys.as_slice());
-            }
+            self.capture.panes.retire(start, pane, &mut self.keys);
         }
     }
 

@@ -8,19 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Pane, Sliding};
 use crate::aggregate::CorruptState;
-use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
+use crate::aggregate::bytes::{take_i64, take_u64};
 use crate::capture::{Blocks, Captured, Extent, Row, RowWriter};
-use crate::key::{KeyId, Renumbered};
+use crate::key::{KeyId, KeySet, Renumbered};
+use crate::stage::aggregate::pane_capture::{CapturedPane, PaneCapture};
 use crate::stage::aggregate::{load_states, new_accumulators, save_states};
 use crate::state::{decode, encode};
 use crate::stream::Micros;
 
 /// What is captured and taken back.
+#[derive(Default)]
 pub(super) struct Capture {
-    pub blocks: Blocks,
-    /// Whether a capture is under way: then panes that are gone are kept in `retired`.
-    pub active: bool,
-    pub retired: Vec<(Micros, Pane)>,
+    pub panes: PaneCapture<Pane>,
     restoring: Vec<Head>,
     numbers: Renumbered,
 }
@@ -34,54 +33,29 @@ struct Head {
     revisions: Vec<(Micros, KeyId, i64)>,
 }
 
-impl Default for Capture {
-    fn default() -> Self {
-        Self {
-            blocks: Blocks::new(0),
-            active: false,
-            retired: Vec::new(),
-            restoring: Vec::new(),
-            numbers: Renumbered::default(),
-        }
+impl CapturedPane for Pane {
+    fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    fn save(&self, id: KeyId, out: &mut Vec<u8>) {
+        save_states(&self.accumulators, id, out);
     }
 }
 
 impl Captured for Sliding {
     fn blocks(&mut self) -> &mut Blocks {
-        &mut self.capture.blocks
+        &mut self.capture.panes.blocks
     }
 
     fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
-        let retired = self.capture.retired.iter().map(|(start, pane)| (start, pane));
-        let panes: Vec<(&Micros, &Pane)> = retired.chain(&self.panes).collect();
-        for id in ids {
-            let n_panes = panes.iter().filter(|(_, pane)| pane.keys.contains(id)).count();
-            if n_panes == 0 {
-                continue;
-            }
-            rows.row(id, self.keys.table().key(id), |out| {
-                put_u64(out, n_panes as u64);
-                for (start, pane) in panes.iter().filter(|(_, pane)| pane.keys.contains(id)) {
-                    put_i64(out, **start);
-                    save_states(&pane.accumulators, id, out);
-                }
-            });
-        }
+        self.capture.panes.save_rows(ids, &self.panes, &self.keys, rows);
     }
 }
 
 impl Sliding {
-    pub(super) fn release_retired(&mut self) {
-        for (_, pane) in std::mem::take(&mut self.capture.retired) {
-            self.keys.leave(pane.keys.as_slice());
-        }
-        self.capture.active = false;
-    }
-
     pub(super) fn begin(&mut self, extent: Extent) -> Vec<u8> {
-        self.release_retired();
-        self.capture.blocks.begin(extent, self.keys.capacity());
-        self.capture.active = true;
+        self.capture.panes.begin(extent, &mut self.keys);
         encode(&Head {
             slid_to: self.slid_to,
             revised_at: self.revised_at,

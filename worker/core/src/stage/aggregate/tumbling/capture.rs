@@ -8,28 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{Pane, Tumbling};
 use crate::aggregate::CorruptState;
-use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
+use crate::aggregate::bytes::{put_i64, take_i64, take_u64};
 use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
 use crate::key::{KeyId, KeySet, Renumbered};
+use crate::stage::aggregate::pane_capture::{CapturedPane, PaneCapture};
 use crate::stage::aggregate::{load_states, new_accumulators, save_states};
 use crate::state::{decode, encode};
 use crate::stream::Micros;
 
-/// The table with a row a key.
-pub(super) const KEYS: u32 = 0;
-
-/// The table with the order of keys: rows that are but numbers of keys.
+/// The table with the order of keys: rows that are but numbers of keys. Table 0 has a row a key.
 const ORDER: u32 = 1;
 
 /// Keys of a block of [`ORDER`].
 const SEGMENT: usize = 4096;
 
 /// What is captured and taken back.
+#[derive(Default)]
 pub(super) struct Capture {
-    pub blocks: Blocks,
-    /// Whether a capture is under way: then panes that are gone are kept in `retired`.
-    pub active: bool,
-    pub retired: Vec<(Micros, Pane)>,
+    pub panes: PaneCapture<Pane>,
     /// Of each pane, the part of its order that the capture under way still lacks.
     order: Vec<(Micros, Range<usize>)>,
     restoring: Restoring,
@@ -60,55 +56,30 @@ struct SavedPane {
     changed: Vec<KeyId>,
 }
 
-impl Default for Capture {
-    fn default() -> Self {
-        Self {
-            blocks: Blocks::new(KEYS),
-            active: false,
-            retired: Vec::new(),
-            order: Vec::new(),
-            restoring: Restoring::default(),
-        }
+impl CapturedPane for Pane {
+    fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    fn save(&self, id: KeyId, out: &mut Vec<u8>) {
+        put_i64(out, self.revisions.get(&id).copied().unwrap_or(0));
+        save_states(&self.accumulators, id, out);
     }
 }
 
 impl Captured for Tumbling {
     fn blocks(&mut self) -> &mut Blocks {
-        &mut self.capture.blocks
+        &mut self.capture.panes.blocks
     }
 
     fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
-        let retired = self.capture.retired.iter().map(|(start, pane)| (start, pane));
-        let panes: Vec<(&Micros, &Pane)> = retired.chain(&self.panes).collect();
-        for id in ids {
-            let n_panes = panes.iter().filter(|(_, pane)| pane.keys.contains(id)).count();
-            if n_panes == 0 {
-                continue;
-            }
-            rows.row(id, self.keys.table().key(id), |out| {
-                put_u64(out, n_panes as u64);
-                for (start, pane) in panes.iter().filter(|(_, pane)| pane.keys.contains(id)) {
-                    put_i64(out, **start);
-                    put_i64(out, pane.revisions.get(&id).copied().unwrap_or(0));
-                    save_states(&pane.accumulators, id, out);
-                }
-            });
-        }
+        self.capture.panes.save_rows(ids, &self.panes, &self.keys, rows);
     }
 }
 
 impl Tumbling {
-    fn release_retired(&mut self) {
-        for (_, pane) in std::mem::take(&mut self.capture.retired) {
-            self.keys.leave(pane.keys.as_slice());
-        }
-        self.capture.active = false;
-    }
-
     pub(super) fn begin(&mut self, extent: Extent) -> Vec<u8> {
-        self.release_retired();
-        self.capture.blocks.begin(extent, self.keys.capacity());
-        self.capture.active = true;
+        self.capture.panes.begin(extent, &mut self.keys);
         self.capture.order.clear();
         let mut panes = Vec::new();
         for (&start, pane) in &mut self.panes {
@@ -129,15 +100,11 @@ impl Tumbling {
     }
 
     pub(super) fn next(&mut self) -> Option<Block> {
-        let next = self.next_block_of_keys().or_else(|| self.next_segment());
+        let next = Captured::next_block(self).or_else(|| self.next_segment());
         if next.is_none() {
-            self.release_retired();
+            self.capture.panes.end(&mut self.keys);
         }
         next
-    }
-
-    fn next_block_of_keys(&mut self) -> Option<Block> {
-        Captured::next_block(self)
     }
 
     fn next_segment(&mut self) -> Option<Block> {
@@ -150,8 +117,8 @@ impl Tumbling {
                 self.capture.order.pop();
                 continue;
             }
-            let retired = self.capture.retired.iter().find(|(of, _)| *of == start);
-            let Some(pane) = retired.map(|(_, pane)| pane).or_else(|| self.panes.get(&start)) else {
+            let retired = self.capture.panes.retired(start);
+            let Some(pane) = retired.or_else(|| self.panes.get(&start)) else {
                 continue;
             };
             let mut rows = RowWriter::default();
