@@ -66,7 +66,6 @@ metrics! {
     SOURCE_RECORDS: Counter "tocsin_source_records_total" ["source"] "Records processed, good or dead; those that a recovery does again do not count";
     SOURCE_BYTES: Counter "tocsin_source_bytes_total" ["source"] "Bytes of the batches processed, as Kafka sent them";
     SOURCE_MISMATCHES: Counter "tocsin_source_mismatches_total" ["source"] "Values that became NULL because they had another type";
-    SOURCE_MISPLACED: Counter "tocsin_source_misplaced_keys_total" ["source"] "Records that stood in another partition than that of their key; absent where nothing checks it";
     DEAD_LETTERS: Counter "tocsin_dead_letters_total" ["source", "cause"] "Records that could not be taken, by cause; counted when their dead letter is committed";
     LAG_RECORDS: Gauge "tocsin_source_lag_records" ["source", "partition"] "Offsets between what is processed and the end of the partition";
     LAG_SECONDS: Gauge "tocsin_source_lag_seconds" ["source", "partition"] "Age of the oldest record that waits, by its Kafka timestamp, but not longer than the partition has been behind; 0 when none waits";
@@ -75,6 +74,7 @@ metrics! {
     STAGE_ROWS_IN: Counter "tocsin_stage_rows_in_total" ["stage"] "Rows that a stage took";
     STAGE_ROWS_OUT: Counter "tocsin_stage_rows_out_total" ["stage"] "Rows that a stage gave out";
     STAGE_LATE_ROWS: Counter "tocsin_stage_late_rows_total" ["stage"] "Rows that came too late to count";
+    STAGE_MISPLACED: Counter "tocsin_stage_misplaced_keys_total" ["stage"] "Rows that stood in another partition than that of their key, though the source says `partitionedBy`; absent where nothing says so";
     STAGE_FAILURES: Counter "tocsin_stage_failures_total" ["stage"] "Operations of expressions that failed and gave NULL";
     STAGE_STATE_KEYS: Gauge "tocsin_stage_state_keys" ["stage"] "Keys with state";
     STAGE_STATE_BYTES: Gauge "tocsin_stage_state_bytes" ["stage"] "Memory that a stage's state takes";

@@ -162,6 +162,7 @@ pub fn cause_code(cause: &Cause) -> &'static str {
         Cause::Missing { .. } => "Missing",
         Cause::EventTime { .. } => "EventTime",
         Cause::TimestampAhead => "TimestampAhead",
+        Cause::NotDealt => "NotDealt",
         Cause::NoValue => "NoValue",
         Cause::UnknownSchema { .. } => "UnknownSchema",
         Cause::UnusableSchema { .. } => "UnusableSchema",

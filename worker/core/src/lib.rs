@@ -22,6 +22,7 @@ pub mod kafka;
 pub mod key;
 pub mod merge;
 pub mod plan;
+pub mod repartition;
 pub mod shard;
 pub mod snapshot;
 pub mod stage;

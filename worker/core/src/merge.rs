@@ -1,9 +1,9 @@
 //! Several streams to one, in the order of event time.
 //!
 //! A row's place is the larger of its event time and the watermark before it, so that a stream's rows are awaited only
-//! as long as its watermark allows; ties go by input, then by the row's number in its input. Rows are given out as soon
-//! as every input's watermark is past their place, and the place becomes the row's watermark. One input is sorted the
-//! same way.
+//! as long as its watermark allows; ties go by input, then by the shard that read the row, then by the row's number in its
+//! input. Rows are given out as soon as every input's watermark is past their place, and the place becomes the row's
+//! watermark. One input is sorted the same way.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -55,6 +55,8 @@ struct Held {
 struct Place {
     at: Micros,
     input: usize,
+    /// The shard that read it: rows of several come in any order.
+    shard: u32,
     number: u64,
     batch: u64,
     row: u32,
@@ -82,8 +84,13 @@ impl Merge {
     /// Takes the next part of each input, in the order of the inputs, and gives out what no input can precede any more, as
     /// far as it fits into one batch: see [`Merge::has_more`].
     pub fn process(&mut self, parts: Vec<Batch>) -> Batch {
+        self.process_of(0, parts)
+    }
+
+    /// The same for parts that a shard read. The watermarks of their rows may be ahead of those of the parts.
+    pub fn process_of(&mut self, shard: u32, parts: Vec<Batch>) -> Batch {
         for (input, part) in parts.into_iter().enumerate() {
-            self.take(input, part);
+            self.take(input, shard, part);
         }
         self.drain()
     }
@@ -97,7 +104,7 @@ impl Merge {
         self.order.peek().is_some_and(|Reverse(place)| place.at < watermark)
     }
 
-    fn take(&mut self, input: usize, part: Batch) {
+    fn take(&mut self, input: usize, shard: u32, part: Batch) {
         let state = &mut self.inputs[input];
         state.watermark = part.watermark;
         state.ended = part.ended;
@@ -112,6 +119,7 @@ impl Merge {
             self.order.push(Reverse(Place {
                 at: time.max(watermark),
                 input,
+                shard,
                 number,
                 batch,
                 row: row as u32,

@@ -4,19 +4,14 @@
 
 mod support;
 
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::indexmap::IndexMap;
-use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use proptest::prelude::*;
+use support::log::log;
 use support::pipelines::{PIPELINES, records, spec};
 use support::{Decoding, Results, engine, plan};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{PartitionReader, Settings};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::shard::{JournalRecord, Shard, Wants};
-
-/// When all records arrived, in milliseconds: late enough for none to be too early.
-const ARRIVED: i64 = 10_000_000_000;
 
 const START: Position = Position { offset: 0, epoch: -1 };
 
@@ -29,35 +24,6 @@ enum Action {
     Tick(usize, i64),
     /// Commits.
     Cut,
-}
-
-/// The log of a partition, in batches of some records.
-fn log(records: &[String], batch: usize) -> Vec<u8> {
-    let mut log = BytesMut::new();
-    let options = RecordEncodeOptions {
-        version: 2,
-        compression: Compression::None,
-    };
-    for (number, chunk) in records.chunks(batch).enumerate() {
-        let record = |(i, value): (usize, &String)| Record {
-            transactional: false,
-            control: false,
-            partition_leader_epoch: 0,
-            producer_id: -1,
-            producer_epoch: -1,
-            delete_horizon: false,
-            timestamp_type: TimestampType::Creation,
-            offset: (number * batch + i) as i64,
-            sequence: i as i32,
-            timestamp: ARRIVED,
-            key: None,
-            value: Some(Bytes::from(value.clone())),
-            headers: IndexMap::new(),
-        };
-        let chunk: Vec<Record> = chunk.iter().enumerate().map(record).collect();
-        RecordBatchEncoder::encode(&mut log, &chunk, &options).unwrap();
-    }
-    log.to_vec()
 }
 
 /// A shard, and the logs that it reads.

@@ -74,16 +74,15 @@ fn of_worker(view: &View, out: &mut Out<'_>) -> fmt::Result {
 fn of_sources(view: &View, out: &mut Out<'_>) -> fmt::Result {
     let all = view.all();
     let name = |source: usize| view.about.sources.get(source).map_or("", |(name, _)| name).to_owned();
-    let each = |value: fn(&SourceTotals) -> Option<u64>| -> Vec<Sample> {
+    let each = |value: fn(&SourceTotals) -> u64| -> Vec<Sample> {
         let sources = all.sources.iter().enumerate();
         sources
-            .filter_map(|(source, totals)| Some((vec![name(source)], Value::Whole(value(totals)?))))
+            .map(|(source, totals)| (vec![name(source)], Value::Whole(value(totals))))
             .collect()
     };
-    out.write(metrics::SOURCE_RECORDS, each(|totals| Some(totals.records)))?;
-    out.write(metrics::SOURCE_BYTES, each(|totals| Some(totals.bytes)))?;
-    out.write(metrics::SOURCE_MISMATCHES, each(|totals| Some(totals.mismatches)))?;
-    out.write(metrics::SOURCE_MISPLACED, each(|totals| totals.misplaced))?;
+    out.write(metrics::SOURCE_RECORDS, each(|totals| totals.records))?;
+    out.write(metrics::SOURCE_BYTES, each(|totals| totals.bytes))?;
+    out.write(metrics::SOURCE_MISMATCHES, each(|totals| totals.mismatches))?;
     let dead = all.sources.iter().enumerate().flat_map(|(source, totals)| {
         let causes = totals.dead.iter();
         causes.map(move |(cause, count)| (vec![name(source), (*cause).to_owned()], Value::Whole(*count)))
@@ -114,6 +113,9 @@ fn of_stages(view: &View, out: &mut Out<'_>) -> fmt::Result {
     out.write(metrics::STAGE_ROWS_IN, each(|totals| totals.rows_in))?;
     out.write(metrics::STAGE_ROWS_OUT, each(|totals| totals.rows_out))?;
     out.write(metrics::STAGE_LATE_ROWS, each(|totals| totals.late))?;
+    let misplaced = view.about.stages.iter().zip(&all.stages);
+    let misplaced = misplaced.filter_map(|(name, totals)| Some((vec![name.clone()], Value::Whole(totals.misplaced?))));
+    out.write(metrics::STAGE_MISPLACED, misplaced)?;
     out.write(metrics::STAGE_FAILURES, each(|totals| totals.failures))?;
     let state = |size: fn(&(usize, usize)) -> usize| -> Vec<Sample> {
         let stages = view.about.stages.iter().zip(&all.state);

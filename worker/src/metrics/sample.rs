@@ -95,8 +95,6 @@ pub struct SourceTotals {
     pub bytes: u64,
     /// Values that became NULL.
     pub mismatches: u64,
-    /// Records in another partition than that of their key; nothing where nobody checks.
-    pub misplaced: Option<u64>,
     /// Dead letters that were committed, by cause.
     pub dead: BTreeMap<&'static str, u64>,
 }
@@ -106,9 +104,6 @@ impl AddAssign<&Self> for SourceTotals {
         self.records += other.records;
         self.bytes += other.bytes;
         self.mismatches += other.mismatches;
-        if let Some(misplaced) = other.misplaced {
-            *self.misplaced.get_or_insert(0) += misplaced;
-        }
         for (cause, count) in &other.dead {
             *self.dead.entry(cause).or_default() += count;
         }
@@ -124,6 +119,8 @@ pub struct StageTotals {
     pub rows_out: u64,
     /// Rows that came too late.
     pub late: u64,
+    /// Rows in another partition than that of their key; nothing where nobody said that there would be none.
+    pub misplaced: Option<u64>,
     /// Operations that failed.
     pub failures: u64,
 }
@@ -133,6 +130,9 @@ impl AddAssign for StageTotals {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
         self.late += other.late;
+        if let Some(misplaced) = other.misplaced {
+            *self.misplaced.get_or_insert(0) += misplaced;
+        }
         self.failures += other.failures;
     }
 }

@@ -243,6 +243,9 @@ impl ThreadMeasure {
                     rows_in: now.rows_in.saturating_sub(before.rows_in),
                     rows_out: now.rows_out.saturating_sub(before.rows_out),
                     late: now.late.saturating_sub(before.late),
+                    misplaced: now
+                        .misplaced
+                        .map(|now| now.saturating_sub(before.misplaced.unwrap_or(0))),
                     failures: now.failures.saturating_sub(before.failures),
                 };
             }
@@ -298,13 +301,15 @@ fn counted(engine: &Engine, sources: &[SourceCounters]) -> Counted {
         ..SourceTotals::default()
     };
     let stages = engine.stage_counters().into_iter().zip(engine.n_failures());
+    let stages = stages.zip(engine.n_misplaced());
     Counted {
         sources: sources.iter().map(source).collect(),
         stages: stages
-            .map(|(counters, failures)| StageTotals {
+            .map(|((counters, failures), misplaced)| StageTotals {
                 rows_in: counters.rows_in,
                 rows_out: counters.rows_out,
                 late: counters.late,
+                misplaced,
                 failures,
             })
             .collect(),

@@ -13,8 +13,8 @@ pub fn tick(owned: &mut BTreeMap<u32, Owned>, plan: &Plan) {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for owned in owned.values_mut().filter(|owned| owned.is_running()) {
         let Some(shard) = &mut owned.shard else { continue };
-        for (source, input) in owned.inputs.iter().enumerate() {
-            let timeout = Duration::from_micros(plan.sources[source].idle_timeout.unsigned_abs());
+        for (source, (input, of)) in owned.inputs.iter().zip(&plan.sources).enumerate() {
+            let timeout = Duration::from_micros(of.idle_timeout.unsigned_abs());
             if let Some(age) = input.silent_until(timeout, now) {
                 let whole_second = wall.saturating_sub(age).as_secs() as i64 * 1_000_000;
                 shard.tick(source, whole_second);

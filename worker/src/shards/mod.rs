@@ -145,9 +145,9 @@ const LONGEST_END: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What cannot be mended by another try: a setting, a topic that is missing, a log that has lost what a shard needs.
-pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
+pub fn run(mut job: Job, settings: &Settings) -> Result<Report, ShardsError> {
     let mut cluster = Cluster::new(settings.cluster.clone())?;
-    let layout = Arc::new(start::prepare(&mut cluster, &job, settings)?);
+    let layout = Arc::new(start::prepare(&mut cluster, &mut job, settings)?);
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);

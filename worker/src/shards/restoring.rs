@@ -31,7 +31,7 @@ impl Restoring {
                 may_drop: settings.may_drop,
             };
             let store = SnapshotStore::open(&settings.address);
-            let restored = store.and_then(|store| restore(&store, &wanted, engine(&plan, is_watched)));
+            let restored = store.and_then(|store| restore(&store, &wanted, engine(&plan, shard, is_watched)));
             // The shard may be gone.
             answer.send(restored.map(|restored| restored.map(Box::new))).ok();
         });
@@ -49,13 +49,14 @@ impl Restoring {
     }
 }
 
-/// A pipeline at its beginning; `is_watched` says whether a person watches the rows of its stages.
-pub fn engine(plan: &Plan, is_watched: bool) -> Engine {
+/// A shard's part of a pipeline at its beginning; `is_watched` says whether a person watches the rows of its stages.
+pub fn engine(plan: &Plan, shard: u32, is_watched: bool) -> Engine {
     // The start refuses formats that none is for.
     let decoder = |source: &SourcePlan| -> Box<dyn Decoder> {
         decoder(source).unwrap_or_else(|| Box::new(JsonDecoder::new(source.record.clone())))
     };
     let mut engine = Engine::new(plan.clone(), plan.sources.iter().map(decoder).collect());
+    engine.set_shard(shard);
     if is_watched {
         engine.observe();
     }

@@ -74,7 +74,7 @@ impl Setup {
         };
         let place = Place {
             pipeline: self.plan.name.clone(),
-            sources: self.plan.sources.iter().map(|source| source.name.clone()).collect(),
+            inputs: self.plan.input_names(),
             n_shards: self.layout.n_shards,
         };
         let savepoints = Arc::clone(&self.settings.savepoints);

@@ -34,7 +34,7 @@ const MOST_FILES: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Place {
     pub pipeline: String,
-    pub sources: Vec<String>,
+    pub inputs: Vec<String>,
     pub n_shards: u32,
 }
 
@@ -280,7 +280,7 @@ impl Snapshotting {
             return;
         };
         under_way.published = true;
-        let positions = self.place.sources.iter().zip(&under_way.positions);
+        let positions = self.place.inputs.iter().zip(&under_way.positions);
         let positions = positions.map(|(source, position)| SourcePosition {
             source: source.clone(),
             position: position.map(|at| (at.offset, at.epoch)),

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tocsin_contract::problem::Problem;
-use tocsin_worker_core::plan::partitioning::spread_keys;
+use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::plan::repartition::repartition;
 
 use super::{Job, Settings, ShardsError, Target};
 use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
@@ -15,10 +16,13 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// How long the journal is kept where there are snapshots, in milliseconds.
 const SEVEN_DAYS: &str = "604800000";
 
+/// A record of a repartition topic has one row at least, and that may be a whole record of a source, in bytes.
+const LARGEST_DEALT: &str = "33554432";
+
 /// The topics of a run.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The topic of each source.
+    /// The topic of each source, then those of what shards send to one another.
     pub inputs: Vec<TopicInfo>,
     /// The journal; its partitions are the shards.
     pub journal: TopicInfo,
@@ -34,32 +38,25 @@ impl Layout {
             .is_some_and(|topic| topic.partitions.len() > shard as usize)
     }
 
-    /// Topics for the fetcher: those of the sources, then the journal.
+    /// Topics for the fetcher: those of the inputs, then the journal.
     pub fn fetched(&self) -> Vec<TopicInfo> {
         self.inputs.iter().chain([&self.journal]).cloned().collect()
     }
 }
 
-/// Checks the topics, and makes those of the pipeline that are missing.
-pub fn prepare(cluster: &mut Cluster, job: &Job, settings: &Settings) -> Result<Layout, ShardsError> {
+/// Checks the topics, says which rows are dealt out by key, and makes the topics of the pipeline that are missing.
+pub fn prepare(cluster: &mut Cluster, job: &mut Job, settings: &Settings) -> Result<Layout, ShardsError> {
     let names = input_topics(job)?;
-    let inputs: Vec<TopicInfo> = names.iter().map(|name| cluster.topic(name)).collect::<Result<_, _>>()?;
+    let mut inputs: Vec<TopicInfo> = names.iter().map(|name| cluster.topic(name)).collect::<Result<_, _>>()?;
     let n_partitions: Vec<u32> = inputs.iter().map(|topic| topic.partitions.len() as u32).collect();
-    let problems = spread_keys(&job.plan, &job.sources, &n_partitions);
-    if !problems.is_empty() {
-        return Err(ShardsError::Problems(problems));
-    }
     let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
-    make_missing(cluster, job, settings, n_shards)?;
-    let journal = new_topic(cluster, settings.topics.journal().as_str())?;
-    let found = journal.partitions.len() as u32;
-    if found != n_shards {
-        return Err(ShardsError::Partitions {
-            topic: journal.name,
-            found,
-            wanted: n_shards,
-        });
+    repartition(&mut job.plan, &job.sources, &n_partitions);
+    let dealt = dealt_topics(&job.plan, settings);
+    make_missing(cluster, job, settings, &dealt, n_shards)?;
+    for topic in dealt {
+        inputs.push(own_topic(cluster, &topic, n_shards)?);
     }
+    let journal = own_topic(cluster, settings.topics.journal().as_str(), n_shards)?;
     let layout = Layout {
         inputs,
         journal,
@@ -67,6 +64,32 @@ pub fn prepare(cluster: &mut Cluster, job: &Job, settings: &Settings) -> Result<
     };
     check_rights(cluster, job, settings, &layout)?;
     Ok(layout)
+}
+
+/// The topics that shards send rows to one another through.
+fn dealt_topics(plan: &Plan, settings: &Settings) -> Vec<String> {
+    let stages = plan.repartitioned().map(|number| &plan.stages[number]);
+    let topics = stages.map(|stage| {
+        let topic = settings.topics.by(&stage.name, 0);
+        let claimed = stage.repartition.as_ref().is_some_and(|dealt| dealt.claimed);
+        tracing::info!(stage = stage.name, %topic, claimed, "rows of this stage are dealt out by key");
+        topic.as_str().to_owned()
+    });
+    topics.collect()
+}
+
+/// A topic of the pipeline, which has as many partitions as there are shards.
+fn own_topic(cluster: &mut Cluster, name: &str, n_shards: u32) -> Result<TopicInfo, ShardsError> {
+    let topic = new_topic(cluster, name)?;
+    let found = topic.partitions.len() as u32;
+    if found != n_shards {
+        return Err(ShardsError::Partitions {
+            topic: topic.name,
+            found,
+            wanted: n_shards,
+        });
+    }
+    Ok(topic)
 }
 
 /// Whether we may do with each topic what we must: else it would show at the first result, or at the next start.
@@ -82,6 +105,8 @@ fn check_rights(cluster: &mut Cluster, job: &Job, settings: &Settings, layout: &
     }
     let dead_letter = settings.topics.dead_letter();
     let mut written = vec![layout.journal.name.as_str(), dead_letter.as_str()];
+    let dealt = layout.inputs.iter().skip(job.sources.len());
+    written.extend(dealt.map(|topic| topic.name.as_str()));
     written.extend(job.targets.iter().filter_map(|target| match target {
         Target::Topic(name) => Some(name.as_str()),
         Target::Local(_) => None,
@@ -130,7 +155,13 @@ fn input_topics(job: &Job) -> Result<Vec<String>, ShardsError> {
 }
 
 /// Makes the pipeline's own topics, and those that its sinks write to; without leave for that, they must be there.
-fn make_missing(cluster: &mut Cluster, job: &Job, settings: &Settings, n_shards: u32) -> Result<(), ShardsError> {
+fn make_missing(
+    cluster: &mut Cluster,
+    job: &Job,
+    settings: &Settings,
+    dealt: &[String],
+    n_shards: u32,
+) -> Result<(), ShardsError> {
     let topic = |name: &str, partitions, config: &[(&str, &str)]| NewTopic {
         name: name.to_owned(),
         partitions,
@@ -152,6 +183,13 @@ fn make_missing(cluster: &mut Cluster, job: &Job, settings: &Settings, n_shards:
         ),
         topic(dead_letter.as_str(), 1, &[]),
     ];
+    // What follows the journal reads them too.
+    let config = [
+        ("cleanup.policy", "delete"),
+        ("retention.ms", retention),
+        ("max.message.bytes", LARGEST_DEALT),
+    ];
+    wanted.extend(dealt.iter().map(|name| topic(name, n_shards, &config)));
     for target in &job.targets {
         if let Target::Topic(name) = target
             && !wanted.iter().any(|wanted| wanted.name == *name)

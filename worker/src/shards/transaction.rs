@@ -75,6 +75,13 @@ impl Transaction {
                 headers: None,
             });
         }
+        self.records.extend(cut.dealt.into_iter().map(|dealt| Out {
+            topic: layout.inputs[dealt.input].name.clone(),
+            partition: Some(dealt.to as i32),
+            key: None,
+            value: dealt.record,
+            headers: None,
+        }));
         for (sink, rows) in cut.outputs.sinks {
             match &targets.topics[sink] {
                 None => self.local.push((sink, rows)),

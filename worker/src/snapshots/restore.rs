@@ -59,13 +59,9 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     }
     let fit = restore.end().map_err(failed)?;
     tracing::info!(shard = wanted.shard, snapshot = name, kept = ?fit.kept, dropped = ?fit.dropped, new = ?fit.new, "state was restored");
-    let sources: Vec<&str> = engine
-        .plan()
-        .sources
-        .iter()
-        .map(|source| source.name.as_str())
-        .collect();
-    let positions = manifest.positions(&sources).into_iter().map(Option::flatten).collect();
+    let inputs = engine.plan().input_names();
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let positions = manifest.positions(&inputs).into_iter().map(Option::flatten).collect();
     Ok(Some(Restored {
         engine,
         manifest,

@@ -43,6 +43,18 @@ pub struct Ids<'a> {
     /// Variables of the workers' environment.
     pub variables: Vec<(String, String)>,
     listener: Listener,
+    placing: Placing,
+}
+
+/// Which partition an event stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placing {
+    /// That of its service, as the pipeline says.
+    ByService,
+    /// Any: the pipeline says nothing of it.
+    Anywhere,
+    /// Any, though the pipeline says that it is that of its service.
+    Misplaced,
 }
 
 impl<'a> Ids<'a> {
@@ -52,6 +64,27 @@ impl<'a> Ids<'a> {
     /// When a topic is there already, or the pipeline's file cannot be written.
     pub fn new(kafka: &'a Kafka, name: &str, listener: Listener) -> Result<Self, RigError> {
         Self::with(kafka, name, listener, "", &[])
+    }
+
+    /// The same, with events that stand in other partitions.
+    ///
+    /// # Errors
+    /// As [`Ids::new`].
+    pub fn placed(kafka: &'a Kafka, name: &str, placing: Placing) -> Result<Self, RigError> {
+        let ids = Self::with(kafka, name, Listener::Plain, "", &[])?;
+        let ids = Self { placing, ..ids };
+        let text = text(name, "");
+        let text = match placing {
+            Placing::ByService => text,
+            Placing::Anywhere => {
+                let lines = text.lines().filter(|line| !line.contains("partitionedBy"));
+                lines.collect::<Vec<_>>().join("\n")
+            }
+            // Until the first that is misplaced comes, nobody waits for it.
+            Placing::Misplaced => text.replace("idleTimeout: 1h", "idleTimeout: 1h, allowedLateness: 1h"),
+        };
+        std::fs::write(&ids.pipeline, text).map_err(RigError::io(format!("writing {}", ids.pipeline.display())))?;
+        Ok(ids)
     }
 
     /// The same, with settings of the Kafka (the inner part of `spec.kafka`) and of the input's topic.
@@ -85,6 +118,7 @@ impl<'a> Ids<'a> {
             further: Vec::new(),
             variables: Vec::new(),
             listener,
+            placing: Placing::ByService,
         })
     }
 
@@ -123,7 +157,7 @@ impl<'a> Ids<'a> {
     /// # Errors
     /// When a producer cannot be made.
     pub fn stream(&self, pace: Pace) -> Result<Stream, RigError> {
-        Stream::start(self.kafka, &self.topic("events"), pace)
+        Stream::start(self.kafka, &self.topic("events"), pace, self.placing)
     }
 
     /// Follows what passes, as a committed reader.

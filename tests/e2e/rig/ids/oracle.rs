@@ -128,7 +128,91 @@ impl Expected {
     }
 }
 
+/// What must come out where events of a service stand in all partitions: in which order those of two partitions come is
+/// open, and so which event of a service is its fifth.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Gathered {
+    passed: BTreeMap<String, u32>,
+    /// Services, and how often they escalate.
+    escalations: BTreeMap<String, u32>,
+    totals: BTreeMap<String, u32>,
+}
+
+impl Gathered {
+    fn of(partitions: &BTreeMap<i32, Vec<Event>>) -> Self {
+        let newest = |events: &Vec<Event>| events.iter().map(|event| event.time).max();
+        let closed = partitions.values().filter_map(newest).min().unwrap_or_default() - OUT_OF_ORDER;
+        let mut gathered = Self::default();
+        let mut windows: BTreeMap<(&str, i64), (i64, i64)> = BTreeMap::new();
+        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+        for event in partitions.values().flatten() {
+            let start = event.time / WINDOW * WINDOW;
+            if start + WINDOW <= closed {
+                let window = windows.entry((&event.service, start)).or_default();
+                window.0 += 1;
+                window.1 += event.id;
+            }
+            if event.passes {
+                count(&mut gathered.passed, event.id.to_string());
+                *counted.entry(&event.service).or_default() += 1;
+            }
+        }
+        for (service, passed) in counted {
+            for _ in 0..passed / ESCALATES {
+                count(&mut gathered.escalations, service.to_owned());
+            }
+        }
+        for ((service, start), (events, ids)) in windows {
+            count(&mut gathered.totals, total(service, start, events, ids));
+        }
+        gathered
+    }
+}
+
 impl Ids<'_> {
+    /// Holds what came out against what went in, where events of a service stand in all partitions, in order.
+    ///
+    /// # Errors
+    /// As [`Ids::check`].
+    pub fn check_gathered(&self) -> Result<usize, RigError> {
+        let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
+        for record in self.kafka.consume_committed(&self.topic("events"))? {
+            if let Some(event) = record.value.as_deref().and_then(Event::read) {
+                partitions.entry(record.partition).or_default().push(event);
+            }
+        }
+        let Gathered {
+            passed,
+            escalations,
+            totals,
+        } = Gathered::of(&partitions);
+        let escalation = |row: &Value| Some(row.get("service")?.as_str()?.to_owned());
+        self.compare_with([&passed, &escalations, &totals], escalation)?;
+        Ok(partitions.values().map(Vec::len).sum())
+    }
+
+    /// Whether each service has escalated as often as it must, wherever its events stand.
+    ///
+    /// # Errors
+    /// When a topic cannot be read.
+    pub fn escalations_are_gathered(&self) -> Result<bool, RigError> {
+        let mut passed: BTreeMap<String, usize> = BTreeMap::new();
+        for record in self.kafka.consume_committed(&self.topic("events"))? {
+            let event = record.value.as_deref().and_then(Event::read);
+            if let Some(event) = event.filter(|event| event.passes) {
+                *passed.entry(event.service).or_default() += 1;
+            }
+        }
+        let mut found: BTreeMap<String, usize> = BTreeMap::new();
+        for record in self.kafka.consume_committed(&self.topic("escalations"))? {
+            let row: Value = serde_json::from_str(&record.text()).unwrap_or_default();
+            let service = row.get("service").and_then(Value::as_str).unwrap_or_default();
+            *found.entry(service.to_owned()).or_default() += 1;
+        }
+        passed.values_mut().for_each(|n| *n /= ESCALATES);
+        Ok(!found.is_empty() && found == passed)
+    }
+
     /// Holds what came out against what went in, both as a committed reader sees them. Records of the input that are
     /// no events are left out.
     ///
@@ -160,6 +244,21 @@ impl Ids<'_> {
     /// # Errors
     /// As [`Ids::check`].
     pub fn check_against(&self, expected: &Expected) -> Result<(), RigError> {
+        let Expected {
+            passed,
+            escalations,
+            totals,
+        } = expected;
+        self.compare_with([passed, escalations, totals], |row| {
+            Some(escalation(row.get("service")?.as_str()?, row.get("id")?.as_i64()?))
+        })
+    }
+
+    fn compare_with(
+        &self,
+        expected: [&BTreeMap<String, u32>; 3],
+        escalation: fn(&Value) -> Option<String>,
+    ) -> Result<(), RigError> {
         let rows = |part: &str, read: fn(&Value) -> Option<String>| -> Result<BTreeMap<String, u32>, RigError> {
             let mut found = BTreeMap::new();
             for record in self.kafka.consume_committed(&self.topic(part))? {
@@ -170,9 +269,7 @@ impl Ids<'_> {
             Ok(found)
         };
         let passed = rows("passed", |row| Some(row.get("id")?.as_i64()?.to_string()))?;
-        let escalations = rows("escalations", |row| {
-            Some(escalation(row.get("service")?.as_str()?, row.get("id")?.as_i64()?))
-        })?;
+        let escalations = rows("escalations", escalation)?;
         let totals = rows("totals", |row| {
             let start = row.get("window_start")?.as_str()?.parse::<jiff::Timestamp>().ok()?;
             let number = |name: &str| row.get(name).and_then(Value::as_i64);
@@ -186,14 +283,14 @@ impl Ids<'_> {
         })?;
         let mut differences = Vec::new();
         for (part, expected, found) in [
-            ("passed", &expected.passed, &passed),
-            ("escalations", &expected.escalations, &escalations),
-            ("totals", &expected.totals, &totals),
+            ("passed", expected[0], &passed),
+            ("escalations", expected[1], &escalations),
+            ("totals", expected[2], &totals),
         ] {
             differences.extend(compare(part, expected, found));
         }
         // A comparison with nothing finds nothing.
-        if expected.passed.is_empty() || expected.escalations.is_empty() || expected.totals.is_empty() {
+        if expected.iter().any(|expected| expected.is_empty()) {
             return Err(RigError::Misused("there are too few events to compare".to_owned()));
         }
         if differences.is_empty() {

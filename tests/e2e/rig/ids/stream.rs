@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::producer::Producer as _;
 
 use super::oracle::{Event, SERVICES};
+use super::{PARTITIONS, Placing};
 use crate::RigError;
 use crate::kafka::records::{producer, send};
 use crate::kafka::{Kafka, Listener, Record};
@@ -59,7 +60,7 @@ struct State {
 }
 
 impl Stream {
-    pub(super) fn start(kafka: &Kafka, topic: &str, pace: Pace) -> Result<Self, RigError> {
+    pub(super) fn start(kafka: &Kafka, topic: &str, pace: Pace, placing: Placing) -> Result<Self, RigError> {
         let mut config = kafka.client(Listener::Plain)?;
         config
             .set("enable.idempotence", "true")
@@ -80,7 +81,7 @@ impl Stream {
                     .map(|(_, id)| Event::of(id, base + id * STEP))
                     .collect();
                 next += i64::try_from(events.len()).unwrap_or_default();
-                write(&producer, &topic, &events)?;
+                write(&producer, &topic, &events, placing)?;
                 let mut state = lock(&sharing.state);
                 state.written = next;
                 while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !state.ending) {
@@ -93,7 +94,7 @@ impl Stream {
             }
             let close = base + next * STEP + CLOSING;
             let closing: Vec<Event> = (next..next + SERVICES).map(|id| Event::closing(id, close)).collect();
-            write(&producer, &topic, &closing)?;
+            write(&producer, &topic, &closing, placing)?;
             lock(&sharing.state).written = next + SERVICES;
             producer
                 .flush(Duration::from_secs(60))
@@ -136,9 +137,22 @@ impl Drop for Stream {
     }
 }
 
-fn write(producer: &crate::kafka::records::Writing, topic: &str, events: &[Event]) -> Result<(), RigError> {
-    let records: Vec<Record> = events.iter().map(Event::record).collect();
-    send(producer, topic, None, &records)?;
+fn write(
+    producer: &crate::kafka::records::Writing,
+    topic: &str,
+    events: &[Event],
+    placing: Placing,
+) -> Result<(), RigError> {
+    if placing == Placing::ByService {
+        let records: Vec<Record> = events.iter().map(Event::record).collect();
+        send(producer, topic, None, &records)?;
+    } else {
+        // In turn: all partitions get some of each service, and of the last events.
+        for event in events {
+            let partition = i32::try_from(event.id % i64::from(PARTITIONS)).unwrap_or_default();
+            send(producer, topic, Some(partition), &[event.record()])?;
+        }
+    }
     producer.poll(Duration::ZERO);
     Ok(())
 }

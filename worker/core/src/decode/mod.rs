@@ -280,6 +280,9 @@ pub enum Cause {
     /// An event time so far ahead that no other record confirms it.
     #[error("event time is more than maxAhead in front of its neighbours")]
     TimestampAhead,
+    /// A record of a repartition topic that no worker of the pipeline wrote.
+    #[error("the record is none that a worker of this pipeline sends to another")]
+    NotDealt,
     /// A record of Kafka without a value, a tombstone.
     #[error("the record has no value")]
     NoValue,

@@ -7,6 +7,7 @@ use super::run::StageRun;
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
 use crate::plan::shape::shape;
+use crate::repartition::Repartition;
 use crate::state::{decode, encode};
 
 /// Makes bytes of something that is shared with the pipeline; it may take its time, in another thread.
@@ -14,6 +15,7 @@ pub type Later = Box<dyn FnOnce() -> Vec<u8> + Send>;
 
 /// What is not kept by key, at the cut of a capture.
 pub struct Head {
+    /// Of the sources, and of what is dealt out by key.
     sources: Vec<(String, Vec<u8>)>,
     stages: Vec<StageHead>,
 }
@@ -134,7 +136,9 @@ impl Engine {
     pub fn begin_capture(&mut self, extent: Extent) -> Head {
         let sources = self.plan.sources.iter().zip(&self.sources);
         let sources = sources.map(|(plan, ingest)| (plan.name.clone(), ingest.save()));
-        let sources = sources.collect();
+        let dealt = self.repartitions.iter().flatten().map(Repartition::save);
+        let names = self.plan.input_names().into_iter().skip(self.sources.len());
+        let sources = sources.chain(names.zip(dealt)).collect();
         let plans = self.plan.stages.iter();
         let stages = self.stages.iter_mut().zip(plans).map(|(stage, plan)| StageHead {
             name: plan.name.clone(),
@@ -199,6 +203,12 @@ impl Engine {
             for (plan, ingest) in self.plan.sources.iter().zip(&mut self.sources) {
                 if let Some((_, saved)) = head.sources.iter().find(|(name, _)| *name == plan.name) {
                     ingest.load(saved)?;
+                }
+            }
+            let names = self.plan.input_names().into_iter().skip(self.sources.len());
+            for (name, repartition) in names.zip(self.repartitions.iter_mut().flatten()) {
+                if let Some((_, saved)) = head.sources.iter().find(|(saved, _)| *saved == name) {
+                    repartition.load(saved)?;
                 }
             }
         }

@@ -7,6 +7,7 @@
 mod capture;
 mod event_time;
 mod ingest;
+mod round;
 mod run;
 
 use std::collections::BTreeMap;
@@ -14,16 +15,19 @@ use std::collections::BTreeMap;
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::CorruptState;
 use crate::avro::{SchemaAnswer, SchemaId};
 pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
-use crate::encode::{Encoded, RecordKeys, encode_rows};
+use crate::encode::Encoded;
 use crate::kafka::Unread;
-use crate::plan::{Plan, StreamId};
-use crate::stream::{Batch, Micros};
+use crate::plan::{Plan, StagePlan};
+use crate::repartition::Repartition;
+use crate::stream::{Micros, NO_WATERMARK};
 pub use capture::{Fit, Head, Later, Matching, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
 use ingest::Ingest;
+use round::{Next, Readers, count_readers};
 use run::StageRun;
 
 /// A running pipeline.
@@ -33,6 +37,8 @@ pub struct Engine {
     groups: Vec<usize>,
     sources: Vec<Ingest>,
     stages: Vec<StageRun>,
+    /// Of stages whose rows are dealt out by key.
+    repartitions: Vec<Option<Repartition>>,
     /// How many read each stream, to hand it over to the last without a copy.
     n_readers: Readers,
     observed: bool,
@@ -94,24 +100,9 @@ pub struct StageCounters {
     pub late: u64,
 }
 
-/// How many stages and sinks read each stream.
-#[derive(Debug, Default)]
-struct Readers {
-    sources: Vec<usize>,
-    stages: Vec<usize>,
-    late: Vec<usize>,
-}
-
-/// The parts of all streams in one round.
-struct Round {
-    sources: Vec<Option<Batch>>,
-    stages: Vec<Option<Batch>>,
-    late: Vec<Option<Batch>>,
-    readers: Readers,
-}
-
 impl Engine {
-    /// A pipeline at its beginning; `decoders` has one for each source of the plan.
+    /// A pipeline at its beginning; `decoders` has one for each source of the plan. Where rows are dealt out by key it is
+    /// that of shard 0.
     pub fn new(plan: Plan, decoders: Vec<Box<dyn Decoder>>) -> Self {
         let sources = plan
             .sources
@@ -121,7 +112,9 @@ impl Engine {
             .collect();
         let stages = plan.stages.iter().map(StageRun::new).collect();
         let n_readers = count_readers(&plan);
+        let repartitions = repartitions(&plan, 0);
         Self {
+            repartitions,
             groups: plan.merged_sources(),
             plan,
             sources,
@@ -145,6 +138,11 @@ impl Engine {
     /// Asks each source to take nothing behind its first record that cannot be decoded.
     pub fn stop_at_dead(&mut self) {
         self.sources.iter_mut().for_each(Ingest::stop_at_dead);
+    }
+
+    /// Says which shard it is, before the first record.
+    pub fn set_shard(&mut self, shard: u32) {
+        self.repartitions = repartitions(&self.plan, shard);
     }
 
     /// The plan.
@@ -225,52 +223,45 @@ impl Engine {
         }
     }
 
-    /// Brings one part of one source through all stages, and what that sets free.
-    fn round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
-        self.one_round(source, batch, outputs);
-        while self.stages.iter().any(StageRun::has_more) {
-            self.one_round(source, self.sources[source].nothing(), outputs);
-        }
+    /// Takes a record that another shard sent to a stage.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn arrive(&mut self, stage: usize, bytes: &[u8], outputs: &mut Outputs) -> Result<(), CorruptState> {
+        let Some(Some(repartition)) = self.repartitions.get_mut(stage) else {
+            return Err(CorruptState {
+                what: "a record of a repartition topic",
+            });
+        };
+        let dealt = repartition.arrive(bytes)?;
+        self.rounds(Some(Next::Dealt(stage, dealt)), outputs);
+        Ok(())
     }
 
-    fn one_round(&mut self, source: usize, batch: Batch, outputs: &mut Outputs) {
-        let mut batch = Some(batch);
-        let mut round = Round {
-            sources: (0..self.sources.len())
-                .map(|i| {
-                    if i == source {
-                        batch.take()
-                    } else {
-                        Some(self.sources[i].nothing())
-                    }
-                })
-                .collect(),
-            stages: vec![None; self.stages.len()],
-            late: vec![None; self.stages.len()],
-            readers: self.n_readers.clone(),
+    /// Whether other shards must be told something.
+    pub fn has_dealt(&self) -> bool {
+        self.repartitions.iter().flatten().any(Repartition::is_due)
+    }
+
+    /// Bytes of rows that wait to be sent to other shards, about.
+    pub fn dealt_bytes(&self) -> usize {
+        self.repartitions.iter().flatten().map(Repartition::pending_bytes).sum()
+    }
+
+    /// What is sent to other shards at a cut: number of the stage, the shard, and the record.
+    pub fn take_dealt(&mut self, epoch: u32) -> Vec<(usize, u32, Vec<u8>)> {
+        let of_stage = |(stage, repartition): (usize, &mut Option<Repartition>)| {
+            let records = repartition.as_mut().map(|repartition| repartition.take_records(epoch));
+            let records = records.unwrap_or_default().into_iter();
+            records.map(move |(shard, record)| (stage, shard, record))
         };
-        for number in 0..self.stages.len() {
-            let inputs: Vec<Batch> = self.plan.stages[number]
-                .inputs
-                .iter()
-                .filter_map(|input| round.read(input.stream))
-                .collect();
-            let (main, late) = self.stages[number].process(inputs);
-            if self.observed && main.n_rows() > 0 && is_watched(self.plan.stages[number].kind) {
-                outputs.observed.push((number, encode_rows(&main.rows, &[])));
-            }
-            round.stages[number] = Some(main);
-            round.late[number] = Some(late);
-        }
-        for (number, sink) in self.plan.sinks.iter().enumerate() {
-            if let Some(batch) = round.read(sink.stream).filter(|batch| batch.n_rows() > 0) {
-                let mut rows = encode_rows(&batch.rows, &sink.changed);
-                if self.keyed && !sink.key.is_empty() {
-                    rows.keys = Some(RecordKeys::of(&batch.rows, &sink.key));
-                }
-                outputs.sinks.push((number, rows));
-            }
-        }
+        self.repartitions.iter_mut().enumerate().flat_map(of_stage).collect()
+    }
+
+    /// Rows that stood in another partition than that of their key, by stage; none where nobody said that they would not.
+    pub fn n_misplaced(&self) -> Vec<Option<u64>> {
+        let of_stage = |repartition: &Option<Repartition>| repartition.as_ref().and_then(Repartition::n_misplaced);
+        self.repartitions.iter().map(of_stage).collect()
     }
 
     /// Counters of the sources.
@@ -300,7 +291,7 @@ impl Engine {
 
     /// How far a source has come; a pipeline reads the source first that is furthest behind.
     pub fn watermark(&self, source: usize) -> Micros {
-        self.sources[source].watermark()
+        self.sources.get(source).map_or(NO_WATERMARK, Ingest::watermark)
     }
 }
 
@@ -312,54 +303,12 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-impl Clone for Readers {
-    fn clone(&self) -> Self {
-        Self {
-            sources: self.sources.clone(),
-            stages: self.stages.clone(),
-            late: self.late.clone(),
-        }
-    }
-}
-
-impl Round {
-    /// The part of a stream, for one of its readers.
-    fn read(&mut self, stream: StreamId) -> Option<Batch> {
-        let (part, left) = match stream {
-            StreamId::Source(i) => (&mut self.sources[i], &mut self.readers.sources[i]),
-            StreamId::Stage(i) => (&mut self.stages[i], &mut self.readers.stages[i]),
-            StreamId::Late(i) => (&mut self.late[i], &mut self.readers.late[i]),
-        };
-        *left = left.saturating_sub(1);
-        if *left == 0 { part.take() } else { part.clone() }
-    }
-}
-
-fn count_readers(plan: &Plan) -> Readers {
-    let mut readers = Readers {
-        sources: vec![0; plan.sources.len()],
-        stages: vec![0; plan.stages.len()],
-        late: vec![0; plan.stages.len()],
+fn repartitions(plan: &Plan, shard: u32) -> Vec<Option<Repartition>> {
+    let of_stage = |stage: &StagePlan| {
+        let plan = stage.repartition.clone()?;
+        Some(Repartition::new(plan, stage, shard))
     };
-    let of_stages = plan
-        .stages
-        .iter()
-        .flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
-    for stream in of_stages.chain(plan.sinks.iter().map(|sink| sink.stream)) {
-        match stream {
-            StreamId::Source(i) => readers.sources[i] += 1,
-            StreamId::Stage(i) => readers.stages[i] += 1,
-            StreamId::Late(i) => readers.late[i] += 1,
-        }
-    }
-    readers
-}
-
-fn is_watched(kind: &str) -> bool {
-    matches!(
-        kind,
-        "aggregate" | "alarm" | "escalate" | "incident" | "sql" | "detect" | "match"
-    )
+    plan.stages.iter().map(of_stage).collect()
 }
 
 /// The first columns of rows.

@@ -11,6 +11,7 @@ use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
 use crate::merge::Merge;
 use crate::plan::{Adapt, StagePlan, Step};
+use crate::repartition::Dealt;
 use crate::stage::aggregate::Aggregate;
 use crate::stage::alarm::Alarm;
 use crate::stage::escalate::Escalate;
@@ -27,44 +28,86 @@ pub(super) struct StageRun {
     input: SchemaRef,
     merge: Option<Merge>,
     steps: Vec<Box<dyn Stage>>,
+    /// Columns of rows that were dealt out by key.
+    dealt: Option<SchemaRef>,
     pub counters: StageCounters,
 }
 
 impl StageRun {
     pub fn new(plan: &StagePlan) -> Self {
-        let merge = plan
-            .sorted
-            .then(|| Merge::new(Arc::clone(&plan.input), plan.inputs.len()));
+        let dealt = plan.repartition.as_ref().map(|dealt| Arc::clone(&dealt.columns));
+        let merged = dealt.as_ref().unwrap_or(&plan.input);
+        let merge = plan.sorted.then(|| Merge::new(Arc::clone(merged), plan.inputs.len()));
         Self {
             adapts: plan.inputs.iter().map(|input| input.adapt.clone()).collect(),
             input: Arc::clone(&plan.input),
             merge,
             steps: plan.steps.iter().map(step).collect(),
+            dealt,
             counters: StageCounters::default(),
         }
     }
 
     /// Takes the next part of each input; gives the next part of the output, and of the late rows.
     pub fn process(&mut self, inputs: Vec<Batch>) -> (Batch, Batch) {
-        let mut parts: Vec<Batch> = inputs
-            .into_iter()
-            .zip(&self.adapts)
-            .map(|(part, adapt)| adapted(part, adapt, &self.input))
-            .collect();
+        let parts = self.adapt(inputs);
+        self.go_on(parts, 0, 0)
+    }
+
+    /// The next part of each input as far as it comes before rows are dealt out by key.
+    pub fn before(&mut self, inputs: Vec<Batch>, n_steps: usize) -> Vec<Batch> {
+        let mut parts = self.adapt(inputs);
+        for step in self.steps.iter_mut().take(n_steps) {
+            parts = parts.into_iter().map(|part| step.process(part).main).collect();
+        }
+        parts
+    }
+
+    /// Takes the next part of each input behind the first steps.
+    pub fn behind(&mut self, dealt: Dealt, n_steps: usize) -> (Batch, Batch) {
+        let Dealt { shard, parts, late } = dealt;
+        let (main, rest) = self.go_on(parts, shard, n_steps);
+        if late.is_empty() {
+            return (main, rest);
+        }
+        let progress = rest.progress();
+        // Their own watermark may be in front of that which is held back.
+        let most = rest.watermarks.first().copied().unwrap_or(rest.watermark);
+        let n_columns = self.input.fields().len();
+        let late = late.into_iter().map(|mut part| {
+            let columns = first_columns(&part.rows, n_columns);
+            self.counters.late += part.n_rows() as u64;
+            part.watermarks.fill(most);
+            part.with_rows(columns)
+        });
+        let all: Vec<Batch> = late.chain([rest]).collect();
+        (main, Batch::concat(&self.input, all, &progress))
+    }
+
+    fn adapt(&mut self, inputs: Vec<Batch>) -> Vec<Batch> {
+        let parts = inputs.into_iter().zip(&self.adapts);
+        let parts: Vec<Batch> = parts.map(|(part, adapt)| adapted(part, adapt, &self.input)).collect();
         self.counters.rows_in += parts.iter().map(|part| part.n_rows() as u64).sum::<u64>();
+        parts
+    }
+
+    fn go_on(&mut self, mut parts: Vec<Batch>, shard: u32, n_steps: usize) -> (Batch, Batch) {
         let mut batch = match (&mut self.merge, parts.pop()) {
             (None, Some(only)) => only,
             (Some(merge), Some(last)) => {
                 parts.push(last);
-                merge.process(parts)
+                merge.process_of(shard, parts)
             }
-            (_, None) => Batch::empty(Arc::clone(&self.input), crate::stream::NO_WATERMARK),
+            (_, None) => Batch::empty(
+                Arc::clone(self.dealt.as_ref().unwrap_or(&self.input)),
+                crate::stream::NO_WATERMARK,
+            ),
         };
         let mut late = Batch {
             ended: batch.ended,
             ..Batch::empty(Arc::clone(&self.input), batch.watermark)
         };
-        for step in &mut self.steps {
+        for step in self.steps.iter_mut().skip(n_steps) {
             let Output { main, late: rows } = step.process(batch);
             batch = main;
             if let Some(rows) = rows {

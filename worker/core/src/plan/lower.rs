@@ -91,6 +91,7 @@ pub fn lower(
                     adapt,
                 })
                 .collect(),
+            repartition: None,
             sorted: several || lowered.sorted,
             input: Arc::clone(&input.schema),
             steps: lowered.steps,

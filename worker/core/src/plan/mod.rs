@@ -25,6 +25,7 @@ pub mod partitioning;
 mod pushdown;
 mod record_key;
 mod refused;
+pub mod repartition;
 pub mod shape;
 mod signature;
 mod sources;
@@ -40,6 +41,7 @@ use tocsin_contract::problem::Problem;
 use tocsin_contract::rule_set::IncidentRuleSetSpec;
 
 use broken::Broken;
+use repartition::RepartitionPlan;
 
 use crate::decode::RecordSchema;
 use crate::expr::Expression;
@@ -119,6 +121,8 @@ pub struct StagePlan {
     pub kind: &'static str,
     /// What it reads.
     pub inputs: Vec<InputPlan>,
+    /// How rows find the shard of their key, where that is not known to be this one.
+    pub repartition: Option<RepartitionPlan>,
     /// Whether rows are put into the order of event time first. Always so with several inputs.
     pub sorted: bool,
     /// The columns of its (merged) input.

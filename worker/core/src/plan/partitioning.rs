@@ -1,12 +1,12 @@
-//! Which streams are partitioned by what, and which stages read a stream that is not partitioned by their key.
+//! Which streams are partitioned by what.
 
 use std::collections::BTreeSet;
 
 use arrow_schema::DataType;
 use datafusion_expr::Expr;
 use tocsin_contract::pipeline::source::{Partitioner, Source};
-use tocsin_contract::problem::Problem;
 
+use super::repartition::dealt;
 use super::{Plan, StagePlan, Step, StreamId};
 use crate::capture::Row;
 use crate::encode::RecordKeys;
@@ -16,10 +16,12 @@ use crate::stream::columns_batch;
 
 /// How a stream is partitioned: rows with the same values of these columns are in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Partitioned {
-    key: Vec<String>,
-    partitioner: Partitioner,
-    n_partitions: u32,
+pub(super) struct Partitioned {
+    pub key: Vec<String>,
+    pub partitioner: Partitioner,
+    pub n_partitions: u32,
+    /// Whether each row was looked at, and not only somebody's word taken.
+    pub is_checked: bool,
 }
 
 impl Partitioned {
@@ -27,55 +29,66 @@ impl Partitioned {
     fn by(&self) -> BTreeSet<&str> {
         self.key.iter().map(String::as_str).collect()
     }
+
+    /// Both, if they are partitioned alike.
+    fn with(self, other: &Self) -> Option<Self> {
+        let is_checked = self.is_checked && other.is_checked;
+        let own = Self { is_checked, ..self };
+        let alike = Self {
+            is_checked,
+            ..other.clone()
+        };
+        (own == alike).then_some(own)
+    }
 }
 
-/// The partitioning of each stage's input; none where it is not known, or differs between inputs.
-fn inputs(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
+/// How the sources are partitioned, by their claims, where their topics have these partitions.
+pub(super) fn of_sources(sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
+    let of_source = |(source, n): (&Source, &u32)| {
+        if *n == 1 {
+            return Some(Partitioned {
+                key: Vec::new(),
+                partitioner: Partitioner::Murmur2,
+                n_partitions: 1,
+                is_checked: true,
+            });
+        }
+        let claim = source.partitioned_by.as_ref()?;
+        Some(Partitioned {
+            key: claim.key.clone(),
+            partitioner: claim.partitioner,
+            n_partitions: *n,
+            is_checked: false,
+        })
+    };
+    sources.iter().zip(n_partitions).map(of_source).collect()
+}
+
+/// How the input and the output of each stage is partitioned; none where that is not known, or differs between inputs.
+pub(super) fn inputs(
+    stages: &[StagePlan],
+    of_sources: &[Option<Partitioned>],
+) -> (Vec<Option<Partitioned>>, Vec<Option<Partitioned>>) {
     let mut of_inputs: Vec<Option<Partitioned>> = Vec::new();
     let mut of_stages: Vec<Option<Partitioned>> = Vec::new();
-    let of_sources: Vec<Option<Partitioned>> = sources
-        .iter()
-        .zip(n_partitions)
-        .map(|(source, n)| {
-            let claim = source.partitioned_by.as_ref()?;
-            Some(Partitioned {
-                key: claim.key.clone(),
-                partitioner: claim.partitioner,
-                n_partitions: *n,
-            })
-        })
-        .collect();
-    for stage in &plan.stages {
+    for stage in stages {
         let mut inputs = stage.inputs.iter().map(|input| match input.stream {
             StreamId::Source(i) => of_sources.get(i).cloned().flatten(),
             StreamId::Stage(i) | StreamId::Late(i) => of_stages.get(i).cloned().flatten(),
         });
         let first = inputs.next().flatten();
-        let input = first.filter(|first| inputs.all(|other| other.as_ref() == Some(first)));
+        let input = inputs.fold(first, |all, next| all?.with(next.as_ref()?));
         of_inputs.push(input.clone());
-        of_stages.push(input.filter(|input| input.by().iter().all(|column| gives(stage, column))));
+        of_stages.push(match &stage.repartition {
+            Some(repartition) => dealt(stage, repartition),
+            None => input.filter(|input| input.by().iter().all(|column| gives(stage, column))),
+        });
     }
-    of_inputs
-}
-
-/// Stages whose key is spread over several partitions of their input, by the partitions of each source's topic.
-pub fn spread_keys(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Problem> {
-    let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
-    if n_shards <= 1 {
-        return Vec::new();
-    }
-    let inputs = inputs(plan, sources, n_partitions);
-    let spread = plan.stages.iter().zip(&inputs).filter(|(stage, input)| {
-        let fits = |input: &Partitioned| input.by().iter().all(|column| keys_by(stage, column));
-        // What keeps nothing by key takes each row as it comes.
-        keys(stage).is_some() && !input.as_ref().is_some_and(fits)
-    });
-    let problems = spread.map(|(stage, _)| problem(&stage.name, &stage.shown_key, n_shards));
-    problems.collect()
+    (of_inputs, of_stages)
 }
 
 /// Whether a column of the input, as it is, is part of a stage's key.
-fn keys_by(stage: &StagePlan, column: &str) -> bool {
+pub(super) fn column_of_key(stage: &StagePlan, column: &str) -> bool {
     let shown = stage.shown_key.iter().any(|key| key == column);
     let aggregate = stage.steps.iter().find_map(|step| match step {
         Step::Aggregate(plan) => Some(plan),
@@ -92,7 +105,7 @@ fn keys_by(stage: &StagePlan, column: &str) -> bool {
 }
 
 /// Whether a column of a stage's output is the column of its input with that name.
-fn gives(stage: &StagePlan, column: &str) -> bool {
+pub(super) fn gives(stage: &StagePlan, column: &str) -> bool {
     let aggregate = stage.steps.iter().find_map(|step| match step {
         Step::Aggregate(plan) => Some(plan),
         _ => None,
@@ -110,18 +123,7 @@ fn gives(stage: &StagePlan, column: &str) -> bool {
     plan.select
         .iter()
         .any(|(name, value)| name == column && is_column(&value.logical))
-        && keys_by(stage, column)
-}
-
-fn problem(stage: &str, by: &[String], n_shards: u32) -> Problem {
-    let by = by.join(", ");
-    Problem::new(
-        format!("spec.stages[{stage}]"),
-        format!("its input has {n_shards} partitions and is not known to be partitioned by [{by}]"),
-    )
-    .hint(format!(
-        "say how the producers partition the topic, as in `partitionedBy: {{key: [{by}]}}` in its source; repartitioning is not built yet"
-    ))
+        && column_of_key(stage, column)
 }
 
 /// How the keys of a stage find their partition.
@@ -143,12 +145,26 @@ struct TableKey {
 /// For each stage, how its keys find their partition; none where that is not known: it is not kept by key, or its input is
 /// not known to be partitioned by it.
 pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
-    let inputs = inputs(plan, sources, &vec![1; sources.len()]);
+    // As many as are needed for a claim to count.
+    let (inputs, _) = inputs(&plan.stages, &of_sources(sources, &vec![2; sources.len()]));
     let of_stage = |(stage, input): (&StagePlan, Option<Partitioned>)| {
+        let tables = keys(stage)?;
+        let dealt = stage.repartition.as_ref();
+        if let Some(repartition) = dealt.filter(|repartition| !repartition.claimed) {
+            let n_columns = repartition.key.len();
+            let table = |key: Vec<(String, DataType)>| TableKey {
+                types: key.into_iter().map(|(_, data_type)| data_type).collect(),
+                columns: (0..n_columns).collect(),
+            };
+            return Some(Placement {
+                partitioner: repartition.partitioner,
+                tables: tables.into_iter().map(table).collect(),
+            });
+        }
         let input = input?;
-        let tables = keys(stage)?.into_iter().map(|key| {
+        let tables = tables.into_iter().map(|key| {
             let column = |name: &String| {
-                let fits = keys_by(stage, name);
+                let fits = column_of_key(stage, name);
                 key.iter().position(|(column, _)| column == name).filter(|_| fits)
             };
             let columns = input.key.iter().map(column).collect::<Option<Vec<_>>>()?;
@@ -164,7 +180,7 @@ pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
 }
 
 /// Names and types of the key of each table of a stage's state.
-fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
+pub(super) fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
     let field = |schema: &arrow_schema::SchemaRef, i: usize| {
         let field = schema.field(i);
         (field.name().clone(), field.data_type().clone())

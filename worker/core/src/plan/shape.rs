@@ -15,9 +15,10 @@ pub fn shape(stage: &StagePlan) -> String {
     sorted.into_iter().chain(steps).collect::<Vec<_>>().join("; ")
 }
 
-/// Rows that wait to be put in order have all columns of the stage's input.
+/// Rows that wait to be put in order have all columns of the stage's input, or of what is dealt out by key.
 fn merge(stage: &StagePlan) -> String {
-    format!("merge of {} of {}", stage.inputs.len(), columns(&stage.input))
+    let merged = stage.repartition.as_ref().map_or(&stage.input, |dealt| &dealt.columns);
+    format!("merge of {} of {}", stage.inputs.len(), columns(merged))
 }
 
 fn step(step: &Step) -> Option<String> {

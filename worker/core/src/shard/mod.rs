@@ -5,13 +5,14 @@
 //! gives the same outputs and the same state, whatever batches they come in.
 
 mod journal;
-
-use std::collections::BTreeMap;
+mod replay;
 
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
+pub use self::replay::{Replay, ReplayError, Wants};
 use crate::alignment::Alignment;
 use crate::avro::{SchemaAnswer, SchemaId, schema_ids};
 use crate::capture::Extent;
+use crate::decode::Cause;
 use crate::engine::{Arrived, DeadLetter, Engine, Head, Outputs, PlacedBlock};
 use crate::kafka::Block;
 use crate::kafka::fetching::Position;
@@ -22,7 +23,7 @@ use crate::stream::Micros;
 pub struct Shard {
     engine: Engine,
     alignment: Alignment,
-    /// One a source of the plan; none where the source has no such partition.
+    /// One an input: the sources of the plan, then what other shards send to stages. None where there is no such partition.
     positions: Vec<Option<Position>>,
     /// Of the last cut.
     sequence: u64,
@@ -48,6 +49,19 @@ pub struct Committable {
     pub outputs: Outputs,
     /// Where each dead letter of the outputs came from, in their order.
     pub origins: Vec<Origin>,
+    /// What is sent to other shards.
+    pub dealt: Vec<Dealt>,
+}
+
+/// A record that is sent to another shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dealt {
+    /// Number of the input that it comes in by there.
+    pub input: usize,
+    /// Number of the shard.
+    pub to: u32,
+    /// The record.
+    pub record: Vec<u8>,
 }
 
 /// Key and headers of a record that could not be taken.
@@ -75,25 +89,6 @@ impl Origin {
             headers: unread.map(|unread| unread.headers.clone()).unwrap_or_default(),
         }
     }
-}
-
-/// A journal that does not fit the shard.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplayError {
-    /// Records of the journal are missing.
-    #[error("the journal has a gap: record {expected} is awaited, {found} comes (JournalGap)")]
-    Gap {
-        /// Number of the next record.
-        expected: u64,
-        /// Number of the record that came.
-        found: u64,
-    },
-    /// It speaks of an input that there is not, or of a position that was passed.
-    #[error("record {sequence} of the journal is of another pipeline")]
-    Foreign {
-        /// Number of the record.
-        sequence: u64,
-    },
 }
 
 impl Shard {
@@ -172,6 +167,11 @@ impl Shard {
         };
         let offset = block.next_offset;
         *position = Position { offset, epoch };
+        if let Some(stage) = self.engine.plan().repartitioned_by(source) {
+            self.arrive(source, stage, block);
+            self.read(source, offset);
+            return;
+        }
         let n_dead = self.outputs.dead.len();
         let arrived = Arrived::Each(block.arrived);
         self.engine.push(source, block.records, arrived, &mut self.outputs);
@@ -181,6 +181,31 @@ impl Shard {
         let bytes = block.records.spans.last().map_or(0, |last| last.end)
             - block.records.spans.first().map_or(0, |first| first.start);
         self.alignment.note(source, bytes as u64, self.engine.watermark(source));
+        self.read(source, offset);
+    }
+
+    /// Takes records that other shards sent.
+    fn arrive(&mut self, source: usize, stage: usize, block: &Block<'_>) {
+        for span in block.records.spans {
+            let bytes = &block.records.bytes[span.start..span.end];
+            if self.engine.arrive(stage, bytes, &mut self.outputs).is_ok() {
+                continue;
+            }
+            // Somebody else has written to the topic.
+            let letter = DeadLetter {
+                source,
+                offset: span.offset,
+                cause: Cause::NotDealt,
+                bytes: bytes.to_vec(),
+                whole_bytes: bytes.len(),
+            };
+            self.origins.push(Origin::of(&letter, block));
+            self.outputs.dead.push(letter);
+        }
+    }
+
+    /// Notes how far an input was read.
+    fn read(&mut self, source: usize, offset: i64) {
         match self.steps.last_mut() {
             // Two parts of one source behind each other are one: batches do not matter.
             Some(Step::Read { source: last, to }) if *last == source as u32 => *to = offset,
@@ -242,12 +267,14 @@ impl Shard {
         self.alignment.holds(source, &watermarks)
     }
 
-    /// The sources, that first which is furthest behind in event time: in this order they are read.
+    /// The inputs in the order in which they are read: what other shards sent, then the sources, that first which is
+    /// furthest behind in event time.
     pub fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.positions.len())
             .filter(|&i| self.positions[i].is_some())
             .collect();
-        order.sort_by_key(|&i| self.engine.watermark(i));
+        let n_sources = self.engine.plan().sources.len();
+        order.sort_by_key(|&i| (i < n_sources, self.engine.watermark(i)));
         order
     }
 
@@ -255,12 +282,12 @@ impl Shard {
     pub fn has_output(&self) -> bool {
         let Outputs { sinks, dead, .. } = &self.outputs;
         let decided = self.steps.iter().any(|step| !matches!(step, Step::Read { .. }));
-        decided || !dead.is_empty() || !sinks.is_empty()
+        decided || !dead.is_empty() || !sinks.is_empty() || self.engine.has_dealt()
     }
 
     /// Whether anything happened since the last cut.
     pub fn has_moved(&self) -> bool {
-        self.cut_is_due || !self.steps.is_empty()
+        self.cut_is_due || !self.steps.is_empty() || self.engine.has_dealt()
     }
 
     /// How many steps wait for a cut.
@@ -272,7 +299,7 @@ impl Shard {
     pub fn output_bytes(&self) -> usize {
         let sinks = self.outputs.sinks.iter().map(|(_, rows)| rows.bytes.len());
         let dead = self.outputs.dead.iter().map(|letter| letter.bytes.len());
-        sinks.chain(dead).sum()
+        sinks.chain(dead).chain([self.engine.dealt_bytes()]).sum()
     }
 
     /// Begins where nobody has been, with sources of these topics. Answers the journal's first record; the next cut is due,
@@ -313,117 +340,20 @@ impl Shard {
             positions: record.cut,
             outputs: std::mem::take(&mut self.outputs),
             origins: std::mem::take(&mut self.origins),
+            dealt: self.take_dealt(),
         })
     }
 
-    /// Begins to do again what a journal record says.
-    ///
-    /// # Errors
-    /// If the record is not the next one, or of another pipeline.
-    pub fn replay(&mut self, record: JournalRecord) -> Result<Replay, ReplayError> {
-        let (expected, found) = (self.sequence + 1, record.sequence);
-        if found != expected {
-            return Err(ReplayError::Gap { expected, found });
-        }
-        let foreign = ReplayError::Foreign { sequence: found };
-        let mut positions: BTreeMap<u32, i64> = BTreeMap::new();
-        for (source, position) in self.positions.iter().enumerate() {
-            positions.extend(position.map(|position| (source as u32, position.offset)));
-        }
-        for step in &record.steps {
-            let (Step::Read { source, .. } | Step::Tick { source, .. } | Step::Schema { source, .. }) = step;
-            let Some(position) = positions.get_mut(source) else {
-                return Err(foreign);
-            };
-            if let Step::Read { to, .. } = step {
-                if *to <= *position {
-                    return Err(foreign);
-                }
-                *position = *to;
-            }
-        }
-        let reached = positions.into_iter().map(|(source, offset)| (source as usize, offset));
-        let promised = record.cut.iter().enumerate();
-        let promised = promised.filter_map(|(source, position)| Some((source, position.as_ref()?.offset)));
-        if !reached.eq(promised) {
-            return Err(foreign);
-        }
-        let mut steps = record.steps;
-        steps.reverse();
-        Ok(Replay {
-            sequence: found,
-            epoch: record.epoch,
-            cut: record.cut,
-            steps,
-        })
-    }
-}
-
-/// A journal record that is being done again.
-#[derive(Debug)]
-pub struct Replay {
-    sequence: u64,
-    epoch: u32,
-    cut: Vec<Option<Position>>,
-    /// What is left, the next at the end.
-    steps: Vec<Step>,
-}
-
-/// What a replay waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Records of a source, up to an offset and not beyond.
-    Records {
-        /// The source.
-        source: usize,
-        /// One behind the last offset.
-        until: i64,
-    },
-    /// A schema of this number, for a source: the journal says that there is one after all.
-    Schema {
-        /// The source.
-        source: usize,
-        /// Number of the schema.
-        id: SchemaId,
-    },
-    /// Nothing: the record is done.
-    Nothing,
-}
-
-impl Replay {
-    /// Goes on as far as it can without records.
-    pub fn go_on(&mut self, shard: &mut Shard) -> Wants {
-        loop {
-            match self.steps.last() {
-                Some(&Step::Read { source, to }) => {
-                    let source = source as usize;
-                    let position = shard.positions.get(source).copied().flatten();
-                    if position.is_some_and(|position| position.offset < to) {
-                        return Wants::Records { source, until: to };
-                    }
-                }
-                Some(&Step::Tick { source, now }) => shard.tick(source as usize, now),
-                Some(&Step::Schema { source, id, is_there }) => {
-                    let source = source as usize;
-                    if !is_there {
-                        shard.engine.learn(source, id, &SchemaAnswer::Absent);
-                    } else if shard.engine.learnt(source).get(&id) != Some(&true) {
-                        return Wants::Schema { source, id };
-                    }
-                }
-                None => {
-                    shard.sequence = self.sequence;
-                    shard.epoch = shard.epoch.max(self.epoch);
-                    shard.positions.clone_from(&self.cut);
-                    shard.steps.clear();
-                    // It was given out before.
-                    shard.outputs = Outputs::default();
-                    shard.origins.clear();
-                    return Wants::Nothing;
-                }
-            }
-            self.steps.pop();
-        }
+    fn take_dealt(&mut self) -> Vec<Dealt> {
+        let inputs: Vec<usize> = self.engine.plan().repartitioned().collect();
+        let n_sources = self.engine.plan().sources.len();
+        let records = self.engine.take_dealt(self.epoch).into_iter();
+        let dealt = records.filter_map(|(stage, to, record)| {
+            let behind = inputs.iter().position(|number| *number == stage)?;
+            let input = n_sources + behind;
+            Some(Dealt { input, to, record })
+        });
+        dealt.collect()
     }
 }
 

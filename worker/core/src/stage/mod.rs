@@ -5,6 +5,7 @@ pub mod alarm;
 pub mod escalate;
 pub mod filter;
 pub mod incident;
+pub mod lateness;
 pub mod project;
 
 use crate::aggregate::CorruptState;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tocsin_worker_core::capture::{BlockId, Extent, Row, rows};
 use tocsin_worker_core::engine::{Engine, SavedHead};
 use tocsin_worker_core::plan::Plan;
+use tocsin_worker_core::shard::Shard;
 
 use super::{Decoding, engine};
 
@@ -37,6 +38,17 @@ pub fn capture(engine: &mut Engine) -> Captured {
     captured
 }
 
+/// The whole state of a shard, at a cut.
+pub fn capture_shard(shard: &mut Shard) -> Captured {
+    let head = shard.begin_capture(Extent::Whole).save();
+    let mut blocks = BTreeMap::new();
+    while let Some(placed) = shard.next_block() {
+        let place = (placed.stage, placed.step, placed.block.id);
+        blocks.insert(place, placed.block.bytes);
+    }
+    Captured { head, blocks }
+}
+
 /// What a capture holds, whatever numbers its keys have and whatever stands in it that is no longer needed.
 pub fn content(plan: &Plan, captured: &Captured) -> Captured {
     capture(&mut restored(plan, Decoding::Own, captured))
@@ -44,7 +56,11 @@ pub fn content(plan: &Plan, captured: &Captured) -> Captured {
 
 /// An engine with that state. Its keys are numbered in their order.
 pub fn restored(plan: &Plan, decoding: Decoding, captured: &Captured) -> Engine {
-    let mut engine = engine(plan, decoding);
+    restored_into(engine(plan, decoding), captured)
+}
+
+/// An engine at its beginning, with that state.
+pub fn restored_into(mut engine: Engine, captured: &Captured) -> Engine {
     let matching = engine.matching(&captured.head);
     assert!(matching.fit.dropped.is_empty() && matching.fit.new.is_empty());
     let heads = std::slice::from_ref(&captured.head);

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod captured;
+pub mod log;
 pub mod pipelines;
 pub mod reference;
 
@@ -26,13 +27,22 @@ pub fn problems(spec: &str) -> String {
     compile(spec).map(drop).expect_err("it compiles")
 }
 
+/// The same, with the pipeline itself.
+pub fn pipeline(spec: &str) -> (IncidentPipeline, Plan) {
+    parse(spec).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 fn compile(spec: &str) -> Result<Plan, String> {
+    parse(spec).map(|(_, plan)| plan)
+}
+
+fn parse(spec: &str) -> Result<(IncidentPipeline, Plan), String> {
     let head = "apiVersion: tocsin.dev/v1alpha1\nkind: IncidentPipeline\nmetadata: {name: test}\nspec: ";
     let compiled = document::read_and(&format!("{head}{spec}\n"), |pipeline: &IncidentPipeline, faults| {
         compile_beside(faults, "test", &pipeline.spec, &References::default())
     });
     let said = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    compiled.map(|(_, plan)| plan).map_err(said)
+    compiled.map(|(parsed, plan)| (parsed.value, plan)).map_err(said)
 }
 
 /// Which decoder reads the records.

@@ -116,7 +116,7 @@ fn a_worker_that_has_just_begun_gives_no_figure_that_it_does_not_know() {
         "tocsin_source_lag_records",
         "tocsin_source_lag_seconds",
         "tocsin_source_watermark_delay_seconds",
-        "tocsin_source_misplaced_keys_total",
+        "tocsin_stage_misplaced_keys_total",
         "tocsin_checkpoint_age_seconds",
     ] {
         assert!(!names.contains(unknown), "{unknown}");

@@ -72,10 +72,10 @@ fn full() -> Arc<Measures> {
         (sample.busy_ratio, sample.held_back_ratio) = (0.6, 0.1);
         for source in &mut sample.sources {
             source.records = 100;
-            source.misplaced = Some(1);
             source.dead.insert("Syntax", 2);
         }
         sample.stages[1].rows_in = 50;
+        sample.stages[1].misplaced = Some(1);
         sample.sinks[0] = 5;
         sample.state[1] = (10, 4_096);
         sample.latency.add(Duration::from_millis(80), 100);

@@ -254,6 +254,14 @@ impl Owned {
                 needed: next,
             });
         }
+        let mut positions = positions;
+        for (input, position) in positions.iter_mut().enumerate().skip(common.plan.sources.len()) {
+            // The state is of a plan in which nothing came in this way.
+            if position.is_none() {
+                let offset = self.offset(common, input, Time::Earliest)?;
+                *position = Some(Position { offset, epoch: -1 });
+            }
+        }
         begin_inputs(shard, &mut self.inputs, common, &positions);
         self.shard = Some(Shard::resumed(engine, positions, manifest.sequence, manifest.epoch));
         self.replay_from(next.max(asked.journal.start), asked, common);
@@ -349,7 +357,7 @@ fn place(
     epoch: u32,
 ) -> Shard {
     begin_inputs(number, inputs, common, &positions);
-    Shard::new(engine(common.plan, common.is_watched), positions, epoch)
+    Shard::new(engine(common.plan, number, common.is_watched), positions, epoch)
 }
 
 /// Reads the inputs of a shard from these positions on.

@@ -337,7 +337,7 @@ fn key_types(plan: &AggregatePlan) -> Vec<DataType> {
 }
 
 /// The start of the window of length `size` that `time` is in; windows are aligned to 1970-01-01T00:00:00Z.
-fn window_start(time: Micros, size: Micros) -> Micros {
+pub(crate) fn window_start(time: Micros, size: Micros) -> Micros {
     time.saturating_sub(time.rem_euclid(size))
 }
 

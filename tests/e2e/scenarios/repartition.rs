@@ -1,0 +1,92 @@
+//! Events of a key that stand in all partitions: they come together by repartition topics, each once.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use tocsin_e2e::ids::{Ids, Pace, Placing, rounds};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{Kafka, RigError, Worker};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A worker that nobody disturbs ends within this.
+const END: Duration = Duration::from_secs(12);
+
+fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> T {
+    outcome.unwrap_or_else(|error| {
+        let said: Vec<String> = workers.iter().map(|worker| worker.last_lines()).collect();
+        panic!("{when}: {error}\n{}", said.join("\n----\n"))
+    })
+}
+
+/// Waits until what came out is what went in asks for.
+fn wait_for_results(ids: &Ids<'_>, n_events: i64, workers: &[&Worker]) {
+    let mut last = None;
+    let right = until("all results", PATIENCE, || match ids.check_gathered() {
+        Ok(checked) => Ok((i64::try_from(checked).ok() == Some(n_events)).then_some(())),
+        Err(error) => {
+            last = Some(error);
+            Ok(None)
+        }
+    });
+    if right.is_err() {
+        or_tell("the results", workers, last.map_or(Ok(()), Err));
+    }
+}
+
+#[test]
+fn events_of_a_key_in_all_partitions_come_together_though_workers_come_and_are_killed() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut ids = Ids::placed(kafka, &format!("dealt-{round}"), Placing::Anywhere).unwrap();
+        let snapshots = tempfile::tempdir().unwrap();
+        if round % 2 == 0 {
+            ids.state = Some(snapshots.path().display().to_string());
+        }
+        let (stream, mut tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
+        let first = ids.worker("first").unwrap();
+        let mut goes_on = |when: &str, workers: &[&Worker]| {
+            let written = stream.written();
+            or_tell(when, workers, tail.wait_for(written, PATIENCE));
+        };
+        goes_on(&at("one"), &[&first]);
+        let second = ids.worker("second").unwrap();
+        goes_on(&at("two"), &[&first, &second]);
+        first.kill().unwrap();
+        goes_on(&at("one is left"), &[&second]);
+        let third = ids.worker("third").unwrap();
+        goes_on(&at("another comes"), &[&second, &third]);
+        let n_events = stream.end().unwrap();
+        wait_for_results(&ids, n_events, &[&second, &third]);
+        for worker in [&second, &third] {
+            worker.end(END).unwrap();
+        }
+        or_tell(&at("compared"), &[&second, &third], ids.check_gathered());
+    }
+}
+
+#[test]
+fn events_that_stand_elsewhere_than_said_count_with_their_key() {
+    let kafka = Kafka::shared().unwrap();
+    let ids = Ids::placed(kafka, "misplaced", Placing::Misplaced).unwrap();
+    let stream = ids.stream(Pace::default()).unwrap();
+    let workers = [ids.worker("first").unwrap(), ids.worker("second").unwrap()];
+    let mut tail = ids.tail().unwrap();
+    let written = stream.written() + 1_000;
+    until("some events", PATIENCE, || {
+        Ok((stream.written() >= written).then_some(()))
+    })
+    .unwrap();
+    let workers: Vec<&Worker> = workers.iter().collect();
+    or_tell("under way", &workers, tail.wait_for(written, PATIENCE));
+    let n_events = stream.end().unwrap();
+    or_tell("at the end", &workers, tail.wait_for_all_passed(n_events, PATIENCE));
+    let escalated = until("escalations", PATIENCE, || {
+        ids.escalations_are_gathered().map(|right| right.then_some(()))
+    });
+    or_tell("escalations", &workers, escalated);
+    for worker in workers {
+        worker.end(END).unwrap();
+    }
+}

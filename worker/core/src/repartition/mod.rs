@@ -1,0 +1,425 @@
+//! Deals the rows of a stage out by key: own ones go on, those of other shards are sent to them, theirs come in.
+//!
+//! What comes in comes from many writers, so that its running maximum is no watermark. Each record says how far its writer
+//! is, and a shard is as far as the least of those that it waits for, itself among them. Rows that are late are sorted out
+//! by the shard that read them, by its own watermark: what was on time there is never late elsewhere, and what is late
+//! does not depend on how far others are.
+
+mod owners;
+mod record;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::CorruptState;
+use crate::plan::StagePlan;
+use crate::plan::repartition::RepartitionPlan;
+use crate::state::{decode, encode};
+use crate::stream::{Batch, END, Micros, NO_WATERMARK, concat_rows, take_rows};
+use owners::owners;
+pub use record::{DealtInput, DealtRecord};
+
+/// A record has about so many bytes of rows at most, unless one row has more.
+const RECORD_BYTES: usize = 512 << 10;
+
+/// The rows of a stage's inputs, dealt out.
+#[derive(Debug)]
+pub struct Repartition {
+    plan: RepartitionPlan,
+    /// Number of the own shard.
+    shard: u32,
+    /// Whether the stage puts rows in order: their own watermark then says where they stand.
+    is_sorted: bool,
+    inputs: Vec<Input>,
+}
+
+/// What of the inputs goes on here.
+#[derive(Debug)]
+pub struct Dealt {
+    /// The shard that read it.
+    pub shard: u32,
+    /// The next part of each input.
+    pub parts: Vec<Batch>,
+    /// Rows that are late.
+    pub late: Vec<Batch>,
+}
+
+/// An input of the stage.
+#[derive(Clone, Debug)]
+struct Input {
+    state: State,
+    /// Rows of other shards' keys that wait for a cut, and whose they are.
+    pending: Vec<(Batch, Vec<u32>)>,
+    /// How many bytes they have, about.
+    pending_bytes: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    /// How far the own part of the input is.
+    own: Micros,
+    /// How far the stage was told that the input is.
+    given: Micros,
+    /// How far the others were told that the own part is.
+    told: Micros,
+    /// The own watermark when a row was last sent away, where that is not usual and others still wait for this shard.
+    sent_at: Option<Micros>,
+    /// The others, by number.
+    others: Vec<Other>,
+    /// Rows that were sent away.
+    n_sent: u64,
+}
+
+/// Another shard.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Other {
+    watermark: Micros,
+    /// Whether it is not waited for.
+    quiet: bool,
+}
+
+impl State {
+    fn new(plan: &RepartitionPlan) -> Self {
+        let other = Other {
+            watermark: NO_WATERMARK,
+            quiet: plan.claimed,
+        };
+        Self {
+            own: NO_WATERMARK,
+            given: NO_WATERMARK,
+            told: NO_WATERMARK,
+            sent_at: None,
+            others: vec![other; plan.n_partitions as usize],
+            n_sent: 0,
+        }
+    }
+
+    /// How far all others are that are waited for.
+    fn least_other(&self, shard: u32) -> Micros {
+        let others = self.others.iter().enumerate();
+        let others = others.filter(|(number, other)| *number != shard as usize && !other.quiet);
+        others.map(|(_, other)| other.watermark).min().unwrap_or(END)
+    }
+
+    fn waits_for_others(&self, shard: u32) -> bool {
+        let others = self.others.iter().enumerate();
+        let mut others = others.filter(|(number, _)| *number != shard as usize);
+        others.any(|(_, other)| !other.quiet)
+    }
+}
+
+impl Repartition {
+    /// For a stage in the shard with this number.
+    pub fn new(plan: RepartitionPlan, stage: &StagePlan, shard: u32) -> Self {
+        Self::of(plan, stage.inputs.len(), stage.sorted, shard)
+    }
+
+    fn of(plan: RepartitionPlan, n_inputs: usize, is_sorted: bool, shard: u32) -> Self {
+        let input = Input {
+            state: State::new(&plan),
+            pending: Vec::new(),
+            pending_bytes: 0,
+        };
+        Self {
+            inputs: vec![input; n_inputs],
+            is_sorted,
+            plan,
+            shard,
+        }
+    }
+
+    /// How many steps of the stage come before.
+    pub fn n_steps(&self) -> usize {
+        self.plan.n_steps
+    }
+
+    /// Rows that were sent to other shards, though the producers are said to have dealt out by key.
+    pub fn n_misplaced(&self) -> Option<u64> {
+        let sent = self.inputs.iter().map(|input| input.state.n_sent);
+        self.plan.claimed.then(|| sent.sum())
+    }
+
+    /// Takes the next part of each input: rows of own keys, and those that are late, go on. The others wait for a cut.
+    pub fn deal(&mut self, parts: Vec<Batch>) -> Dealt {
+        let mut late = Vec::new();
+        let mut own = Vec::new();
+        for (number, part) in parts.into_iter().enumerate() {
+            let (part, late_rows) = sort_out(&self.plan, part);
+            late.extend(late_rows);
+            own.push(self.own(number, part));
+        }
+        Dealt {
+            shard: self.shard,
+            parts: own,
+            late,
+        }
+    }
+
+    /// The rows of own keys.
+    fn own(&mut self, number: usize, mut part: Batch) -> Batch {
+        let Some(input) = self.inputs.get_mut(number) else {
+            return part;
+        };
+        input.state.own = part.watermark;
+        if part.n_rows() > 0 {
+            let owners = owners(&self.plan, &part.rows);
+            if owners.iter().any(|owner| *owner != self.shard) {
+                let (mut own, mut away, mut whose) = (Vec::new(), Vec::new(), Vec::new());
+                for (row, owner) in (0_u32..).zip(&owners) {
+                    if *owner == self.shard {
+                        own.push(row);
+                    } else {
+                        away.push(row);
+                        whose.push(*owner);
+                    }
+                }
+                input.send(part.take(&away), whose, self.plan.claimed);
+                part = part.take(&own);
+            }
+        }
+        input.hold(part, self.shard, self.is_sorted)
+    }
+
+    /// Takes a record of another shard.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn arrive(&mut self, bytes: &[u8]) -> Result<Dealt, CorruptState> {
+        let record = DealtRecord::decode(bytes)?;
+        let corrupt = CorruptState {
+            what: "a record of a repartition topic",
+        };
+        let is_known = record.from < self.plan.n_partitions && record.from != self.shard;
+        if !is_known || record.inputs.len() != self.inputs.len() {
+            return Err(corrupt);
+        }
+        let rows = record.inputs.iter().map(|input| input.rows(&self.plan.columns));
+        // All of it, or nothing.
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let mut parts = Vec::new();
+        for ((input, dealt), rows) in self.inputs.iter_mut().zip(record.inputs).zip(rows) {
+            let state = &mut input.state;
+            let other = &mut state.others[record.from as usize];
+            other.watermark = other.watermark.max(dealt.watermark);
+            other.quiet = dealt.quiet;
+            let mut part = self.plan.nothing(state.own);
+            if let Some(rows) = rows {
+                // What it says of others is said behind its rows.
+                part.watermarks = if self.is_sorted {
+                    dealt.watermarks()
+                } else {
+                    vec![state.given; dealt.times.len()]
+                };
+                part.times = dealt.times;
+                part.rows = rows;
+            }
+            parts.push(input.hold(part, self.shard, self.is_sorted));
+        }
+        Ok(Dealt {
+            shard: record.from,
+            parts,
+            late: Vec::new(),
+        })
+    }
+
+    /// Whether others must be told something.
+    pub fn is_due(&self) -> bool {
+        self.inputs.iter().any(|input| input.is_due(&self.plan))
+    }
+
+    /// Bytes of rows that wait for a cut, about.
+    pub fn pending_bytes(&self) -> usize {
+        self.inputs.iter().map(|input| input.pending_bytes).sum()
+    }
+
+    /// What is sent to each shard at a cut, in order.
+    pub fn take_records(&mut self, epoch: u32) -> Vec<(u32, Vec<u8>)> {
+        if !self.is_due() {
+            return Vec::new();
+        }
+        let quiet: Vec<bool> = self.inputs.iter_mut().map(|input| input.tell(&self.plan)).collect();
+        let mut records = Vec::new();
+        for to in (0..self.plan.n_partitions).filter(|to| *to != self.shard) {
+            let mut parts: Vec<Batch> = self.inputs.iter().map(|input| input.rows_of(to, &self.plan)).collect();
+            // The watermark behind rows goes with the last of them.
+            while let Some(rest) = split(&mut parts) {
+                records.push((to, self.record(epoch, &parts, None)));
+                parts = rest;
+            }
+            records.push((to, self.record(epoch, &parts, Some(&quiet))));
+        }
+        for input in &mut self.inputs {
+            input.pending.clear();
+            input.pending_bytes = 0;
+        }
+        records
+    }
+
+    /// A record of these rows; `last` says whether nobody needs to wait for an input any more, behind the last of them.
+    fn record(&self, epoch: u32, parts: &[Batch], last: Option<&[bool]>) -> Vec<u8> {
+        let inputs = parts.iter().zip(&self.inputs).enumerate();
+        let inputs = inputs.map(|(number, (part, input))| {
+            let mut dealt = DealtInput {
+                watermark: last.map_or(NO_WATERMARK, |_| input.state.told),
+                quiet: last.is_some_and(|quiet| quiet[number]),
+                ..DealtInput::default()
+            };
+            if part.n_rows() > 0 {
+                dealt.put(part, self.is_sorted);
+            }
+            dealt
+        });
+        let record = DealtRecord {
+            from: self.shard,
+            epoch,
+            inputs: inputs.collect(),
+        };
+        record.encode()
+    }
+
+    /// The state at a cut, when nothing waits.
+    pub fn save(&self) -> Vec<u8> {
+        encode(&self.inputs.iter().map(|input| &input.state).collect::<Vec<_>>())
+    }
+
+    /// Takes back what [`Repartition::save`] gave. What was saved among another number of shards says nothing here: then it
+    /// waits for all others anew.
+    ///
+    /// # Errors
+    /// If the bytes are something else.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+        let states: Vec<State> = decode(bytes, "a repartition")?;
+        for (input, state) in self.inputs.iter_mut().zip(states) {
+            if state.others.len() == input.state.others.len() {
+                input.state = state;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RepartitionPlan {
+    fn nothing(&self, watermark: Micros) -> Batch {
+        Batch::empty(Arc::clone(&self.columns), watermark)
+    }
+}
+
+impl Input {
+    fn send(&mut self, rows: Batch, whose: Vec<u32>, is_unusual: bool) {
+        self.state.n_sent += whose.len() as u64;
+        if is_unusual {
+            self.state.sent_at = Some(rows.watermark);
+        }
+        self.pending_bytes += bytes_of(&rows);
+        self.pending.push((rows, whose));
+    }
+
+    /// Holds the watermarks of a part back to what the others are at.
+    fn hold(&mut self, mut part: Batch, shard: u32, is_sorted: bool) -> Batch {
+        let state = &mut self.state;
+        if state.waits_for_others(shard) {
+            let (given, most) = (state.given, state.least_other(shard));
+            let held = |watermark: Micros| watermark.min(most).max(given);
+            for watermark in part.watermarks.iter_mut().filter(|_| !is_sorted) {
+                *watermark = held(*watermark);
+            }
+            part.watermark = held(part.watermark);
+            part.ended = None;
+        }
+        state.given = part.watermark;
+        part
+    }
+
+    /// Whether others wait for this shard.
+    fn is_waited_for(&self, plan: &RepartitionPlan) -> bool {
+        !plan.claimed || self.state.sent_at.is_some()
+    }
+
+    fn is_due(&self, plan: &RepartitionPlan) -> bool {
+        !self.pending.is_empty() || (self.is_waited_for(plan) && self.state.own > self.state.told)
+    }
+
+    /// Notes how far the others are told that it is. Answers whether they need not wait any more.
+    fn tell(&mut self, plan: &RepartitionPlan) -> bool {
+        let state = &mut self.state;
+        state.told = state.told.max(state.own);
+        if plan.claimed
+            && state
+                .sent_at
+                .is_none_or(|at| state.own > at.saturating_add(plan.idle_timeout))
+        {
+            state.sent_at = None;
+            return true;
+        }
+        false
+    }
+
+    /// The rows that wait for a shard.
+    fn rows_of(&self, to: u32, plan: &RepartitionPlan) -> Batch {
+        let mut parts = Vec::new();
+        let mut all = plan.nothing(self.state.told);
+        for (rows, whose) in &self.pending {
+            let of_shard = (0_u32..).zip(whose).filter(|(_, owner)| **owner == to);
+            let indices: Vec<u32> = of_shard.map(|(row, _)| row).collect();
+            all.times.extend(indices.iter().map(|&row| rows.times[row as usize]));
+            all.watermarks
+                .extend(indices.iter().map(|&row| rows.watermarks[row as usize]));
+            parts.push(take_rows(&rows.rows, &indices));
+        }
+        if !parts.is_empty() {
+            all.rows = concat_rows(&plan.columns, &parts);
+        }
+        all
+    }
+}
+
+/// Takes the late rows out.
+fn sort_out(plan: &RepartitionPlan, part: Batch) -> (Batch, Option<Batch>) {
+    let is_behind = |(time, watermark): (&Micros, &Micros)| time < watermark;
+    // As a rule there is none, and no window needs to be looked at.
+    if !part.times.iter().zip(&part.watermarks).any(is_behind) {
+        return (part, None);
+    }
+    let (mut kept, mut late) = (Vec::new(), Vec::new());
+    for (row, (time, watermark)) in (0_u32..).zip(part.times.iter().zip(&part.watermarks)) {
+        let rows = if plan.lateness.is_late(*time, *watermark) {
+            &mut late
+        } else {
+            &mut kept
+        };
+        rows.push(row);
+    }
+    if late.is_empty() {
+        return (part, None);
+    }
+    (part.take(&kept), Some(part.take(&late)))
+}
+
+/// Cuts rows that are too many for one record: answers what is left over.
+fn split(parts: &mut [Batch]) -> Option<Vec<Batch>> {
+    let bytes: usize = parts.iter().map(bytes_of).sum();
+    let n_rows: usize = parts.iter().map(Batch::n_rows).sum();
+    if bytes <= RECORD_BYTES || n_rows < 2 {
+        return None;
+    }
+    let n_records = bytes.div_ceil(RECORD_BYTES);
+    let rest = parts.iter_mut().map(|part| {
+        let n_first = part.n_rows().div_ceil(n_records) as u32;
+        let all = part.n_rows() as u32;
+        let rest = part.take(&(n_first..all).collect::<Vec<_>>());
+        *part = part.take(&(0..n_first).collect::<Vec<_>>());
+        rest
+    });
+    Some(rest.collect())
+}
+
+/// How many bytes rows have, about.
+fn bytes_of(rows: &Batch) -> usize {
+    let columns = rows.rows.columns().iter();
+    let data = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+    data.sum::<usize>() + 8 * rows.n_rows()
+}
+
+#[cfg(test)]
+mod tests;

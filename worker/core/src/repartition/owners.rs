@@ -1,0 +1,39 @@
+//! Which shard a row belongs to.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+
+use crate::encode::RecordKeys;
+use crate::kafka::partitioner::{hash, partition};
+use crate::plan::repartition::{KeyPart, RepartitionPlan};
+use crate::stream::columns_batch;
+
+/// The shard of each row, as the partitioner has it. A row without a key has one too, the same for all.
+pub fn owners(plan: &RepartitionPlan, rows: &RecordBatch) -> Vec<u32> {
+    let shard = |key: &[u8]| partition(plan.partitioner, hash(plan.partitioner, key), plan.n_partitions);
+    let columns: Vec<ArrayRef> = plan
+        .key
+        .iter()
+        .map(|part| match part {
+            KeyPart::Column(i) => rows.column(*i).clone(),
+            KeyPart::Value(value) => value.evaluate(rows),
+        })
+        .collect();
+    // Most keys are one text, which is its own key.
+    if let [column] = columns.as_slice()
+        && column.data_type() == &DataType::Utf8
+    {
+        let texts = column.as_string::<i32>();
+        let text = |row| if texts.is_valid(row) { texts.value(row) } else { "" };
+        return (0..texts.len()).map(|row| shard(text(row).as_bytes())).collect();
+    }
+    let n_columns = columns.len();
+    if n_columns == 0 {
+        return vec![shard(b""); rows.num_rows()];
+    }
+    let keys = RecordKeys::of(&columns_batch(columns), &(0..n_columns).collect::<Vec<_>>());
+    (0..rows.num_rows())
+        .map(|row| shard(keys.get(row).unwrap_or_default()))
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! What one shard sends to another: rows of the other's keys, and how far its own event time has come.
+
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::CorruptState;
+use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
+use crate::stream::{Batch, Micros, NO_WATERMARK};
+
+/// First byte of a record.
+const VERSION: u8 = 1;
+
+/// A record of a repartition topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DealtRecord {
+    /// The shard that wrote it.
+    pub from: u32,
+    /// The run epoch in which it did.
+    pub epoch: u32,
+    /// One for each input of the stage.
+    pub inputs: Vec<DealtInput>,
+}
+
+/// What a record says of an input of the stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DealtInput {
+    /// Watermark of the input where the record was written, behind its rows.
+    pub watermark: Micros,
+    /// Whether nobody needs to wait for what else comes from there.
+    pub quiet: bool,
+    /// Event times of the rows.
+    pub times: Vec<Micros>,
+    /// Where the order of the rows counts, their own watermarks, and how many rows behind one another have each.
+    pub own: Vec<(u32, Micros)>,
+    /// The rows, if there are any.
+    pub rows: Vec<u8>,
+}
+
+impl DealtInput {
+    /// Adds rows.
+    pub fn put(&mut self, part: &Batch, is_ordered: bool) {
+        self.rows = rows_to_bytes(&part.rows);
+        self.times.clone_from(&part.times);
+        if is_ordered {
+            let runs = part.watermarks.chunk_by(|one, next| one == next);
+            self.own = runs.map(|run| (run.len() as u32, run[0])).collect();
+        }
+    }
+
+    /// The own watermarks of the rows; without any they have none.
+    pub fn watermarks(&self) -> Vec<Micros> {
+        let runs = self.own.iter();
+        let all = runs.flat_map(|(n, watermark)| std::iter::repeat_n(*watermark, *n as usize));
+        let mut all: Vec<Micros> = all.take(self.times.len()).collect();
+        all.resize(self.times.len(), NO_WATERMARK);
+        all
+    }
+
+    /// The rows.
+    ///
+    /// # Errors
+    /// If they do not have these columns.
+    pub fn rows(&self, columns: &SchemaRef) -> Result<Option<arrow_array::RecordBatch>, CorruptState> {
+        if self.times.is_empty() {
+            return Ok(None);
+        }
+        let rows = rows_from_bytes(&self.rows, columns)?;
+        if rows.num_rows() != self.times.len() {
+            return Err(CorruptState { what: "rows" });
+        }
+        Ok(Some(rows))
+    }
+}
+
+impl DealtRecord {
+    /// The record as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend(encode(self));
+        bytes
+    }
+
+    /// The record that [`DealtRecord::encode`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes are something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CorruptState> {
+        match bytes.split_first() {
+            Some((&VERSION, record)) => decode(record, "a record of a repartition topic"),
+            _ => Err(CorruptState {
+                what: "a record of a repartition topic",
+            }),
+        }
+    }
+}

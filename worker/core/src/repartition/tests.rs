@@ -1,0 +1,162 @@
+//! One shard's side of it. What shards come to together is in `tests/repartition.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use arrow_array::{RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use tocsin_contract::pipeline::source::Partitioner;
+
+use super::*;
+use crate::plan::repartition::KeyPart;
+use crate::stage::lateness::Lateness;
+
+const IDLE: Micros = 30;
+
+fn shard(number: u32, claimed: bool) -> Repartition {
+    let columns = Arc::new(Schema::new(vec![Field::new("k", DataType::Utf8, true)]));
+    let plan = RepartitionPlan {
+        n_steps: 0,
+        columns,
+        key: vec![KeyPart::Column(0)],
+        partitioner: Partitioner::Murmur2,
+        n_partitions: 2,
+        claimed,
+        idle_timeout: IDLE,
+        lateness: Lateness::Behind(0),
+    };
+    Repartition::of(plan, 1, false, number)
+}
+
+/// Rows with these keys, all at the watermark behind them.
+fn part(of: &Repartition, keys: &[&str], watermark: Micros) -> Batch {
+    let rows = RecordBatch::try_new(
+        Arc::clone(&of.plan.columns),
+        vec![Arc::new(StringArray::from(keys.to_vec()))],
+    );
+    Batch {
+        rows: rows.unwrap(),
+        times: vec![watermark; keys.len()],
+        watermarks: vec![NO_WATERMARK; keys.len()],
+        watermark,
+        ended: None,
+    }
+}
+
+/// A key of each of two shards.
+fn keys() -> [String; 2] {
+    let of = |shard: u32| {
+        let mut keys = (0..100).map(|i| format!("k{i}"));
+        let is_there = |key: &String| {
+            let hash = crate::kafka::partitioner::hash(Partitioner::Murmur2, key.as_bytes());
+            hash % 2 == shard
+        };
+        keys.find(is_there).unwrap()
+    };
+    [of(0), of(1)]
+}
+
+fn deal(shard: &mut Repartition, keys: &[&str], watermark: Micros) -> Batch {
+    let part = part(shard, keys, watermark);
+    shard.deal(vec![part]).parts.remove(0)
+}
+
+#[test]
+fn rows_go_to_the_shard_of_their_key_and_the_watermark_is_the_least() {
+    let [own, other] = keys();
+    let (mut first, mut second) = (shard(0, false), shard(1, false));
+    let here = deal(&mut first, &[&own, &other, &other], 50);
+    assert_eq!((here.n_rows(), here.watermark), (1, NO_WATERMARK));
+    let records = first.take_records(0);
+    assert_eq!(records.len(), 1);
+    assert!(!first.is_due() && first.pending_bytes() == 0);
+    deal(&mut second, &[], 40);
+    let came = second.arrive(&records[0].1).unwrap();
+    assert_eq!(
+        (came.shard, came.parts[0].n_rows(), came.parts[0].watermark),
+        (0, 2, 40)
+    );
+    assert_eq!(deal(&mut second, &[], 70).watermark, 50, "the other is at 50");
+}
+
+#[test]
+fn a_watermark_that_has_not_moved_is_not_told_again() {
+    let mut first = shard(0, false);
+    deal(&mut first, &[], 50);
+    assert_eq!(first.take_records(0).len(), 1);
+    deal(&mut first, &[], 50);
+    assert!(!first.is_due() && first.take_records(0).is_empty());
+}
+
+#[test]
+fn many_rows_become_several_records_and_the_watermark_comes_with_the_last() {
+    let [_, other] = keys();
+    let (mut first, mut second) = (shard(0, false), shard(1, false));
+    let many = vec![other.as_str(); 200_000];
+    deal(&mut first, &many, 50);
+    let records = first.take_records(0);
+    assert!(records.len() > 2, "{} records", records.len());
+    assert!(records.iter().all(|(_, record)| record.len() < 4 * RECORD_BYTES));
+    deal(&mut second, &[], 40);
+    let mut n_rows = 0;
+    for (i, (_, record)) in records.iter().enumerate() {
+        let came = second.arrive(record).unwrap().parts.remove(0);
+        n_rows += came.n_rows();
+        let is_last = i + 1 == records.len();
+        assert_eq!(came.watermark == 40, is_last, "record {i}");
+    }
+    assert_eq!(n_rows, many.len());
+}
+
+#[test]
+fn who_sends_what_is_misplaced_is_waited_for_until_it_has_been_right_for_a_time() {
+    let [_, other] = keys();
+    let (mut first, mut second) = (shard(0, true), shard(1, true));
+    assert_eq!(deal(&mut first, &[], 50).watermark, 50, "nobody is waited for");
+    assert!(!first.is_due());
+    deal(&mut first, &[&other], 60);
+    assert_eq!(first.n_misplaced(), Some(1));
+    let mut tell = |watermark: Micros, second: &mut Repartition| {
+        deal(&mut first, &[], watermark);
+        let records = first.take_records(0);
+        for (_, record) in &records {
+            second.arrive(record).unwrap();
+        }
+        records.len()
+    };
+    assert_eq!(tell(60, &mut second), 1);
+    assert_eq!(deal(&mut second, &[], 100).watermark, 60);
+    assert_eq!(tell(61 + IDLE, &mut second), 1);
+    assert_eq!(deal(&mut second, &[], 110).watermark, 110);
+    assert_eq!(tell(200, &mut second), 0);
+}
+
+#[test]
+fn what_was_late_where_it_was_read_goes_nowhere() {
+    let [own, other] = keys();
+    let mut first = shard(0, false);
+    let mut late = part(&first, &[&own, &other], 50);
+    late.watermarks = vec![60; 2];
+    let dealt = first.deal(vec![late]);
+    assert_eq!(
+        (dealt.parts[0].n_rows(), dealt.late[0].n_rows(), first.pending_bytes()),
+        (0, 2, 0)
+    );
+}
+
+#[test]
+fn a_record_of_somebody_else_is_told_and_changes_nothing() {
+    let [_, other] = keys();
+    let (mut first, mut second) = (shard(0, false), shard(1, false));
+    deal(&mut first, &[&other], 50);
+    let (_, record) = first.take_records(0).remove(0);
+    for cut in 0..record.len() {
+        assert!(second.arrive(&record[..cut]).is_err(), "{cut} bytes");
+    }
+    assert!(second.arrive(b"hello").is_err());
+    let own = DealtRecord {
+        from: 1,
+        ..DealtRecord::decode(&record).unwrap()
+    };
+    assert!(second.arrive(&own.encode()).is_err(), "its own");
+    deal(&mut second, &[], 40);
+    assert_eq!(deal(&mut second, &[], 45).watermark, NO_WATERMARK);
+}

@@ -1,0 +1,140 @@
+//! What the journal says, done again.
+
+use std::collections::BTreeMap;
+
+use super::{JournalRecord, Shard, Step};
+use crate::avro::{SchemaAnswer, SchemaId};
+use crate::engine::Outputs;
+use crate::kafka::fetching::Position;
+
+/// A journal that does not fit the shard.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// Records of the journal are missing.
+    #[error("the journal has a gap: record {expected} is awaited, {found} comes (JournalGap)")]
+    Gap {
+        /// Number of the next record.
+        expected: u64,
+        /// Number of the record that came.
+        found: u64,
+    },
+    /// It speaks of an input that there is not, or of a position that was passed.
+    #[error("record {sequence} of the journal is of another pipeline")]
+    Foreign {
+        /// Number of the record.
+        sequence: u64,
+    },
+}
+
+impl Shard {
+    /// Begins to do again what a journal record says.
+    ///
+    /// # Errors
+    /// If the record is not the next one, or of another pipeline.
+    pub fn replay(&mut self, record: JournalRecord) -> Result<Replay, ReplayError> {
+        let (expected, found) = (self.sequence + 1, record.sequence);
+        if found != expected {
+            return Err(ReplayError::Gap { expected, found });
+        }
+        let foreign = ReplayError::Foreign { sequence: found };
+        let mut positions: BTreeMap<u32, i64> = BTreeMap::new();
+        for (source, position) in self.positions.iter().enumerate() {
+            positions.extend(position.map(|position| (source as u32, position.offset)));
+        }
+        for step in &record.steps {
+            let (Step::Read { source, .. } | Step::Tick { source, .. } | Step::Schema { source, .. }) = step;
+            let Some(position) = positions.get_mut(source) else {
+                return Err(foreign);
+            };
+            if let Step::Read { to, .. } = step {
+                if *to <= *position {
+                    return Err(foreign);
+                }
+                *position = *to;
+            }
+        }
+        let reached = positions.into_iter().map(|(source, offset)| (source as usize, offset));
+        let promised = record.cut.iter().enumerate();
+        let promised = promised.filter_map(|(source, position)| Some((source, position.as_ref()?.offset)));
+        if !reached.eq(promised) {
+            return Err(foreign);
+        }
+        let mut steps = record.steps;
+        steps.reverse();
+        Ok(Replay {
+            sequence: found,
+            epoch: record.epoch,
+            cut: record.cut,
+            steps,
+        })
+    }
+}
+
+/// A journal record that is being done again.
+#[derive(Debug)]
+pub struct Replay {
+    sequence: u64,
+    epoch: u32,
+    cut: Vec<Option<Position>>,
+    /// What is left, the next at the end.
+    steps: Vec<Step>,
+}
+
+/// What a replay waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Records of a source, up to an offset and not beyond.
+    Records {
+        /// The source.
+        source: usize,
+        /// One behind the last offset.
+        until: i64,
+    },
+    /// A schema of this number, for a source: the journal says that there is one after all.
+    Schema {
+        /// The source.
+        source: usize,
+        /// Number of the schema.
+        id: SchemaId,
+    },
+    /// Nothing: the record is done.
+    Nothing,
+}
+
+impl Replay {
+    /// Goes on as far as it can without records.
+    pub fn go_on(&mut self, shard: &mut Shard) -> Wants {
+        loop {
+            match self.steps.last() {
+                Some(&Step::Read { source, to }) => {
+                    let source = source as usize;
+                    let position = shard.positions.get(source).copied().flatten();
+                    if position.is_some_and(|position| position.offset < to) {
+                        return Wants::Records { source, until: to };
+                    }
+                }
+                Some(&Step::Tick { source, now }) => shard.tick(source as usize, now),
+                Some(&Step::Schema { source, id, is_there }) => {
+                    let source = source as usize;
+                    if !is_there {
+                        shard.engine.learn(source, id, &SchemaAnswer::Absent);
+                    } else if shard.engine.learnt(source).get(&id) != Some(&true) {
+                        return Wants::Schema { source, id };
+                    }
+                }
+                None => {
+                    shard.sequence = self.sequence;
+                    shard.epoch = shard.epoch.max(self.epoch);
+                    shard.positions.clone_from(&self.cut);
+                    shard.steps.clear();
+                    // It was given out before.
+                    shard.outputs = Outputs::default();
+                    shard.origins.clear();
+                    shard.take_dealt();
+                    return Wants::Nothing;
+                }
+            }
+            self.steps.pop();
+        }
+    }
+}
