@@ -176,10 +176,6 @@ fn other_values_are_refused_or_named() {
     for (more, path) in [
         ("timeZone: Europe/Vienna", "spec.timeZone"),
         (
-            "stages: [{name: s, from: a, skew: TwoPhase, aggregate: {select: {c: count(*)}}}]",
-            "spec.stages[s].skew",
-        ),
-        (
             "stages: [{name: s, from: a, incident: {by: [], openFor: 1m, order: Arrival}}]",
             "spec.stages[s].incident.order",
         ),

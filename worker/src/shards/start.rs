@@ -69,11 +69,14 @@ pub fn prepare(cluster: &mut Cluster, job: &mut Job, settings: &Settings) -> Res
 /// The topics that shards send rows to one another through.
 fn dealt_topics(plan: &Plan, settings: &Settings) -> Vec<String> {
     let stages = plan.repartitioned().map(|number| &plan.stages[number]);
-    let topics = stages.map(|stage| {
-        let topic = settings.topics.by(&stage.name, 0);
-        let claimed = stage.repartition.as_ref().is_some_and(|dealt| dealt.claimed);
-        tracing::info!(stage = stage.name, %topic, claimed, "rows of this stage are dealt out by key");
-        topic.as_str().to_owned()
+    let topics = stages.filter_map(|stage| {
+        let dealt = stage.repartition.as_ref()?;
+        let topic = match &dealt.combined {
+            None => settings.topics.by(&stage.name, 0),
+            Some(_) => settings.topics.partial(&stage.name, 0),
+        };
+        tracing::info!(stage = stage.name, %topic, claimed = dealt.claimed, "rows of this stage are dealt out by key");
+        Some(topic.as_str().to_owned())
     });
     topics.collect()
 }

@@ -78,7 +78,12 @@ impl<'a> Ids<'a> {
             Placing::ByService => text,
             Placing::Anywhere => {
                 let lines = text.lines().filter(|line| !line.contains("partitionedBy"));
-                lines.collect::<Vec<_>>().join("\n")
+                let text = lines.collect::<Vec<_>>().join("\n");
+                // One stage sends rows, the other what they add up to.
+                text.replace(
+                    "  - name: totals\n    from: events",
+                    "  - name: totals\n    skew: TwoPhase\n    from: events",
+                )
             }
             // Until the first that is misplaced comes, nobody waits for it.
             Placing::Misplaced => text.replace("idleTimeout: 1h", "idleTimeout: 1h, allowedLateness: 1h"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use datafusion_expr::Expr;
-use tocsin_contract::pipeline::stage::{Emit, Stage};
+use tocsin_contract::pipeline::stage::{Emit, Skew, Stage};
 use tocsin_contract::problem::Problem;
 
 use super::Step;
@@ -18,6 +18,7 @@ use crate::expr::Expression;
 use crate::expr::compile::{bind, finish, finish_condition, timestamp_type};
 use crate::expr::parse::ExpressionError;
 use crate::expr::uses::{ColumnUse, Use};
+use crate::stage::aggregate::combine::may_be_combined;
 use crate::stage::aggregate::{AggregatePlan, EmitOn, Window};
 
 const SECOND: i64 = 1_000_000;
@@ -47,6 +48,13 @@ pub fn lower_aggregate(stage: &Stage, columns: &[(String, Text)], mut context: C
         tumbling.or(sliding).or(session)
     });
     check_window(window, &format!("{}.aggregate.window", context.path), context.problems);
+    if stage.skew == Some(Skew::TwoPhase) && window.is_some_and(|window| !may_be_combined(window)) {
+        let path = format!("{}.skew", context.path);
+        let problem = Problem::new(path, "must not be TwoPhase here: sessions cannot be added up in parts");
+        context
+            .problems
+            .push(problem.hint("leave it out, or use a tumbling or sliding window"));
+    }
     let keys = aggregate
         .by
         .iter()
@@ -278,6 +286,8 @@ fn lower_parts(stage: &Stage, parts: Parts<'_>, mut context: Context<'_>) -> Opt
         emit,
         lateness: context.input.lateness,
         states: calls.states,
+        reads_states: false,
+        two_phase: stage.skew == Some(Skew::TwoPhase),
         calls: calls.calls,
         select,
         having,

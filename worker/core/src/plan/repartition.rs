@@ -12,6 +12,8 @@ use tocsin_contract::pipeline::source::{Partitioner, Source};
 use super::partitioning::{Partitioned, column_of_key, gives, inputs, keys, of_sources};
 use super::{Plan, StagePlan, Step};
 use crate::expr::Expression;
+use crate::stage::aggregate::AggregatePlan;
+use crate::stage::aggregate::combine::{combined_columns, may_be_combined};
 use crate::stage::lateness::Lateness;
 use crate::stream::Micros;
 
@@ -22,6 +24,8 @@ pub struct RepartitionPlan {
     pub n_steps: usize,
     /// The columns of the rows that are dealt out.
     pub columns: SchemaRef,
+    /// How rows are added up before: the first of two phases.
+    pub combined: Option<Combined>,
     /// What makes a row's key.
     pub key: Vec<KeyPart>,
     /// How the key becomes a partition.
@@ -34,6 +38,15 @@ pub struct RepartitionPlan {
     pub idle_timeout: Micros,
     /// Which rows are late: that is decided before they are dealt out.
     pub lateness: Lateness,
+}
+
+/// How rows are added up before they are dealt out.
+#[derive(Clone, Debug)]
+pub struct Combined {
+    /// Of rows.
+    pub rows: Arc<AggregatePlan>,
+    /// Of rows that have been added up before.
+    pub again: Arc<AggregatePlan>,
 }
 
 /// A part of a row's key.
@@ -59,13 +72,19 @@ impl Plan {
         self.repartitioned().nth(behind)
     }
 
-    /// Names of a shard's inputs: the sources, then `<stage>.by`.
+    /// The name of what shards send to a stage: `<stage>.by`, or `<stage>.partial`.
+    pub fn repartition_name(&self, stage: usize) -> String {
+        let stage = &self.stages[stage];
+        let combined = stage.repartition.as_ref().and_then(|dealt| dealt.combined.as_ref());
+        let what = combined.map_or("by", |_| "partial");
+        format!("{}.{what}", stage.name)
+    }
+
+    /// Names of a shard's inputs: the sources, then what shards send to one another.
     pub fn input_names(&self) -> Vec<String> {
         let sources = self.sources.iter().map(|source| source.name.clone());
         let dealt = self.repartitioned();
-        sources
-            .chain(dealt.map(|stage| format!("{}.by", self.stages[stage].name)))
-            .collect()
+        sources.chain(dealt.map(|stage| self.repartition_name(stage))).collect()
     }
 }
 
@@ -95,6 +114,7 @@ pub fn repartition(plan: &mut Plan, sources: &[Source], n_partitions: &[u32]) {
         let repartition = dealt.map(|(n_steps, key, by)| RepartitionPlan {
             n_steps,
             columns: columns_before(stage, n_steps),
+            combined: None,
             key,
             partitioner: by.partitioner,
             n_partitions: by.n_partitions,
@@ -103,7 +123,29 @@ pub fn repartition(plan: &mut Plan, sources: &[Source], n_partitions: &[u32]) {
             lateness: stage.steps.get(n_steps).map_or(Lateness::Never, Lateness::of),
         });
         plan.stages[number].repartition = repartition;
+        combine(&mut plan.stages[number]);
     }
+}
+
+/// Adds rows up before they are dealt out, if that is asked for.
+fn combine(stage: &mut StagePlan) {
+    let Some(repartition) = stage.repartition.as_mut().filter(|dealt| !dealt.claimed) else {
+        return;
+    };
+    let Some(Step::Aggregate(plan)) = stage.steps.get_mut(repartition.n_steps) else {
+        return;
+    };
+    if !plan.two_phase || !may_be_combined(plan.window) {
+        return;
+    }
+    let rows = Arc::new(plan.as_ref().clone());
+    plan.reads_states = true;
+    repartition.columns = combined_columns(plan);
+    repartition.key = (0..plan.by.len()).map(KeyPart::Column).collect();
+    repartition.combined = Some(Combined {
+        rows,
+        again: Arc::new(plan.as_ref().clone()),
+    });
 }
 
 struct By {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::CorruptState;
 use crate::plan::StagePlan;
 use crate::plan::repartition::RepartitionPlan;
+use crate::stage::aggregate::combine::combine;
 use crate::state::{decode, encode};
 use crate::stream::{Batch, END, Micros, NO_WATERMARK, concat_rows, take_rows};
 use owners::owners;
@@ -145,8 +146,11 @@ impl Repartition {
         let mut late = Vec::new();
         let mut own = Vec::new();
         for (number, part) in parts.into_iter().enumerate() {
-            let (part, late_rows) = sort_out(&self.plan, part);
+            let (mut part, late_rows) = sort_out(&self.plan, part);
             late.extend(late_rows);
+            if let Some(combined) = &self.plan.combined {
+                part = combine(&combined.rows, &self.plan.columns, part);
+            }
             own.push(self.own(number, part));
         }
         Dealt {
@@ -370,7 +374,10 @@ impl Input {
         if !parts.is_empty() {
             all.rows = concat_rows(&plan.columns, &parts);
         }
-        all
+        match &plan.combined {
+            Some(combined) => combine(&combined.again, &plan.columns, all),
+            None => all,
+        }
     }
 }
 

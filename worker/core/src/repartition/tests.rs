@@ -16,6 +16,7 @@ fn shard(number: u32, claimed: bool) -> Repartition {
     let plan = RepartitionPlan {
         n_steps: 0,
         columns,
+        combined: None,
         key: vec![KeyPart::Column(0)],
         partitioner: Partitioner::Murmur2,
         n_partitions: 2,

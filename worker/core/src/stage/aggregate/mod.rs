@@ -3,6 +3,7 @@
 //! This file turns rows into (key id, arguments) and hands them to the kind of window. The windows keep columns of
 //! states per pane; `results` makes rows of them.
 
+pub mod combine;
 mod pane_capture;
 mod pane_keys;
 mod results;
@@ -11,10 +12,11 @@ mod session;
 mod sliding;
 mod tumbling;
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{DataType, SchemaRef};
 
 use super::{Output, Stage, late_part};
@@ -38,6 +40,10 @@ pub struct AggregatePlan {
     pub lateness: Micros,
     /// The states that are kept for a key.
     pub states: Vec<StatePlan>,
+    /// Whether the input has states in place of arguments, behind the columns of the key: see [`combine`].
+    pub reads_states: bool,
+    /// Whether rows are added up in each shard before they are dealt out by key.
+    pub two_phase: bool,
     /// The calls of aggregate functions, which read them.
     pub calls: Vec<CallPlan>,
     /// The result columns: names and expressions over `results`.
@@ -117,10 +123,35 @@ struct Rows<'a> {
     arguments: &'a [Arguments],
 }
 
-/// The arguments of a state for a batch.
-struct Arguments {
-    columns: Vec<ArrayRef>,
-    filter: Option<BooleanArray>,
+/// What a state is fed with for a batch.
+enum Arguments {
+    /// Values, for rows for which `filter` is true.
+    Values {
+        columns: Vec<ArrayRef>,
+        filter: Option<BooleanArray>,
+    },
+    /// States, and a column of such to load them into.
+    States(ArrayRef, RefCell<Box<dyn Accumulators>>),
+}
+
+/// The key and the arguments of the states, for each row. `scratch` is for states that are loaded.
+fn read(
+    plan: &AggregatePlan,
+    rows: &RecordBatch,
+    scratch: Vec<Box<dyn Accumulators>>,
+) -> (Vec<ArrayRef>, Vec<Arguments>) {
+    if plan.reads_states {
+        let keys = rows.columns()[..plan.by.len()].to_vec();
+        let states = rows.columns()[plan.by.len()..].iter().zip(scratch);
+        let states = states.map(|(column, scratch)| Arguments::States(Arc::clone(column), RefCell::new(scratch)));
+        return (keys, states.collect());
+    }
+    let keys = plan.by.iter().map(|(_, key)| key.evaluate(rows)).collect();
+    let arguments = plan.states.iter().map(|state| Arguments::Values {
+        columns: state.arguments.iter().map(|argument| argument.evaluate(rows)).collect(),
+        filter: state.filter.as_ref().map(|filter| filter.evaluate_condition(rows)),
+    });
+    (keys, arguments.collect())
 }
 
 impl Rows<'_> {
@@ -150,25 +181,24 @@ impl Rows<'_> {
         let times = &self.input.times[from..from + n_rows];
         for (accumulator, arguments) in accumulators.iter_mut().zip(self.arguments) {
             accumulator.grow(n_keys);
-            match &arguments.filter {
-                None => {
-                    let columns: Vec<ArrayRef> = arguments
-                        .columns
-                        .iter()
-                        .map(|column| column.slice(from, n_rows))
-                        .collect();
+            match arguments {
+                Arguments::States(states, scratch) => {
+                    let states = states.slice(from, n_rows);
+                    combine::merge_states(accumulator.as_mut(), scratch.borrow_mut().as_mut(), ids, &states);
+                }
+                Arguments::Values { columns, filter: None } => {
+                    let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(from, n_rows)).collect();
                     accumulator.update(ids, times, &columns);
                 }
-                Some(filter) => {
+                Arguments::Values {
+                    columns,
+                    filter: Some(filter),
+                } => {
                     let kept: Vec<usize> = (0..n_rows)
                         .filter(|i| filter.is_valid(from + i) && filter.value(from + i))
                         .collect();
                     let positions = UInt32Array::from_iter_values(kept.iter().map(|i| (from + i) as u32));
-                    let columns: Vec<ArrayRef> = arguments
-                        .columns
-                        .iter()
-                        .map(|column| take_column(column, &positions))
-                        .collect();
+                    let columns: Vec<ArrayRef> = columns.iter().map(|column| take_column(column, &positions)).collect();
                     let ids: Vec<KeyId> = kept.iter().map(|&i| ids[i]).collect();
                     let times: Vec<Micros> = kept.iter().map(|&i| times[i]).collect();
                     accumulator.update(&ids, &times, &columns);
@@ -215,6 +245,8 @@ pub struct Aggregate {
     plan: Arc<AggregatePlan>,
     windows: Box<dyn Windows>,
     results: Results,
+    /// States that are read are loaded into these.
+    scratch: Vec<Box<dyn Accumulators>>,
 }
 
 impl Aggregate {
@@ -227,10 +259,16 @@ impl Aggregate {
             Window::Session { gap } => Box::new(session::Sessions::new(Arc::clone(&plan), gap)),
             Window::Running { every, ttl } => Box::new(running::Running::new(Arc::clone(&plan), every, ttl)),
         };
+        let scratch = if plan.reads_states {
+            new_accumulators(&plan)
+        } else {
+            Vec::new()
+        };
         Self {
             results: Results::new(Arc::clone(&plan)),
             plan,
             windows,
+            scratch,
         }
     }
 }
@@ -240,23 +278,7 @@ impl Stage for Aggregate {
         let n_rows = input.n_rows();
         let mut late = Vec::new();
         if n_rows > 0 {
-            let keys: Vec<ArrayRef> = self.plan.by.iter().map(|(_, key)| key.evaluate(&input.rows)).collect();
-            let arguments: Vec<Arguments> = self
-                .plan
-                .states
-                .iter()
-                .map(|state| Arguments {
-                    columns: state
-                        .arguments
-                        .iter()
-                        .map(|argument| argument.evaluate(&input.rows))
-                        .collect(),
-                    filter: state
-                        .filter
-                        .as_ref()
-                        .map(|filter| filter.evaluate_condition(&input.rows)),
-                })
-                .collect();
+            let (keys, arguments) = read(&self.plan, &input.rows, std::mem::take(&mut self.scratch));
             let rows = Rows {
                 input: &input,
                 keys: &keys,
@@ -269,6 +291,11 @@ impl Stage for Aggregate {
                 self.windows.advance(watermark, elapsed, &mut self.results);
                 row += self.windows.take(&rows, row, &mut late);
             }
+            let scratch = arguments.into_iter().filter_map(|arguments| match arguments {
+                Arguments::States(_, scratch) => Some(scratch.into_inner()),
+                Arguments::Values { .. } => None,
+            });
+            self.scratch = scratch.collect();
         }
         self.windows
             .advance(input.watermark, input.elapsed(), &mut self.results);
