@@ -39,6 +39,7 @@ pub fn run(
         instance: args.worker.clone(),
         threads: args.threads.unwrap_or_else(cores),
         starting_offsets: pipeline.spec.kafka.starting_offsets,
+        delivery: pipeline.spec.delivery,
         makes_topics: pipeline.spec.kafka.manage_topics,
         savepoints: Arc::default(),
         snapshots: snapshots(args, &pipeline.spec.state),
@@ -142,7 +143,7 @@ fn targets(
         .map(
             |((declared, path), opened)| match (&declared.kafka, &declared.webhook, path) {
                 (Some(kafka), _, None) => Target::Topic(kafka.topic.clone()),
-                (None, Some(_), None) => Target::Topic(topics.buffer(&declared.name).as_str().to_owned()),
+                (None, Some(_), None) => Target::Buffer(topics.buffer(&declared.name).as_str().to_owned()),
                 _ => Target::Local(opened),
             },
         )

@@ -82,10 +82,7 @@ fn check_rights(cluster: &mut Cluster, job: &Job, settings: &Settings, layout: &
     }
     let dead_letter = settings.topics.dead_letter();
     let mut written = vec![layout.journal.name.as_str(), dead_letter.as_str()];
-    written.extend(job.targets.iter().filter_map(|target| match target {
-        Target::Topic(name) => Some(name.as_str()),
-        Target::Local(_) => None,
-    }));
+    written.extend(job.targets.iter().filter_map(Target::topic));
     for topic in cluster.topics(&written)? {
         if !topic.rights.may_write() {
             return not_allowed(&topic.name, "writing");
@@ -153,7 +150,7 @@ fn make_missing(cluster: &mut Cluster, job: &Job, settings: &Settings, n_shards:
         topic(dead_letter.as_str(), 1, &[]),
     ];
     for target in &job.targets {
-        if let Target::Topic(name) = target
+        if let Some(name) = target.topic()
             && !wanted.iter().any(|wanted| wanted.name == *name)
         {
             wanted.push(topic(name, n_shards, &[]));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Ids;
 use crate::RigError;
-use crate::kafka::Record;
+use crate::kafka::{Isolation, Record};
 
 /// Different services of the stream.
 pub const SERVICES: i64 = 13;
@@ -143,6 +143,52 @@ impl Ids<'_> {
     /// # Errors
     /// As [`Ids::check`].
     pub fn check_without(&self, is_dead: impl Fn(&Record) -> bool) -> Result<usize, RigError> {
+        let partitions = self.events(is_dead)?;
+        self.check_against(&Expected::of(&partitions))?;
+        Ok(partitions.values().map(Vec::len).sum())
+    }
+
+    /// As [`Ids::check`], but results may be there again, and so they must be for a reader of uncommitted records too. What
+    /// passes may go back to an earlier event of its service, but never skip one. Returns how many results repeat.
+    ///
+    /// # Errors
+    /// As [`Ids::check`], what repeats apart.
+    pub fn check_repeating(&self) -> Result<usize, RigError> {
+        let expected = Expected::of(&self.events(|_| false)?);
+        let mut repeats = 0;
+        for isolation in [Isolation::Committed, Isolation::Uncommitted] {
+            let found = self.found(isolation)?;
+            repeats = [&found.passed, &found.escalations, &found.totals]
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .map(|times| *times as usize - 1)
+                .sum();
+            let once = |found: BTreeMap<String, u32>| found.into_keys().map(|what| (what, 1)).collect();
+            let once = Expected {
+                passed: once(found.passed),
+                escalations: once(found.escalations),
+                totals: once(found.totals),
+            };
+            self.compare(&expected, &once)?;
+        }
+        let records = self.kafka.consume(&self.topic("passed"), Isolation::Uncommitted)?;
+        let mut skipped = skips(
+            records
+                .iter()
+                .filter_map(|record| Event::read(record.value.as_deref()?)),
+        );
+        skipped.truncate(SHOWN);
+        if skipped.is_empty() {
+            return Ok(repeats);
+        }
+        Err(RigError::Refused {
+            what: format!("the order of what passes in {}", self.name),
+            answer: skipped.join("\n"),
+        })
+    }
+
+    /// The events of the input, by partition, those left out of which the records are dead though they can be read.
+    fn events(&self, is_dead: impl Fn(&Record) -> bool) -> Result<BTreeMap<i32, Vec<Event>>, RigError> {
         let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
         let records = self.kafka.consume_committed(&self.topic("events"))?;
         for record in records.iter().filter(|record| !is_dead(record)) {
@@ -150,9 +196,7 @@ impl Ids<'_> {
                 partitions.entry(record.partition).or_default().push(event);
             }
         }
-        let n_events = partitions.values().map(Vec::len).sum();
-        self.check_against(&Expected::of(&partitions))?;
-        Ok(n_events)
+        Ok(partitions)
     }
 
     /// The same with what must come out.
@@ -160,9 +204,14 @@ impl Ids<'_> {
     /// # Errors
     /// As [`Ids::check`].
     pub fn check_against(&self, expected: &Expected) -> Result<(), RigError> {
+        self.compare(expected, &self.found(Isolation::Committed)?)
+    }
+
+    /// What came out.
+    fn found(&self, isolation: Isolation) -> Result<Expected, RigError> {
         let rows = |part: &str, read: fn(&Value) -> Option<String>| -> Result<BTreeMap<String, u32>, RigError> {
             let mut found = BTreeMap::new();
-            for record in self.kafka.consume_committed(&self.topic(part))? {
+            for record in self.kafka.consume(&self.topic(part), isolation)? {
                 let text = record.text();
                 let value = serde_json::from_str(&text).unwrap_or_default();
                 count(&mut found, read(&value).unwrap_or(text));
@@ -184,11 +233,19 @@ impl Ids<'_> {
                 number("ids")?,
             ))
         })?;
+        Ok(Expected {
+            passed,
+            escalations,
+            totals,
+        })
+    }
+
+    fn compare(&self, expected: &Expected, found: &Expected) -> Result<(), RigError> {
         let mut differences = Vec::new();
         for (part, expected, found) in [
-            ("passed", &expected.passed, &passed),
-            ("escalations", &expected.escalations, &escalations),
-            ("totals", &expected.totals, &totals),
+            ("passed", &expected.passed, &found.passed),
+            ("escalations", &expected.escalations, &found.escalations),
+            ("totals", &expected.totals, &found.totals),
         ] {
             differences.extend(compare(part, expected, found));
         }
@@ -204,6 +261,24 @@ impl Ids<'_> {
             answer: differences.join("\n"),
         })
     }
+}
+
+/// Where the events of a service go on behind one that was not there yet, in a line each.
+fn skips(events: impl Iterator<Item = Event>) -> Vec<String> {
+    let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+    let mut skips = Vec::new();
+    for event in events {
+        let mut follows = newest.get(&event.service).map_or(0, |newest| newest + 1);
+        while !Event::of(follows, 0).passes || Event::of(follows, 0).service != event.service {
+            follows += 1;
+        }
+        if event.id > follows {
+            skips.push(format!("{} comes before {follows} of {}", event.id, event.service));
+        }
+        let newest = newest.entry(event.service).or_insert(event.id);
+        *newest = event.id;
+    }
+    skips
 }
 
 fn count(into: &mut BTreeMap<String, u32>, what: String) {
@@ -262,6 +337,15 @@ mod tests {
         ] {
             assert_eq!(compare("p", &expected, &found), told);
         }
+    }
+
+    #[test]
+    fn an_event_that_comes_before_one_of_its_service_is_told_and_one_that_comes_again_is_not() {
+        let skips = |ids: &[i64]| skips(ids.iter().map(|id| Event::of(*id, 0)));
+        // Every thirteenth is of the same service; the fourth of these does not pass.
+        assert_eq!(skips(&[0, 13, 26, 0, 13, 26, 39, 39, 52]), [""; 0]);
+        assert_eq!(skips(&[0, 26, 13]), ["26 comes before 13 of s0"]);
+        assert_eq!(skips(&[13]), ["13 comes before 0 of s0"]);
     }
 
     #[test]

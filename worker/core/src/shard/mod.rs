@@ -4,10 +4,12 @@
 //! and what was decided from outside (a tick of the clock, a new rule). Reading the same records again by the same journal
 //! gives the same outputs and the same state, whatever batches they come in.
 
+mod ahead;
 mod journal;
 
 use std::collections::BTreeMap;
 
+pub use self::ahead::Ahead;
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 use crate::alignment::Alignment;
 use crate::avro::{SchemaAnswer, SchemaId, schema_ids};
