@@ -98,6 +98,16 @@ pub enum KafkaError {
     /// There is no such topic.
     #[error("there is no topic {0}")]
     UnknownTopic(String),
+    /// librdkafka cannot use them.
+    #[error("the brokers at {brokers} cannot be used: {reason}")]
+    Client {
+        /// Their addresses.
+        brokers: String,
+        /// What librdkafka says.
+        reason: String,
+        /// Whether another try would not do.
+        is_final: bool,
+    },
     /// Somebody else ended it.
     #[error("stopped")]
     Stopped,
@@ -130,7 +140,11 @@ impl KafkaError {
     pub fn may_pass(&self) -> bool {
         let on_the_way = matches!(
             self,
-            Self::Closed { .. } | Self::Tls { .. } | Self::UnknownTopic(_) | Self::Authentication { .. }
+            Self::Closed { .. }
+                | Self::Tls { .. }
+                | Self::UnknownTopic(_)
+                | Self::Authentication { .. }
+                | Self::Client { .. }
         );
         on_the_way || self.is_transient()
     }
@@ -141,6 +155,7 @@ impl KafkaError {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Answer { code, .. } => !REFUSED.contains(code),
             Self::Closed { begun, .. } => *begun,
+            Self::Client { is_final, .. } => !is_final,
             Self::Tls { .. }
             | Self::TlsSettings(_)
             | Self::Authentication { .. }

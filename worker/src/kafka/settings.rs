@@ -18,6 +18,8 @@ pub struct ClusterSettings {
     pub sasl: Option<Sasl>,
     /// Where we are; brokers then name replicas near by.
     pub rack: Option<String>,
+    /// Who reads records.
+    pub source: SourceKind,
     /// How long a connection may take until it can be used.
     pub connect_timeout: Duration,
     /// How long an answer may take, the time apart for which the broker was asked to wait.
@@ -33,9 +35,29 @@ impl ClusterSettings {
             tls: None,
             sasl: None,
             rack: None,
+            source: SourceKind::Own,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+/// Who reads records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Our own Fetch path.
+    #[default]
+    Own,
+    /// A consumer of librdkafka: slower, and the reference for the other.
+    Librdkafka,
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "Tocsin's own Fetch path",
+            Self::Librdkafka => "librdkafka",
+        })
     }
 }
 

@@ -65,7 +65,7 @@ impl ShardThread {
         let snapshotting = setup.snapshotting()?;
         let ahead = setup.ahead()?;
         Ok(Self(std::thread::spawn(move || {
-            let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default());
+            let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default())?;
             let mut running = Running {
                 cluster,
                 fetcher,

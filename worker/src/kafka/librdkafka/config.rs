@@ -4,8 +4,8 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use secrecy::ExposeSecret;
 
-use super::sasl;
-use super::settings::ClusterSettings;
+use crate::kafka::sasl;
+use crate::kafka::settings::ClusterSettings;
 
 /// Settings of a client of librdkafka for the same cluster.
 pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
