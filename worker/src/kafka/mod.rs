@@ -17,6 +17,7 @@ mod settings;
 mod source;
 mod stream;
 mod tls;
+mod tokens;
 mod topics;
 
 pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
@@ -27,4 +28,5 @@ pub use self::librdkafka::client_config;
 pub use self::producer::{PlainProducer, ProduceError};
 pub use self::settings::{Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, SourceKind, Tls};
 pub use self::source::{Fetcher, RecordSource};
+pub use self::tokens::{Token, TokenLogin, Tokens};
 pub use self::topics::NewTopic;

@@ -8,11 +8,12 @@
 //! the shards that have moved since their last cut are recovered: what they led to is sent again from there, in order.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
@@ -20,7 +21,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
 use super::ShardsError;
 use super::producer::{LARGEST_MESSAGE, is_never_taken, send};
 use super::transaction::Out;
-use crate::kafka::{ClusterSettings, client_config};
+use crate::kafka::{ClusterSettings, TokenLogin, client_config};
 use crate::metrics::Arrivals;
 
 /// With more on the way than this nothing is added.
@@ -48,11 +49,18 @@ impl Sent {
 /// Hears what became of results.
 #[derive(Default)]
 struct Deliveries {
+    login: TokenLogin,
     /// Bytes that are on the way.
     bytes: Arc<AtomicU64>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.answer()
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = Arc<Sent>;
@@ -188,7 +196,10 @@ impl Ahead {
 }
 
 fn producer(settings: &ClusterSettings) -> Result<(Arc<BaseProducer<Deliveries>>, Arc<AtomicU64>), ShardsError> {
-    let deliveries = Deliveries::default();
+    let deliveries = Deliveries {
+        login: settings.token_login(),
+        ..Deliveries::default()
+    };
     let bytes = Arc::clone(&deliveries.bytes);
     let mut config = client_config(settings);
     config

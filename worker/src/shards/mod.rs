@@ -164,7 +164,7 @@ const LONGEST_END: Duration = Duration::from_secs(10);
 pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
     let mut cluster = Cluster::new(settings.cluster.clone())?;
     let layout = Arc::new(start::prepare(&mut cluster, &job, settings)?);
-    tracing::info!("records are read by {}", settings.cluster.source);
+    tracing::info!("records are read by {}", settings.cluster.source_and_why());
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);

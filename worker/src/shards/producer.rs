@@ -1,10 +1,11 @@
 //! One try to commit a transaction, with librdkafka's transactional producer.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
@@ -14,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::grant::Grant;
 use super::sequence;
 use super::transaction::{Out, Transaction};
-use crate::kafka::{ClusterSettings, client_config};
+use crate::kafka::{ClusterSettings, TokenLogin, client_config};
 
 /// How long a call that ends a transaction may take until its outcome counts as unknown.
 const CALL: Duration = Duration::from_secs(8);
@@ -31,6 +32,7 @@ type Refused = Arc<Mutex<Option<(String, ClientError)>>>;
 /// Hears what became of records.
 #[derive(Default)]
 struct Deliveries {
+    login: TokenLogin,
     /// The first that was refused since somebody looked.
     refused: Refused,
     /// Offsets of the journal's records, by partition.
@@ -44,7 +46,13 @@ struct JournalOffsets {
     offsets: Arc<Mutex<BTreeMap<u32, i64>>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.answer()
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -76,7 +84,10 @@ impl Transactional {
     ///
     /// It notes where records of `journal` stand.
     pub fn begin(settings: &ClusterSettings, id: &str, journal: &str) -> Result<Self, ClientError> {
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = Deliveries {
+            login: settings.token_login(),
+            ..Deliveries::default()
+        };
         journal.clone_into(&mut deliveries.journal.topic);
         let offsets = Arc::clone(&deliveries.journal.offsets);
         let refused = Arc::clone(&deliveries.refused);
@@ -94,6 +105,8 @@ impl Transactional {
             .set("queue.buffering.max.kbytes", "262144")
             .set("partitioner", "murmur2_random");
         let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries)?;
+        // Where a token is needed, it is asked for by the first event: nobody polls while transactions begin.
+        producer.poll(Duration::ZERO);
         producer.init_transactions(CALL)?;
         Ok(Self {
             producer,

@@ -114,8 +114,8 @@ impl<C: ConsumerContext + 'static> Queue<C> {
     }
 
     /// Hands over a token, or why there is none.
-    pub fn answer_token(&self, context: &C) {
-        let token = context.generate_oauth_token(None);
+    pub fn answer_token(&self) {
+        let token = self.consumer.context().generate_oauth_token(None);
         let client = self.consumer.client().native_ptr();
         let mut why = [0 as c_char; 512];
         let refused = match token {

@@ -6,6 +6,7 @@
 //! second: a topic that was made again is found that much later than by our own path.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -28,6 +29,7 @@ use crate::kafka::cluster::{Cluster, TopicInfo};
 use crate::kafka::error::KafkaError;
 use crate::kafka::fetcher::{Event, Fetched, FetcherSettings};
 use crate::kafka::source::RecordSource;
+use crate::kafka::tokens::TokenLogin;
 
 /// How long the thread waits for an event.
 const WAIT: Duration = Duration::from_millis(100);
@@ -58,9 +60,17 @@ pub enum Command {
 }
 
 /// Says nothing of itself: events are read from the queue.
-pub struct Quiet;
+pub struct Quiet {
+    login: TokenLogin,
+}
 
 impl ClientContext for Quiet {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.answer()
+    }
+
     fn error(&self, _: ClientError, _: &str) {}
 }
 
@@ -204,7 +214,9 @@ fn consumer(cluster: &Cluster, settings: &FetcherSettings) -> Result<BaseConsume
             cluster.settings().request_timeout.as_millis().to_string(),
         )
         .set("reconnect.backoff.max.ms", "500");
-    config.create_with_context(Quiet)
+    config.create_with_context(Quiet {
+        login: cluster.settings().token_login(),
+    })
 }
 
 /// A partition that is read.
@@ -389,7 +401,7 @@ impl Reading {
                 }
             }
             Said::Error { place, code, text } => self.failed(place.as_ref(), code, text),
-            Said::Token => self.queue.answer_token(&Quiet),
+            Said::Token => self.queue.answer_token(),
         }
     }
 
