@@ -103,6 +103,9 @@ pub struct RunArgs {
     /// How many threads work; with --bootstrap, by default one a core
     #[arg(long, value_name = "N", requires = "bootstrap")]
     pub threads: Option<usize>,
+    /// Who reads records; with --bootstrap
+    #[arg(long, value_enum, default_value_t, requires = "bootstrap")]
+    pub source: SourceArg,
     /// Where snapshots are kept: a folder, or s3://BUCKET/PREFIX; with --bootstrap. Without, a restart reads all that the
     /// pipeline ever did once more
     #[arg(long, value_name = "ADDRESS", requires = "bootstrap")]
@@ -431,4 +434,14 @@ impl FromStr for Named {
             _ => Err(format!("expected NAME=PATH, found `{text}`")),
         }
     }
+}
+
+/// Who reads records from Kafka.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum SourceArg {
+    /// Tocsin's own Fetch path
+    #[default]
+    Own,
+    /// librdkafka: slower, and what the other is held against
+    Librdkafka,
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum as _;
-use tocsin_contract::reach::{Reach, reach};
 
 use crate::args::{Row, RunArgs};
 use crate::broker::Broker;
@@ -54,16 +53,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 /// What a row waits for.
 fn missing(row: Row) -> Option<&'static str> {
     match row {
-        Row::AtLeastOnce if !at_least_once_works() => Some("Tocsin's part waits until spec.delivery has an effect"),
         Row::Repartition => Some("there are no repartition topics"),
         Row::Recovery => Some("workers take no snapshots"),
         Row::Snapshots => Some("workers take no snapshots"),
         _ => None,
     }
-}
-
-fn at_least_once_works() -> bool {
-    reach("spec.delivery") == Some(Reach::Effect)
 }
 
 const STRICT: Case = tocsin(Delivery::ExactlyOnce, true);
@@ -84,9 +78,7 @@ fn cases(rows: &[Row]) -> Vec<Case> {
         let of_row = match row {
             Row::AtLeastOnce => {
                 let mut of_row = vec![flink(Delivery::AtLeastOnce), STRICT];
-                if at_least_once_works() {
-                    of_row.extend([true, false].map(|is_strict| tocsin(Delivery::AtLeastOnce, is_strict)));
-                }
+                of_row.extend([true, false].map(|is_strict| tocsin(Delivery::AtLeastOnce, is_strict)));
                 of_row
             }
             Row::ExactlyOnce => vec![flink(Delivery::ExactlyOnce), STRICT, NOT_STRICT],
@@ -208,7 +200,7 @@ fn ratios(rows: &[Row]) -> Vec<Ratio> {
     };
     for row in rows {
         match row {
-            Row::AtLeastOnce if at_least_once_works() => {
+            Row::AtLeastOnce => {
                 let (ours, theirs) = (tocsin(Delivery::AtLeastOnce, true), flink(Delivery::AtLeastOnce));
                 add(ours, theirs, Kind::Cpu, AGAINST_FLINK);
                 let ours = tocsin(Delivery::AtLeastOnce, false);
@@ -220,12 +212,6 @@ fn ratios(rows: &[Row]) -> Vec<Ratio> {
                     "at most 1.1 asked for, 1.03 aimed at",
                 );
             }
-            Row::AtLeastOnce => add(
-                STRICT,
-                flink(Delivery::AtLeastOnce),
-                Kind::Cpu,
-                "Tocsin does more here: at least once waits for spec.delivery",
-            ),
             Row::ExactlyOnce => {
                 add(STRICT, flink(Delivery::ExactlyOnce), Kind::Cpu, AGAINST_FLINK);
                 add(NOT_STRICT, flink(Delivery::ExactlyOnce), Kind::Cpu, NOT_STRICT_TOO);
@@ -253,7 +239,7 @@ fn live_rounds(args: &RunArgs, broker: &Broker, row: Row) -> anyhow::Result<()> 
         measured: Duration::from_secs(args.seconds),
     };
     let mut cases = vec![(Delivery::ExactlyOnce, true), (Delivery::ExactlyOnce, false)];
-    if row == Row::Latency && at_least_once_works() {
+    if row == Row::Latency {
         cases.push((Delivery::AtLeastOnce, true));
     }
     let mut prepared = Prepared::new(load, args.partitions)?;

@@ -1,9 +1,10 @@
 //! How the cluster is reached, from the pipeline's file and the folder with secrets.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tocsin_contract::pipeline::kafka::{Kafka, SaslMechanism};
-use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Tls};
+use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Tls, Tokens};
 
 use crate::args::AccessArgs;
 use crate::failure::Failure;
@@ -29,16 +30,36 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
         });
     }
     if let Some(sasl) = &kafka.sasl {
-        if sasl.mechanism == SaslMechanism::Plain && settings.tls.is_none() {
-            let what = "spec.kafka.sasl: Plain sends the password as it is; it needs spec.kafka.tls";
-            return Err(Failure::Usage(what.to_owned()));
+        let told = match sasl.mechanism {
+            SaslMechanism::Plain => Some("Plain sends the password as it is"),
+            SaslMechanism::OAuthBearer => Some("OAuthBearer sends a token that whoever reads it can use"),
+            SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 => None,
+        };
+        if let Some(told) = told.filter(|_| settings.tls.is_none()) {
+            return Err(Failure::Usage(format!(
+                "spec.kafka.sasl: {told}; it needs spec.kafka.tls"
+            )));
         }
         let at = &sasl.password_secret_ref;
         let password = text(secret(secrets, &at.name, &at.key)?)?;
+        let password = password.trim_end_matches(['\r', '\n']).to_owned();
+        let tokens = match (sasl.mechanism, &sasl.token_endpoint) {
+            (SaslMechanism::OAuthBearer, Some(endpoint)) => {
+                let scope = sasl.scope.as_deref();
+                let tokens = Tokens::new(endpoint, &sasl.username, password.clone().into(), scope);
+                Some(Arc::new(tokens.map_err(|error| Failure::Usage(error.to_string()))?))
+            }
+            (SaslMechanism::OAuthBearer, None) => {
+                let what = "spec.kafka.sasl: OAuthBearer needs a tokenEndpoint";
+                return Err(Failure::Usage(what.to_owned()));
+            }
+            _ => None,
+        };
         settings.sasl = Some(Sasl {
             mechanism: sasl.mechanism,
             username: sasl.username.clone(),
-            password: password.trim_end_matches(['\r', '\n']).to_owned().into(),
+            password: password.into(),
+            tokens,
         });
     }
     Ok(settings)

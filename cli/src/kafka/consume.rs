@@ -36,7 +36,7 @@ pub fn consume(args: &ConsumeArgs) -> Result<(), Failure> {
         committed: !args.uncommitted,
         ..FetcherSettings::default()
     };
-    let fetcher = Fetcher::start(cluster, vec![topic], settings);
+    let fetcher = Fetcher::start(cluster, vec![topic], settings)?;
     let mut left: Vec<bool> = Vec::new();
     for (partition, (&begin, &end)) in begins.iter().zip(&ends).enumerate() {
         let offset = args.last.map_or(begin, |n| end.saturating_sub(n as i64).max(begin));

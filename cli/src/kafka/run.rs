@@ -10,6 +10,7 @@ use tocsin_contract::pipeline::state::State;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker::admin::{Access, Admin, AdminError, AdminOptions};
 use tocsin_worker::delivery::Deliveries;
+use tocsin_worker::kafka::{ClusterSettings, SourceKind};
 use tocsin_worker::metrics::{About, Measures};
 use tocsin_worker::page::Watcher;
 use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target, WorkerControl};
@@ -18,7 +19,7 @@ use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
 use super::{cluster, log, webhooks};
-use crate::args::RunArgs;
+use crate::args::{RunArgs, SourceArg};
 use crate::failure::{Failure, note};
 use crate::run::{grouped, open_sinks, sink_paths};
 
@@ -33,12 +34,16 @@ pub fn run(
     let traces = log::begin(args.admin.otlp.as_deref(), &plan.name, &args.worker)?;
     let measures = Measures::new(About::of(&plan, &pipeline.spec.sources, &args.worker));
     let settings = Settings {
-        cluster: cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?,
+        cluster: ClusterSettings {
+            source: args.source.into(),
+            ..cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?
+        },
         group: plan.name.clone(),
         topics: InternalTopics::of(&plan.name),
         instance: args.worker.clone(),
         threads: args.threads.unwrap_or_else(cores),
         starting_offsets: pipeline.spec.kafka.starting_offsets,
+        delivery: pipeline.spec.delivery,
         makes_topics: pipeline.spec.kafka.manage_topics,
         savepoints: Arc::default(),
         snapshots: snapshots(args, &pipeline.spec.state),
@@ -142,11 +147,20 @@ fn targets(
         .map(
             |((declared, path), opened)| match (&declared.kafka, &declared.webhook, path) {
                 (Some(kafka), _, None) => Target::Topic(kafka.topic.clone()),
-                (None, Some(_), None) => Target::Topic(topics.buffer(&declared.name).as_str().to_owned()),
+                (None, Some(_), None) => Target::Buffer(topics.buffer(&declared.name).as_str().to_owned()),
                 _ => Target::Local(opened),
             },
         )
         .collect())
+}
+
+impl From<SourceArg> for SourceKind {
+    fn from(source: SourceArg) -> Self {
+        match source {
+            SourceArg::Own => Self::Own,
+            SourceArg::Librdkafka => Self::Librdkafka,
+        }
+    }
 }
 
 fn cores() -> usize {

@@ -12,7 +12,7 @@ use crate::duration::Duration;
 use crate::quantity::Quantity;
 use crate::rule::validations;
 use crate::schema::list::{List, Map, Named};
-use crate::schema::text::{Brokers, Label, ObjectName, Text, TopicName};
+use crate::schema::text::{Brokers, HttpUrl, Label, ObjectName, Text, TopicName};
 
 /// The Kafka of a pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -302,11 +302,19 @@ pub struct KafkaSasl {
     /// How name and password are sent.
     #[serde(default)]
     pub mechanism: SaslMechanism,
-    /// Name of the user.
+    /// Name of the user; with OAuthBearer the client's id at the token endpoint.
     #[schemars(with = "Text<256>")]
     pub username: String,
-    /// Where the password stands: a key of a Secret.
+    /// Where the password stands: a key of a Secret. With OAuthBearer the client's secret.
     pub password_secret_ref: SecretKeyRef,
+    /// With OAuthBearer: where tokens are asked for, by client credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HttpUrl")]
+    pub token_endpoint: Option<String>,
+    /// With OAuthBearer: the scope that tokens are asked for with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Text<1024>")]
+    pub scope: Option<String>,
 }
 
 /// How name and password are sent.
@@ -319,4 +327,6 @@ pub enum SaslMechanism {
     ScramSha256,
     /// As plain text; only with `tls`.
     Plain,
+    /// By a token that a token endpoint gives; only with `tls`.
+    OAuthBearer,
 }

@@ -106,7 +106,7 @@ pub struct IncidentPipelineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TimeZone")]
     pub time_zone: Option<String>,
-    /// What results in Kafka can be relied on for.
+    /// What results in Kafka can be relied on for. State is exactly once whatever it says.
     #[serde(default)]
     pub delivery: Delivery,
     /// True stops the pipeline and keeps its state.

@@ -112,6 +112,8 @@ pub(super) const EFFECT: &[&str] = &[
     "spec.sinks[].from",
     "spec.sinks[].file.path",
     "spec.sinks[].stdout",
+    // Of results in Kafka; in a file each is there once either way.
+    "spec.delivery",
 ];
 
 /// Fields that only a cluster reads, each with all that it holds.
@@ -122,7 +124,6 @@ pub(super) const CLUSTER_ONLY: &[&str] = &[
     "spec.sources[].format.registry",
     "spec.sinks[].kafka.topic",
     "spec.sinks[].webhook",
-    "spec.delivery",
     "spec.suspend",
     "spec.restartNonce",
     "spec.partitions",

@@ -5,7 +5,7 @@
 mod support;
 
 use proptest::prelude::*;
-use support::log::log;
+use support::log::{ARRIVED, log};
 use support::pipelines::{PIPELINES, records, spec};
 use support::{Decoding, Results, engine, plan};
 use tocsin_worker_core::kafka::fetching::Position;
@@ -125,4 +125,79 @@ proptest! {
             }
         }
     }
+}
+
+/// What came out of a run, sorted: sinks have no order between keys.
+fn sorted(mut results: Results) -> Results {
+    results.sinks.values_mut().for_each(|rows| rows.sort_unstable());
+    results.sinks.retain(|_, rows| !rows.is_empty());
+    results.dead.sort_by_key(|letter| (letter.source, letter.offset));
+    results
+}
+
+fn reads() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    prop::collection::vec((0..2_usize, 1..15_usize), 1..30)
+}
+
+proptest! {
+    #[test]
+    fn what_goes_ahead_of_a_cut_comes_again_whatever_is_read_first(
+        which in 0..PIPELINES.len(),
+        alerts in records("ms"),
+        metrics in records("cpu"),
+        orders in prop::collection::vec(reads(), 2),
+        batch in 1..20_usize,
+    ) {
+        let (stages, streams) = PIPELINES[which];
+        let plan = plan(&spec(stages, streams));
+        let logs = [log(&alerts, batch), log(&metrics, batch)];
+        let mut came = Vec::new();
+        for reads in &orders {
+            let mut run = Run::new(&plan, &logs, 500);
+            let mut results = Results::default();
+            for (source, n) in reads.iter().copied().chain([(0, 1_000), (1, 1_000)]) {
+                run.act(Action::Read(source, n));
+                results.add(&plan, run.shard.take_ahead(|_| true).outputs);
+            }
+            prop_assert!(!run.shard.has_output(), "all of it goes ahead");
+            came.push(sorted(results));
+        }
+        prop_assert_eq!(&came[0], &came[1]);
+    }
+}
+
+#[test]
+fn nothing_goes_ahead_behind_a_decision_or_for_a_sink_that_may_not_repeat() {
+    let plan = plan(
+        "{sources: [{name: a, stdin: {}, eventTime: {field: ts, unit: Milliseconds}}, \
+          {name: b, stdin: {}, eventTime: {field: ts, unit: Milliseconds}}], \
+          stages: [{name: all, from: a, filter: 'id > 0'}], \
+          sinks: [{name: one, from: all, stdout: {}}, {name: two, from: all, stdout: {}}]}",
+    );
+    let record = |id: usize| format!(r#"{{"ts": 1000, "id": {id}}}"#);
+    let records: Vec<String> = (1..6).map(record).chain(["broken".to_owned()]).collect();
+    let logs = [log(&records, 1), Vec::new()];
+    let mut run = Run::new(&plan, &logs, 500);
+    let count = |outputs: &tocsin_worker_core::engine::Outputs| {
+        let rows = outputs.sinks.iter().map(|(sink, rows)| (*sink, rows.ends.len()));
+        (rows.collect::<Vec<_>>(), outputs.dead.len())
+    };
+    run.act(Action::Read(0, 2));
+    let ahead = run.shard.take_ahead(|sink| sink == 0);
+    assert_eq!(count(&ahead.outputs), (vec![(0, 2)], 0));
+    assert_eq!(count(&run.shard.cut().unwrap().outputs), (vec![(1, 2)], 0));
+
+    run.shard.tick(0, ARRIVED * 1_000);
+    run.act(Action::Read(0, 10));
+    assert!(run.shard.has_decided() && run.shard.take_ahead(|_| true).is_empty());
+    let cut = run.shard.cut().unwrap();
+    assert_eq!(count(&cut.outputs).1, 1);
+    assert_eq!(cut.origins.len(), 1);
+
+    // Where a shard begins is a decision.
+    let mut run = Run::new(&plan, &logs, 500);
+    run.shard.begin(Vec::new());
+    run.act(Action::Read(0, 6));
+    assert!(run.shard.take_ahead(|_| true).is_empty());
+    assert_eq!(count(&run.shard.cut().unwrap().outputs), (vec![(0, 5), (1, 5)], 1));
 }

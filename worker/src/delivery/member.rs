@@ -1,10 +1,11 @@
 //! Membership in a sink's consumer group, and what happens when partitions come and go.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -98,6 +99,12 @@ pub struct Member {
 }
 
 impl ClientContext for Member {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.cluster.token_login().answer()
+    }
+
     fn error(&self, error: ClientError, reason: &str) {
         // Polling tells it too, and is heard.
         tracing::debug!(%error, reason, "the consumer group of a sink has trouble");

@@ -98,6 +98,26 @@ pub enum KafkaError {
     /// There is no such topic.
     #[error("there is no topic {0}")]
     UnknownTopic(String),
+    /// There is no token to log in with.
+    #[error("the token endpoint {endpoint} gives no token: {reason}")]
+    Token {
+        /// Its address.
+        endpoint: String,
+        /// Why not.
+        reason: String,
+        /// Whether another try would not do.
+        is_final: bool,
+    },
+    /// librdkafka cannot use them.
+    #[error("the brokers at {brokers} cannot be used: {reason}")]
+    Client {
+        /// Their addresses.
+        brokers: String,
+        /// What librdkafka says.
+        reason: String,
+        /// Whether another try would not do.
+        is_final: bool,
+    },
     /// Somebody else ended it.
     #[error("stopped")]
     Stopped,
@@ -130,7 +150,12 @@ impl KafkaError {
     pub fn may_pass(&self) -> bool {
         let on_the_way = matches!(
             self,
-            Self::Closed { .. } | Self::Tls { .. } | Self::UnknownTopic(_) | Self::Authentication { .. }
+            Self::Closed { .. }
+                | Self::Tls { .. }
+                | Self::UnknownTopic(_)
+                | Self::Authentication { .. }
+                | Self::Client { .. }
+                | Self::Token { .. }
         );
         on_the_way || self.is_transient()
     }
@@ -141,6 +166,7 @@ impl KafkaError {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Answer { code, .. } => !REFUSED.contains(code),
             Self::Closed { begun, .. } => *begun,
+            Self::Client { is_final, .. } | Self::Token { is_final, .. } => !is_final,
             Self::Tls { .. }
             | Self::TlsSettings(_)
             | Self::Authentication { .. }

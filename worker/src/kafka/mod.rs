@@ -1,7 +1,8 @@
 //! A client for Kafka's brokers that speaks the protocol itself: connections, metadata, and the fetching of records.
 //!
 //! It moves bytes and waits. What to ask for next, and what an answer means, the core decides
-//! ([`tocsin_worker_core::kafka`]). Group membership and transactions are librdkafka's.
+//! ([`tocsin_worker_core::kafka`]). Group membership and transactions are librdkafka's, and the fetching too if it is asked for
+//! ([`SourceKind`]).
 
 mod cluster;
 mod connection;
@@ -13,15 +14,19 @@ mod producer;
 mod sasl;
 mod scram;
 mod settings;
+mod source;
 mod stream;
 mod tls;
+mod tokens;
 mod topics;
 
 pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
 pub use self::error::KafkaError;
-pub use self::fetcher::{Event, Fetched, Fetcher, FetcherSettings};
+pub use self::fetcher::{Event, Fetched, FetcherSettings};
 pub use self::groups::{Committed, CommittedOffsets};
 pub use self::librdkafka::client_config;
 pub use self::producer::{PlainProducer, ProduceError};
-pub use self::settings::{Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, Tls};
+pub use self::settings::{Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, SourceKind, Tls};
+pub use self::source::{Fetcher, RecordSource};
+pub use self::tokens::{Token, TokenLogin, Tokens};
 pub use self::topics::NewTopic;

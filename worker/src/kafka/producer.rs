@@ -1,11 +1,12 @@
 //! Writes records to Kafka, without transactions: for tools and undeliverable rows, not for results.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, OwnedHeaders};
@@ -14,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::librdkafka::client_config;
 use super::settings::ClusterSettings;
+use super::tokens::TokenLogin;
 
 /// A producer that keeps the order of its records and repeats none.
 pub struct PlainProducer(BaseProducer<Deliveries>);
@@ -44,11 +46,18 @@ pub enum ProduceError {
 
 #[derive(Default)]
 struct Deliveries {
+    login: TokenLogin,
     delivered: AtomicU64,
     failed: Mutex<Option<ClientError>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.answer()
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -80,7 +89,11 @@ impl PlainProducer {
             .set("linger.ms", "5")
             .set("batch.size", "262144")
             .set("queue.buffering.max.messages", "200000");
-        BaseProducer::from_config_and_context(&config, Deliveries::default())
+        let deliveries = Deliveries {
+            login: settings.token_login(),
+            ..Deliveries::default()
+        };
+        BaseProducer::from_config_and_context(&config, deliveries)
             .map(Self)
             .map_err(ProduceError::Setup)
     }

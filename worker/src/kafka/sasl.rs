@@ -1,4 +1,4 @@
-//! Saying who we are: PLAIN and SCRAM, inside Kafka's own questions.
+//! Saying who we are: PLAIN, SCRAM and OAUTHBEARER, inside Kafka's own questions.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,7 @@ pub fn authenticate(connection: &mut Connection, sasl: &Sasl) -> Result<Option<I
         }
         SaslMechanism::ScramSha256 => scram(connection, sasl, Hash::Sha256)?,
         SaslMechanism::ScramSha512 => scram(connection, sasl, Hash::Sha512)?,
+        SaslMechanism::OAuthBearer => token(connection, sasl)?,
     };
     // Brokers hang up on time; a twentieth is left for the way.
     Ok((lifetime > 0).then(|| Instant::now() + Duration::from_millis(lifetime as u64 / 20 * 19)))
@@ -59,6 +60,23 @@ fn scram(connection: &mut Connection, sasl: &Sasl, hash: Hash) -> Result<i64, Ka
         .check(&proof)
         .map_err(|error| refused(connection, error.to_string()))?;
     Ok(lifetime)
+}
+
+/// RFC 7628.
+fn token(connection: &mut Connection, sasl: &Sasl) -> Result<i64, KafkaError> {
+    let Some(tokens) = &sasl.tokens else {
+        return Err(refused(connection, sasl, "no token endpoint is set".to_owned()));
+    };
+    let token = tokens.token()?;
+    let message = format!("n,,\x01auth=Bearer {}\x01\x01", token.text.expose_secret());
+    let (complaint, lifetime) = say(connection, sasl, message.into_bytes())?;
+    if complaint.is_empty() {
+        return Ok(lifetime);
+    }
+    // The broker says why only when it is asked to end.
+    say(connection, sasl, vec![1])?;
+    let complaint = String::from_utf8_lossy(&complaint).into_owned();
+    Err(refused(connection, sasl, complaint))
 }
 
 fn say(connection: &mut Connection, sasl: &Sasl, message: Vec<u8>) -> Result<(Bytes, i64), KafkaError> {
@@ -87,5 +105,6 @@ pub fn name(mechanism: SaslMechanism) -> &'static str {
         SaslMechanism::Plain => "PLAIN",
         SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
         SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+        SaslMechanism::OAuthBearer => "OAUTHBEARER",
     }
 }

@@ -1,9 +1,13 @@
 //! Where the brokers are, and how to reach them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+use super::sasl;
+use super::tokens::{TokenLogin, Tokens};
 
 /// How to reach a cluster. Neither passwords nor keys show in `Debug`.
 #[derive(Clone, Debug)]
@@ -18,6 +22,8 @@ pub struct ClusterSettings {
     pub sasl: Option<Sasl>,
     /// Where we are; brokers then name replicas near by.
     pub rack: Option<String>,
+    /// Who reads records.
+    pub source: SourceKind,
     /// How long a connection may take until it can be used.
     pub connect_timeout: Duration,
     /// How long an answer may take, the time apart for which the broker was asked to wait.
@@ -25,6 +31,20 @@ pub struct ClusterSettings {
 }
 
 impl ClusterSettings {
+    /// Who reads records, and why, for the log.
+    pub fn source_and_why(&self) -> String {
+        let login = self.sasl.as_ref().map_or("no login", |sasl| sasl::name(sasl.mechanism));
+        match self.source {
+            SourceKind::Own => format!("{}, which can do the login that is asked for ({login})", self.source),
+            SourceKind::Librdkafka => format!("{}, as was asked for ({login})", self.source),
+        }
+    }
+
+    /// What clients of librdkafka get tokens by.
+    pub fn token_login(&self) -> TokenLogin {
+        TokenLogin(self.sasl.as_ref().and_then(|sasl| sasl.tokens.clone()))
+    }
+
     /// Without encryption and name.
     pub fn plain(brokers: Brokers) -> Self {
         Self {
@@ -33,9 +53,29 @@ impl ClusterSettings {
             tls: None,
             sasl: None,
             rack: None,
+            source: SourceKind::Own,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+/// Who reads records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Our own Fetch path.
+    #[default]
+    Own,
+    /// A consumer of librdkafka: slower, and the reference for the other.
+    Librdkafka,
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Own => "Tocsin's own Fetch path",
+            Self::Librdkafka => "librdkafka",
+        })
     }
 }
 
@@ -101,7 +141,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// A name and a password.
+/// A name and a password, or where tokens are had for them.
 #[derive(Clone, Debug)]
 pub struct Sasl {
     /// How they are sent.
@@ -110,6 +150,8 @@ pub struct Sasl {
     pub username: String,
     /// The password.
     pub password: SecretString,
+    /// With OAUTHBEARER: who gives tokens.
+    pub tokens: Option<Arc<Tokens>>,
 }
 
 pub use tocsin_contract::pipeline::kafka::SaslMechanism;
@@ -138,6 +180,7 @@ mod tests {
             mechanism: SaslMechanism::Plain,
             username: "worker".to_owned(),
             password: "canary".to_owned().into(),
+            tokens: None,
         });
         let (chain, key) = (b"canary".to_vec(), "canary".to_owned().into());
         settings.tls = Some(Tls {

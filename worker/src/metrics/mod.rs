@@ -34,7 +34,7 @@ pub(crate) use self::reading::Reading;
 pub use self::ready::{not_ready, stuck};
 pub use self::sample::{InputSample, ShardSample, SourceTotals, StageTotals, ThreadSample, Times, Transactions};
 pub use self::status::status;
-pub(crate) use self::thread::{Seen, ThreadMeasure};
+pub(crate) use self::thread::{Arrivals, Seen, ThreadMeasure};
 pub use self::throttling::Throttling;
 pub use self::view::{Named, View};
 

@@ -59,13 +59,16 @@ struct Counted {
     stages: Vec<StageTotals>,
 }
 
+/// When records came, and how many each time stands for.
+pub type Arrivals = Vec<(Micros, u64)>;
+
 /// What counts once it is committed.
 #[derive(Default)]
 struct Pending {
     dead: Vec<(usize, &'static str)>,
     rows: Vec<(usize, u64)>,
     observed: Vec<(usize, Encoded)>,
-    arrivals: Vec<(Micros, u64)>,
+    arrivals: Arrivals,
 }
 
 /// A shard of the thread, for a publication.
@@ -140,6 +143,13 @@ impl ThreadMeasure {
 
     /// These outputs of records that came at these times are about to be committed. What a person watches is taken out.
     pub fn cut(&mut self, outputs: &mut Outputs, arrivals: impl IntoIterator<Item = (Micros, u64)>) {
+        self.ahead(outputs);
+        self.pending.observed.append(&mut outputs.observed);
+        self.pending.arrivals.extend(arrivals);
+    }
+
+    /// These outputs were sent ahead of the transaction that they belong to.
+    pub fn ahead(&mut self, outputs: &Outputs) {
         let dead = outputs
             .dead
             .iter()
@@ -147,8 +157,20 @@ impl ThreadMeasure {
         self.pending.dead.extend(dead);
         let rows = outputs.sinks.iter().map(|(sink, rows)| (*sink, rows.ends.len() as u64));
         self.pending.rows.extend(rows);
-        self.pending.observed.append(&mut outputs.observed);
-        self.pending.arrivals.extend(arrivals);
+    }
+
+    /// What records led to that came at these times is written.
+    pub fn written(&mut self, arrivals: Arrivals) {
+        let now = wall();
+        for (arrived, weight) in arrivals {
+            let micros = u64::try_from(now.saturating_sub(arrived)).unwrap_or_default();
+            self.own.latency.add(Duration::from_micros(micros), weight);
+        }
+    }
+
+    /// What was sent ahead of the next transaction is done again.
+    pub fn done_again(&mut self) {
+        self.pending = Pending::default();
     }
 
     /// A transaction was handed over with all that was cut.
@@ -171,11 +193,7 @@ impl ThreadMeasure {
                 *total += rows;
             }
         }
-        let now = wall();
-        for (arrived, weight) in done.arrivals {
-            let micros = u64::try_from(now.saturating_sub(arrived)).unwrap_or_default();
-            self.own.latency.add(Duration::from_micros(micros), weight);
-        }
+        self.written(done.arrivals);
         if let Some(watcher) = self.measures.watcher.get() {
             show(watcher, done.observed);
         }

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::ahead::{Awaited, Settled};
 use super::grant::{Grant, Ownership, Term};
 use super::producer::{Transactional, Tried, is_final, is_stale_grant};
 use super::transaction::Transaction;
@@ -25,6 +26,10 @@ use crate::metrics::Pulse;
 
 /// Time between two tries to begin anew.
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
+
+/// Between two looks whether the brokers have what went ahead of a transaction: at first, and when they take long.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+const BETWEEN_SLOW_LOOKS: Duration = Duration::from_millis(10);
 
 /// How long the group may take to say by which grant a shard is still ours.
 const NEW_GRANT: Duration = Duration::from_secs(30);
@@ -87,9 +92,9 @@ impl Committer {
             // Ready before the first transaction comes.
             let mut first = state.begin_anew();
             state.pulse.rest();
-            for transaction in transactions {
+            for mut transaction in transactions {
                 let done = match std::mem::replace(&mut first, Ok(())) {
-                    Ok(()) => state.commit(&transaction),
+                    Ok(()) => state.commit(&mut transaction),
                     Err(error) => Outcome::Failed(error),
                 };
                 state.pulse.rest();
@@ -152,8 +157,13 @@ enum Found {
 }
 
 impl Committing {
-    fn commit(&mut self, transaction: &Transaction) -> Outcome {
+    fn commit(&mut self, transaction: &mut Transaction) -> Outcome {
         let shards = transaction.terms();
+        if let Some(ahead) = &mut transaction.ahead
+            && let Some(outcome) = self.await_results(ahead, &shards)
+        {
+            return outcome;
+        }
         let n_records = transaction.records.len();
         let _span = tracing::info_span!("transaction", n_shards = shards.len(), n_records).entered();
         let mut grant = transaction.grant.clone();
@@ -196,6 +206,31 @@ impl Committing {
                     self.producer = None;
                 }
             }
+        }
+    }
+
+    /// Waits until the brokers have what was sent ahead of a transaction. Answers how the transaction ends if they never
+    /// will.
+    fn await_results(&self, ahead: &mut Awaited, shards: &[(u32, Term)]) -> Option<Outcome> {
+        let started = Instant::now();
+        loop {
+            match ahead.settled() {
+                Settled::Acknowledged => return None,
+                Settled::Open => {}
+                Settled::Refused(topic, source) => {
+                    return Some(Outcome::Failed(ShardsError::Refused { topic, source }));
+                }
+                Settled::Failed(error) => {
+                    tracing::warn!(%error, "results were not taken, and are sent again");
+                    return Some(Outcome::Lost);
+                }
+            }
+            if self.stopped.load(Ordering::Acquire) || self.ownership.grant(shards).is_none() {
+                return Some(Outcome::Lost);
+            }
+            self.pulse.beat();
+            let is_slow = started.elapsed() > BETWEEN_TRIES;
+            std::thread::park_timeout(if is_slow { BETWEEN_SLOW_LOOKS } else { BETWEEN_LOOKS });
         }
     }
 

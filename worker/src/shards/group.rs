@@ -1,11 +1,12 @@
 //! Membership in the consumer group: the thread that polls, and what it hands on.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -14,7 +15,7 @@ use super::grant::{Grant, Ownership};
 use super::start::Layout;
 use super::thread::{Command, ShardThread};
 use super::{LONGEST_END, Settings, ShardsError};
-use crate::kafka::{Cluster, client_config};
+use crate::kafka::{Cluster, TokenLogin, client_config};
 use crate::metrics::Measures;
 
 /// A poll waits so long: then an interrupt is heard.
@@ -37,6 +38,7 @@ pub fn run(
         ownership: Arc::clone(ownership),
         commands: commands.to_vec(),
         measures: Arc::clone(&settings.measures),
+        login: settings.cluster.token_login(),
     };
     let pulse = settings.measures.pulse("group");
     let instance = format!("{}.{}", settings.group, settings.instance);
@@ -124,9 +126,16 @@ struct Member {
     ownership: Arc<Ownership>,
     commands: Vec<Sender<Command>>,
     measures: Arc<Measures>,
+    login: TokenLogin,
 }
 
 impl ClientContext for Member {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.answer()
+    }
+
     fn error(&self, error: ClientError, reason: &str) {
         // Polling tells it too, and is heard.
         tracing::debug!(%error, reason, "the consumer group has trouble");

@@ -5,6 +5,7 @@
 //! engines, and hands what they give out to a committer, which makes one transaction after the other. Nothing is shared
 //! between shards.
 
+mod ahead;
 mod commit;
 mod control;
 mod error;
@@ -28,6 +29,7 @@ mod transaction;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tocsin_contract::pipeline::Delivery;
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::topics::InternalTopics;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub threads: usize,
     /// Where a pipeline begins to read that has never run.
     pub starting_offsets: StartingOffsets,
+    /// Whether results in Kafka may repeat.
+    pub delivery: Delivery,
     /// Whether topics that are missing are made.
     pub makes_topics: bool,
     /// Where snapshots are kept, and how often they are taken; without, the journal is read from its beginning.
@@ -93,8 +97,20 @@ pub struct SnapshotSettings {
 pub enum Target {
     /// A topic of Kafka.
     Topic(String),
+    /// The topic that buffers the rows of a sink outside of Kafka: each is there once, whatever the pipeline's `delivery`.
+    Buffer(String),
     /// Elsewhere, behind each commit: rows may be lost or repeated at a crash.
     Local(Box<dyn Sink>),
+}
+
+impl Target {
+    /// The topic, if it is one.
+    pub fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Topic(name) | Self::Buffer(name) => Some(name),
+            Self::Local(_) => None,
+        }
+    }
 }
 
 /// A pipeline to run.
@@ -148,6 +164,7 @@ const LONGEST_END: Duration = Duration::from_secs(10);
 pub fn run(mut job: Job, settings: &Settings) -> Result<Report, ShardsError> {
     let mut cluster = Cluster::new(settings.cluster.clone())?;
     let layout = Arc::new(start::prepare(&mut cluster, &mut job, settings)?);
+    tracing::info!("records are read by {}", settings.cluster.source_and_why());
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);

@@ -1,10 +1,11 @@
 //! One try to commit a transaction, with librdkafka's transactional producer.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
@@ -13,8 +14,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::grant::Grant;
 use super::sequence;
-use super::transaction::Transaction;
-use crate::kafka::{ClusterSettings, client_config};
+use super::transaction::{Out, Transaction};
+use crate::kafka::{ClusterSettings, TokenLogin, client_config};
 
 /// How long a call that ends a transaction may take until its outcome counts as unknown.
 const CALL: Duration = Duration::from_secs(8);
@@ -23,7 +24,7 @@ const CALL: Duration = Duration::from_secs(8);
 const BETWEEN_POLLS: Duration = Duration::from_micros(200);
 
 /// What is larger the brokers judge.
-const LARGEST_MESSAGE: &str = "67108864";
+pub const LARGEST_MESSAGE: &str = "67108864";
 
 /// What the broker refused.
 type Refused = Arc<Mutex<Option<(String, ClientError)>>>;
@@ -31,6 +32,7 @@ type Refused = Arc<Mutex<Option<(String, ClientError)>>>;
 /// Hears what became of records.
 #[derive(Default)]
 struct Deliveries {
+    login: TokenLogin,
     /// The first that was refused since somebody looked.
     refused: Refused,
     /// Offsets of the journal's records, by partition.
@@ -44,7 +46,13 @@ struct JournalOffsets {
     offsets: Arc<Mutex<BTreeMap<u32, i64>>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.answer()
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -76,7 +84,10 @@ impl Transactional {
     ///
     /// It notes where records of `journal` stand.
     pub fn begin(settings: &ClusterSettings, id: &str, journal: &str) -> Result<Self, ClientError> {
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = Deliveries {
+            login: settings.token_login(),
+            ..Deliveries::default()
+        };
         journal.clone_into(&mut deliveries.journal.topic);
         let offsets = Arc::clone(&deliveries.journal.offsets);
         let refused = Arc::clone(&deliveries.refused);
@@ -94,6 +105,8 @@ impl Transactional {
             .set("queue.buffering.max.kbytes", "262144")
             .set("partitioner", "murmur2_random");
         let producer: BaseProducer<Deliveries> = config.create_with_context(deliveries)?;
+        // Where a token is needed, it is asked for by the first event: nobody polls while transactions begin.
+        producer.poll(Duration::ZERO);
         producer.init_transactions(CALL)?;
         Ok(Self {
             producer,
@@ -136,9 +149,10 @@ fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Gra
     take_refused();
     let filled = fill(producer, transaction, grant);
     if let Some((topic, error)) = take_refused() {
-        return match error.rdkafka_error_code() {
-            Some(code) if NEVER_TAKEN.contains(&code) => Tried::Refused(topic, error),
-            _ => abort(producer, error),
+        return if is_never_taken(&error) {
+            Tried::Refused(topic, error)
+        } else {
+            abort(producer, error)
         };
     }
     match filled {
@@ -147,13 +161,7 @@ fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Gra
             // Whatever the error says of an abort: the commit may have come through.
             Err(error) => Tried::Unknown(error),
         },
-        Err((Some(topic), error))
-            if error
-                .rdkafka_error_code()
-                .is_some_and(|code| NEVER_TAKEN.contains(&code)) =>
-        {
-            Tried::Refused(topic, error)
-        }
+        Err((Some(topic), error)) if is_never_taken(&error) => Tried::Refused(topic, error),
         Err((_, error)) if may_abort(&error) => abort(producer, error),
         Err((_, error)) => Tried::Unknown(error),
     }
@@ -179,6 +187,13 @@ const NEVER_TAKEN: [RDKafkaErrorCode; 6] = [
     RDKafkaErrorCode::UnknownTopicOrPartition,
 ];
 
+/// Whether a topic takes a record at no try.
+pub fn is_never_taken(error: &ClientError) -> bool {
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| NEVER_TAKEN.contains(&code))
+}
+
 /// Whether an error leaves no doubt that the transaction is not committed.
 fn may_abort(error: &ClientError) -> bool {
     match error {
@@ -186,6 +201,31 @@ fn may_abort(error: &ClientError) -> bool {
         ClientError::MessageProduction(_) => true,
         _ => false,
     }
+}
+
+/// Hands a record to a producer; waits while that has too many. An error comes with the topic.
+pub fn send<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    record: &Out,
+    opaque: C::DeliveryOpaque,
+) -> Result<(), (String, ClientError)> {
+    let mut base: BaseRecord<'_, [u8], [u8], _> =
+        BaseRecord::with_opaque_to(&record.topic, opaque).payload(&record.value);
+    base.partition = record.partition;
+    base.key = record.key.as_deref();
+    base.headers.clone_from(&record.headers);
+    let mut unsent = Some(base);
+    while let Some(record) = unsent.take() {
+        match producer.send(record) {
+            Ok(()) => {}
+            Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
+                producer.poll(Duration::from_millis(10));
+                unsent = Some(record);
+            }
+            Err((error, record)) => return Err((record.topic.to_owned(), error)),
+        }
+    }
+    Ok(())
 }
 
 /// Sends the records and the offsets of a transaction. An error may name the topic at fault.
@@ -196,21 +236,7 @@ fn fill(
 ) -> Result<(), (Option<String>, ClientError)> {
     let nowhere = |error| (None, error);
     for record in &transaction.records {
-        let mut base: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&record.topic).payload(&record.value);
-        base.partition = record.partition;
-        base.key = record.key.as_deref();
-        base.headers.clone_from(&record.headers);
-        let mut unsent = Some(base);
-        while let Some(record) = unsent.take() {
-            match producer.send(record) {
-                Ok(()) => {}
-                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
-                    producer.poll(Duration::from_millis(10));
-                    unsent = Some(record);
-                }
-                Err((error, record)) => return Err((Some(record.topic.to_owned()), error)),
-            }
-        }
+        send(producer, record, ()).map_err(|(topic, error)| (Some(topic), error))?;
     }
     // The commit's own flush waits in steps of 100 ms.
     let until = Instant::now() + CALL;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
+use tocsin_contract::pipeline::Delivery;
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::partitioning::Placement;
 
+use super::ahead::Ahead;
 use super::grant::Ownership;
 use super::owned::Common;
 use super::savepoints::Savepoints;
@@ -16,7 +18,7 @@ use super::snapshotting::{Place, Snapshotting};
 use super::start::Layout;
 use super::thread::Command;
 use super::transaction::Targets;
-use super::{Settings, SnapshotSettings};
+use super::{Settings, ShardsError, SnapshotSettings};
 use crate::kafka::{Cluster, ClusterSettings, Fetcher};
 use crate::metrics::{Measures, Pulse};
 use crate::snapshots::SnapshotError;
@@ -39,6 +41,7 @@ pub struct ThreadSettings {
     pub group: String,
     pub transactional_id: String,
     pub starting_offsets: StartingOffsets,
+    pub delivery: Delivery,
     pub snapshots: Option<SnapshotSettings>,
     pub savepoints: Arc<Savepoints>,
     /// The thread's name.
@@ -53,6 +56,7 @@ impl ThreadSettings {
             group: settings.group.clone(),
             transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
             starting_offsets: settings.starting_offsets,
+            delivery: settings.delivery,
             snapshots: settings.snapshots.clone(),
             savepoints: Arc::clone(&settings.savepoints),
             name: format!("shards-{number}"),
@@ -67,6 +71,14 @@ impl ThreadSettings {
 }
 
 impl Setup {
+    /// What sends results ahead of their transaction, if they may repeat.
+    pub fn ahead(&self) -> Result<Option<Ahead>, ShardsError> {
+        match self.settings.delivery {
+            Delivery::ExactlyOnce => Ok(None),
+            Delivery::AtLeastOnce => Ahead::begin(self.settings.cluster.clone()).map(Some),
+        }
+    }
+
     /// What takes snapshots, if they are asked for.
     pub fn snapshotting(&self) -> Result<Option<Snapshotting>, SnapshotError> {
         let Some(settings) = &self.settings.snapshots else {

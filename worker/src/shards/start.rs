@@ -110,10 +110,7 @@ fn check_rights(cluster: &mut Cluster, job: &Job, settings: &Settings, layout: &
     let mut written = vec![layout.journal.name.as_str(), dead_letter.as_str()];
     let dealt = layout.inputs.iter().skip(job.sources.len());
     written.extend(dealt.map(|topic| topic.name.as_str()));
-    written.extend(job.targets.iter().filter_map(|target| match target {
-        Target::Topic(name) => Some(name.as_str()),
-        Target::Local(_) => None,
-    }));
+    written.extend(job.targets.iter().filter_map(Target::topic));
     for topic in cluster.topics(&written)? {
         if !topic.rights.may_write() {
             return not_allowed(&topic.name, "writing");
@@ -194,7 +191,7 @@ fn make_missing(
     ];
     wanted.extend(dealt.iter().map(|name| topic(name, n_shards, &config)));
     for target in &job.targets {
-        if let Target::Topic(name) = target
+        if let Some(name) = target.topic()
             && !wanted.iter().any(|wanted| wanted.name == *name)
         {
             wanted.push(topic(name, n_shards, &[]));

@@ -5,10 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::message::{Header, OwnedHeaders};
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::encode::Encoded;
+use tocsin_worker_core::engine::{DeadLetter, Outputs};
 use tocsin_worker_core::kafka::fetching::Position;
-use tocsin_worker_core::shard::{Committable, JournalRecord};
+use tocsin_worker_core::shard::{Committable, JournalRecord, Origin};
 
 use super::Target;
+use super::ahead::Awaited;
 use super::grant::{Grant, Term};
 use super::start::Layout;
 use crate::dead_letter::cause_code;
@@ -27,6 +29,8 @@ pub struct Transaction {
     pub local: Vec<(usize, Encoded)>,
     pub shards: Vec<ShardCut>,
     pub grant: Grant,
+    /// Results that were sent ahead of it, and that it waits for.
+    pub ahead: Option<Awaited>,
 }
 
 /// A record to write.
@@ -36,6 +40,14 @@ pub struct Out {
     pub key: Option<Vec<u8>>,
     pub value: Vec<u8>,
     pub headers: Option<OwnedHeaders>,
+}
+
+/// What a shard gives out, as it is written.
+pub struct Results {
+    /// Records for Kafka.
+    pub records: Vec<Out>,
+    /// Rows for sinks outside of Kafka.
+    pub local: Vec<(usize, Encoded)>,
 }
 
 /// How far a shard has come.
@@ -54,6 +66,7 @@ impl Transaction {
             local: Vec::new(),
             shards: Vec::new(),
             grant,
+            ahead: None,
         }
     }
 
@@ -82,61 +95,9 @@ impl Transaction {
             value: dealt.record,
             headers: None,
         }));
-        for (sink, rows) in cut.outputs.sinks {
-            match &targets.topics[sink] {
-                None => self.local.push((sink, rows)),
-                Some(topic) => self.records.extend(rows.rows().enumerate().map(|(row, value)| Out {
-                    topic: topic.clone(),
-                    partition: None,
-                    key: rows.keys.as_ref().and_then(|keys| keys.get(row)).map(<[u8]>::to_vec),
-                    value: value.to_vec(),
-                    headers: None,
-                })),
-            }
-        }
-        for (letter, origin) in cut.outputs.dead.into_iter().zip(cut.origins) {
-            let topic = &layout.inputs[letter.source].name;
-            let own = [
-                ("tocsin.topic", topic.clone()),
-                ("tocsin.partition", shard.to_string()),
-                ("tocsin.offset", letter.offset.to_string()),
-                ("tocsin.cause", cause_code(&letter.cause).to_owned()),
-                ("tocsin.message", letter.cause.to_string()),
-                ("tocsin.bytes", letter.whole_bytes.to_string()),
-            ];
-            let mut headers = OwnedHeaders::new_with_capacity(own.len() + origin.headers.len());
-            for (key, value) in &own {
-                headers = headers.insert(Header {
-                    key,
-                    value: Some(value),
-                });
-            }
-            let mut room = MOST_OF_HEADERS;
-            for (key, value) in &origin.headers {
-                // Those of an earlier life as a dead letter would be taken for the own ones.
-                let size = key.len() + value.as_ref().map_or(0, Vec::len);
-                if key.starts_with(b"tocsin.") || size > room {
-                    continue;
-                }
-                room -= size;
-                headers = headers.insert(Header {
-                    key: &String::from_utf8_lossy(key),
-                    value: value.as_ref(),
-                });
-            }
-            let mut value = letter.bytes;
-            value.truncate(MOST_OF_DEAD);
-            self.records.push(Out {
-                topic: targets.dead_letter.clone(),
-                partition: None,
-                key: origin.key.map(|mut key| {
-                    key.truncate(MOST_OF_HEADERS);
-                    key
-                }),
-                value,
-                headers: Some(headers),
-            });
-        }
+        let results = Results::of(shard, cut.outputs, cut.origins, layout, targets);
+        self.records.extend(results.records);
+        self.local.extend(results.local);
         let positions = cut.positions.iter().enumerate();
         self.shards.push(ShardCut {
             shard,
@@ -154,10 +115,79 @@ impl Transaction {
     }
 }
 
+impl Results {
+    /// Rows of sinks and dead letters of a shard; `origins` are of the dead letters.
+    pub fn of(shard: u32, outputs: Outputs, origins: Vec<Origin>, layout: &Layout, targets: &Targets) -> Self {
+        let (mut records, mut local) = (Vec::new(), Vec::new());
+        for (sink, rows) in outputs.sinks {
+            match &targets.topics[sink] {
+                None => local.push((sink, rows)),
+                Some(topic) => records.extend(rows.rows().enumerate().map(|(row, value)| Out {
+                    topic: topic.clone(),
+                    partition: None,
+                    key: rows.keys.as_ref().and_then(|keys| keys.get(row)).map(<[u8]>::to_vec),
+                    value: value.to_vec(),
+                    headers: None,
+                })),
+            }
+        }
+        let dead = outputs.dead.into_iter().zip(origins);
+        records.extend(dead.map(|(letter, origin)| buried(shard, letter, origin, layout, targets)));
+        Self { records, local }
+    }
+}
+
+/// A dead letter as it is written.
+fn buried(shard: u32, letter: DeadLetter, origin: Origin, layout: &Layout, targets: &Targets) -> Out {
+    let topic = &layout.inputs[letter.source].name;
+    let own = [
+        ("tocsin.topic", topic.clone()),
+        ("tocsin.partition", shard.to_string()),
+        ("tocsin.offset", letter.offset.to_string()),
+        ("tocsin.cause", cause_code(&letter.cause).to_owned()),
+        ("tocsin.message", letter.cause.to_string()),
+        ("tocsin.bytes", letter.whole_bytes.to_string()),
+    ];
+    let mut headers = OwnedHeaders::new_with_capacity(own.len() + origin.headers.len());
+    for (key, value) in &own {
+        headers = headers.insert(Header {
+            key,
+            value: Some(value),
+        });
+    }
+    let mut room = MOST_OF_HEADERS;
+    for (key, value) in &origin.headers {
+        // Those of an earlier life as a dead letter would be taken for the own ones.
+        let size = key.len() + value.as_ref().map_or(0, Vec::len);
+        if key.starts_with(b"tocsin.") || size > room {
+            continue;
+        }
+        room -= size;
+        headers = headers.insert(Header {
+            key: &String::from_utf8_lossy(key),
+            value: value.as_ref(),
+        });
+    }
+    let mut value = letter.bytes;
+    value.truncate(MOST_OF_DEAD);
+    Out {
+        topic: targets.dead_letter.clone(),
+        partition: None,
+        key: origin.key.map(|mut key| {
+            key.truncate(MOST_OF_HEADERS);
+            key
+        }),
+        value,
+        headers: Some(headers),
+    }
+}
+
 /// Where sinks write.
 pub struct Targets {
     /// The topic of each sink that writes to Kafka.
     topics: Vec<Option<String>>,
+    /// Of each, whether a row may be there again.
+    may_repeat: Vec<bool>,
     dead_letter: String,
     /// The others, shared by the threads.
     local: Vec<Option<Mutex<Box<dyn Sink>>>>,
@@ -165,10 +195,11 @@ pub struct Targets {
 
 impl Targets {
     pub fn new(targets: Vec<Target>, topics: &InternalTopics) -> Self {
-        let (mut of_sinks, mut local) = (Vec::new(), Vec::new());
+        let (mut of_sinks, mut local, mut may_repeat) = (Vec::new(), Vec::new(), Vec::new());
         for target in targets {
+            may_repeat.push(matches!(target, Target::Topic(_)));
             let (topic, sink) = match target {
-                Target::Topic(topic) => (Some(topic), None),
+                Target::Topic(topic) | Target::Buffer(topic) => (Some(topic), None),
                 Target::Local(sink) => (None, Some(Mutex::new(sink))),
             };
             of_sinks.push(topic);
@@ -176,9 +207,15 @@ impl Targets {
         }
         Self {
             topics: of_sinks,
+            may_repeat,
             dead_letter: topics.dead_letter().as_str().to_owned(),
             local,
         }
+    }
+
+    /// Whether rows of a sink may be there again, if the pipeline lets them.
+    pub fn may_repeat(&self, sink: usize) -> bool {
+        self.may_repeat.get(sink).copied().unwrap_or(false)
     }
 
     /// Writes rows outside of Kafka.

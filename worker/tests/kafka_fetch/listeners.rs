@@ -1,11 +1,13 @@
 //! Every way to log in, and one clear error for every way that fails. Nothing is ever sent without the encryption asked for.
 
+use std::sync::Arc;
 use tocsin_contract::pipeline::kafka::SaslMechanism;
-use tocsin_e2e::kafka::{ALICE, ClientCertificate, Record, ServerCertificate, Topic};
-use tocsin_e2e::{Kafka, KafkaOptions, Listener};
-use tocsin_worker::kafka::{Cluster, ClusterSettings, Identity, KafkaError, Sasl, Tls};
 
-use super::reading::{Reading, plain, small};
+use tocsin_e2e::kafka::{ALICE, ClientCertificate, Record, SCOPE, ServerCertificate, Topic, unsigned_token};
+use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener};
+use tocsin_worker::kafka::{Cluster, ClusterSettings, Identity, KafkaError, Sasl, Tls, Tokens};
+
+use super::reading::{Reading, SOURCES, plain, small};
 
 fn authorities(kafka: &Kafka) -> Tls {
     let authority = kafka.certificates().unwrap().authority();
@@ -28,7 +30,64 @@ fn alice(mechanism: SaslMechanism, password: &str) -> Sasl {
         mechanism,
         username: ALICE.name.to_owned(),
         password: password.to_owned().into(),
+        tokens: None,
     }
+}
+
+/// A token endpoint that gives tokens of a scope, which nobody signed.
+fn token_endpoint(scope: &str) -> HttpProxy {
+    let endpoint = HttpProxy::receiver().unwrap();
+    let answer = serde_json::json!({"access_token": unsigned_token(ALICE.name, scope), "expires_in": 3600});
+    endpoint.add(HttpRule::every().answer(200, &[], answer.to_string().as_bytes()));
+    endpoint
+}
+
+fn by_token(endpoint: &HttpProxy) -> Sasl {
+    let url = format!("{}/token", endpoint.url());
+    let tokens = Tokens::new(&url, "tocsin client", "wrong-password".to_owned().into(), Some(SCOPE)).unwrap();
+    Sasl {
+        tokens: Some(Arc::new(tokens)),
+        ..alice(SaslMechanism::OAuthBearer, "wrong-password")
+    }
+}
+
+#[test]
+fn a_token_lets_both_sources_in_and_one_of_another_scope_is_refused() {
+    let options = KafkaOptions::default()
+        .listener(Listener::Sasl)
+        .listener(Listener::SaslTls);
+    let kafka = Kafka::start(options).unwrap();
+    kafka.create(&Topic::new("logins")).unwrap();
+    kafka.produce("logins", Some(0), &[Record::new("let in")]).unwrap();
+    let endpoint = token_endpoint(SCOPE);
+    for listener in [Listener::Sasl, Listener::SaslTls] {
+        for source in SOURCES {
+            let settings = match listener {
+                Listener::Sasl => plain(&kafka, listener),
+                _ => over_tls(&kafka, listener),
+            };
+            let settings = ClusterSettings {
+                source,
+                ..with(settings, by_token(&endpoint))
+            };
+            let mut reading = Reading::start(settings, "logins", small());
+            reading.to(&[1]);
+            assert_eq!(reading.records[0].text(), "let in", "{source}");
+        }
+    }
+    let asked = endpoint.seen();
+    assert_eq!(asked.len(), 4, "a token is kept as long as it is good");
+    let body = String::from_utf8_lossy(&asked[0].request.body).into_owned();
+    assert_eq!(body, format!("grant_type=client_credentials&scope={SCOPE}"));
+
+    let scopeless = token_endpoint("something-else");
+    check_refused(
+        with(over_tls(&kafka, Listener::SaslTls), by_token(&scopeless)),
+        "authentication",
+    );
+    let refusing = HttpProxy::receiver().unwrap();
+    refusing.add(HttpRule::every().answer(401, &[], br#"{"error": "invalid_client"}"#));
+    check_refused(with(over_tls(&kafka, Listener::SaslTls), by_token(&refusing)), "token");
 }
 
 fn over_tls(kafka: &Kafka, listener: Listener) -> ClusterSettings {
@@ -53,6 +112,7 @@ fn check_refused(settings: ClusterSettings, kind: &str) {
         KafkaError::Authentication { .. } => "authentication",
         KafkaError::Tls { .. } => "tls",
         KafkaError::Closed { .. } => "closed",
+        KafkaError::Token { .. } => "token",
         KafkaError::Mechanism { .. } => "mechanism",
         _ => "another",
     };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tocsin_e2e::kafka::Record;
 use tocsin_e2e::{Kafka, Listener};
 use tocsin_worker::kafka::{
-    Brokers, Cluster, ClusterSettings, Event, Fetched, Fetcher, FetcherSettings, Time, TopicInfo,
+    Brokers, Cluster, ClusterSettings, Event, Fetched, Fetcher, FetcherSettings, SourceKind, Time, TopicInfo,
 };
 use tocsin_worker_core::kafka::fetching::{Loss, Partition, Position};
 use tocsin_worker_core::kafka::{Block, PartitionReader, Settings};
@@ -22,8 +22,19 @@ pub fn small() -> FetcherSettings {
     }
 }
 
+/// Who reads: each test that can runs by both.
+pub const SOURCES: [SourceKind; 2] = [SourceKind::Own, SourceKind::Librdkafka];
+
 pub fn plain(kafka: &Kafka, listener: Listener) -> ClusterSettings {
     ClusterSettings::plain(Brokers::parse(&kafka.bootstrap(listener).unwrap()).unwrap())
+}
+
+/// The same, read by one of both.
+pub fn by(source: SourceKind, kafka: &Kafka, listener: Listener) -> ClusterSettings {
+    ClusterSettings {
+        source,
+        ..plain(kafka, listener)
+    }
 }
 
 /// A topic that is being read.
@@ -46,7 +57,7 @@ impl Reading {
 
     /// From these offsets on.
     pub fn at(cluster: Cluster, topic: TopicInfo, fetching: FetcherSettings, offsets: &[i64]) -> Self {
-        let fetcher = Fetcher::start(cluster, vec![topic], fetching);
+        let fetcher = Fetcher::start(cluster, vec![topic], fetching).unwrap();
         let mut positions = BTreeMap::new();
         for (partition, &offset) in offsets.iter().enumerate() {
             fetcher.add(of(partition as u32), Position { offset, epoch: -1 });
@@ -151,14 +162,14 @@ fn take(block: &Block<'_>, partition: u32, records: &mut Vec<Record>) {
 }
 
 /// All records of a topic, read by us.
-pub fn read(kafka: &Kafka, topic: &str, committed: bool) -> Vec<Record> {
+pub fn read(source: SourceKind, kafka: &Kafka, topic: &str, committed: bool) -> Vec<Record> {
     let settings = FetcherSettings { committed, ..small() };
     let mut cluster = Cluster::new(plain(kafka, Listener::Plain)).unwrap();
     let info = cluster.topic(topic).unwrap();
     let all: Vec<u32> = info.partitions.iter().map(|partition| partition.partition).collect();
     let time = if committed { Time::LatestCommitted } else { Time::Latest };
     let ends = cluster.offsets(&info, &all, time).unwrap();
-    let mut reading = Reading::start(plain(kafka, Listener::Plain), topic, settings);
+    let mut reading = Reading::start(by(source, kafka, Listener::Plain), topic, settings);
     reading.to(&ends);
     reading.sorted()
 }

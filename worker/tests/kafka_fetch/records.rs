@@ -3,8 +3,9 @@
 use tocsin_e2e::kafka::{Codec, Isolation, Record, Topic};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Listener};
+use tocsin_worker::kafka::SourceKind;
 
-use super::reading::{PATIENCE, read};
+use super::reading::{PATIENCE, SOURCES, read};
 
 /// What librdkafka reads, of tombstones only what ours tells.
 fn expected(kafka: &Kafka, topic: &str, isolation: Isolation) -> Vec<Record> {
@@ -20,11 +21,15 @@ fn expected(kafka: &Kafka, topic: &str, isolation: Isolation) -> Vec<Record> {
 }
 
 fn check(kafka: &Kafka, topic: &str) -> usize {
-    let committed = read(kafka, topic, true);
-    assert_eq!(committed, expected(kafka, topic, Isolation::Committed), "{topic}");
-    let all = read(kafka, topic, false);
-    assert_eq!(all, expected(kafka, topic, Isolation::Uncommitted), "{topic}");
-    committed.len()
+    let wanted = expected(kafka, topic, Isolation::Committed);
+    let all_wanted = expected(kafka, topic, Isolation::Uncommitted);
+    for source in SOURCES {
+        let committed = read(source, kafka, topic, true);
+        assert_eq!(committed, wanted, "{topic} by {source}");
+        let all = read(source, kafka, topic, false);
+        assert_eq!(all, all_wanted, "{topic} by {source}");
+    }
+    wanted.len()
 }
 
 /// Records of many sizes, some alike, some without key or value.
@@ -144,7 +149,8 @@ fn gaps_of_a_compacted_log_are_read_over() {
     // The cleaner may still be at work between two readings.
     until("both read the same", PATIENCE, || {
         let theirs = expected(kafka, "fetch-compacted", Isolation::Committed);
-        Ok((read(kafka, "fetch-compacted", true) == theirs).then_some(()))
+        let same = |source: &SourceKind| read(*source, kafka, "fetch-compacted", true) == theirs;
+        Ok(SOURCES.iter().all(same).then_some(()))
     })
     .unwrap();
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::{ApiKey, Direction, Kafka, KafkaOptions, Listener, Rule};
+use tocsin_worker::kafka::SourceKind;
 
-use super::reading::{PATIENCE, Reading, plain, small};
+use super::reading::{PATIENCE, Reading, SOURCES, by, small};
 
 fn numbered(from: usize, to: usize) -> Vec<Record> {
     (from..to)
@@ -28,13 +29,17 @@ fn reading_goes_on_at_the_next_leader() {
     let kafka = Kafka::start(KafkaOptions::default().brokers(3)).unwrap();
     kafka.create(&Topic::new("moved").replicas(3)).unwrap();
     kafka.produce("moved", Some(0), &numbered(0, 500)).unwrap();
-    let mut reading = Reading::start(plain(&kafka, Listener::Plain), "moved", small());
-    reading.to(&[200]);
+    let mut readings = SOURCES.map(|source| Reading::start(by(source, &kafka, Listener::Plain), "moved", small()));
+    for reading in &mut readings {
+        reading.to(&[200]);
+    }
     let leader = kafka.leader("moved", 0).unwrap();
     kafka.kill(leader).unwrap();
     kafka.produce("moved", Some(0), &numbered(500, 600)).unwrap();
-    reading.to(&[600]);
-    check(reading, 600);
+    for mut reading in readings {
+        reading.to(&[600]);
+        check(reading, 600);
+    }
 }
 
 #[test]
@@ -42,13 +47,17 @@ fn a_broker_that_starts_again_is_read_on() {
     let kafka = Kafka::start(KafkaOptions::default()).unwrap();
     kafka.create(&Topic::new("again")).unwrap();
     kafka.produce("again", Some(0), &numbered(0, 300)).unwrap();
-    let mut reading = Reading::start(plain(&kafka, Listener::Plain), "again", small());
-    reading.to(&[100]);
+    let mut readings = SOURCES.map(|source| Reading::start(by(source, &kafka, Listener::Plain), "again", small()));
+    for reading in &mut readings {
+        reading.to(&[100]);
+    }
     kafka.kill(0).unwrap();
     kafka.start_again(0).unwrap();
     kafka.produce("again", Some(0), &numbered(300, 400)).unwrap();
-    reading.to(&[400]);
-    check(reading, 400);
+    for mut reading in readings {
+        reading.to(&[400]);
+        check(reading, 400);
+    }
 }
 
 #[test]
@@ -56,7 +65,13 @@ fn answers_that_are_cut_delayed_or_lost_are_asked_for_again() {
     let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
     kafka.create(&Topic::new("broken")).unwrap();
     kafka.produce("broken", Some(0), &numbered(0, 400)).unwrap();
-    let mut settings = plain(&kafka, Listener::Proxied);
+    for source in SOURCES {
+        answers_that_break(source, &kafka);
+    }
+}
+
+fn answers_that_break(source: SourceKind, kafka: &Kafka) {
+    let mut settings = by(source, kafka, Listener::Proxied);
     settings.client_id = "broken-reader".to_owned();
     settings.request_timeout = Duration::from_secs(1);
     let mut reading = Reading::start(settings, "broken", small());
@@ -78,5 +93,6 @@ fn answers_that_are_cut_delayed_or_lost_are_asked_for_again() {
     }
     proxy.throttle(Direction::Answers, 200_000);
     reading.to(&[400]);
+    proxy.pass().unwrap();
     check(reading, 400);
 }

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::rule::Rule;
 
 /// Rules of `kafka`.
-pub const KAFKA: [Rule; 5] = [
+pub const KAFKA: [Rule; 7] = [
     Rule::on(
         ".bootstrapServers",
         "!has(self.mode) || (self.mode == 'External') == has(self.bootstrapServers)",
@@ -37,6 +37,17 @@ pub const KAFKA: [Rule; 5] = [
         "!has(self.pools) || self.pools.size() == 0 || (self.pools.exists(p, 'Controller' in p.roles) \
          && self.pools.exists(p, 'Broker' in p.roles))",
         "must have at least one Controller and one Broker",
+    ),
+    Rule::on(
+        ".sasl",
+        "!has(self.sasl) || self.sasl.mechanism != 'OAuthBearer' || has(self.tls)",
+        "must not have mechanism OAuthBearer without tls: whoever reads a token can use it",
+    ),
+    Rule::on(
+        ".sasl",
+        "!has(self.sasl) || (self.sasl.mechanism == 'OAuthBearer' ? has(self.sasl.tokenEndpoint) \
+         : !(has(self.sasl.tokenEndpoint) || has(self.sasl.scope)))",
+        "must have a tokenEndpoint with mechanism OAuthBearer, and neither that nor a scope with another",
     ),
 ];
 
@@ -209,6 +220,13 @@ fn kafka(kafka: &Kafka, problems: &mut Vec<Problem>) {
         path,
         problems,
     );
+    if let Some(sasl) = &kafka.sasl {
+        let token = sasl.mechanism == SaslMechanism::OAuthBearer;
+        KAFKA[5].unless(!token || kafka.tls.is_some(), path, problems);
+        let none = sasl.token_endpoint.is_none() && sasl.scope.is_none();
+        let fits = if token { sasl.token_endpoint.is_some() } else { none };
+        KAFKA[6].unless(fits, path, problems);
+    }
 }
 
 fn infrastructure(infrastructure: &Infrastructure, problems: &mut Vec<Problem>) {

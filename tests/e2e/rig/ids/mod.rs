@@ -127,6 +127,18 @@ impl<'a> Ids<'a> {
         })
     }
 
+    /// Lets results repeat.
+    ///
+    /// # Errors
+    /// When the pipeline's file cannot be written.
+    pub fn at_least_once(self) -> Result<Self, RigError> {
+        let failed = || RigError::io(format!("writing {}", self.pipeline.display()));
+        let text = std::fs::read_to_string(&self.pipeline).map_err(failed())?;
+        let text = text.replacen("spec:\n", "spec:\n  delivery: AtLeastOnce\n", 1);
+        std::fs::write(&self.pipeline, text).map_err(failed())?;
+        Ok(self)
+    }
+
     /// Starts a worker with two threads.
     ///
     /// # Errors

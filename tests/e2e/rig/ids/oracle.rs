@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Ids;
 use crate::RigError;
-use crate::kafka::Record;
+use crate::kafka::{Isolation, Record};
 
 /// Different services of the stream.
 pub const SERVICES: i64 = 13;
@@ -128,18 +128,10 @@ impl Expected {
     }
 }
 
-/// What must come out where events of a service stand in all partitions: in which order those of two partitions come is
-/// open, and so which event of a service is its fifth.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Gathered {
-    passed: BTreeMap<String, u32>,
-    /// Services, and how often they escalate.
-    escalations: BTreeMap<String, u32>,
-    totals: BTreeMap<String, u32>,
-}
-
-impl Gathered {
-    fn of(partitions: &BTreeMap<i32, Vec<Event>>) -> Self {
+impl Expected {
+    /// The same where events of a service stand in all partitions. In which order those of two partitions come is open, and so
+    /// which event of a service is its fifth: of an escalation only the service counts.
+    fn gathered(partitions: &BTreeMap<i32, Vec<Event>>) -> Self {
         let newest = |events: &Vec<Event>| events.iter().map(|event| event.time).max();
         let closed = partitions.values().filter_map(newest).min().unwrap_or_default() - OUT_OF_ORDER;
         let mut gathered = Self::default();
@@ -175,19 +167,11 @@ impl Ids<'_> {
     /// # Errors
     /// As [`Ids::check`].
     pub fn check_gathered(&self) -> Result<usize, RigError> {
-        let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
-        for record in self.kafka.consume_committed(&self.topic("events"))? {
-            if let Some(event) = record.value.as_deref().and_then(Event::read) {
-                partitions.entry(record.partition).or_default().push(event);
-            }
-        }
-        let Gathered {
-            passed,
-            escalations,
-            totals,
-        } = Gathered::of(&partitions);
-        let escalation = |row: &Value| Some(row.get("service")?.as_str()?.to_owned());
-        self.compare_with([&passed, &escalations, &totals], escalation)?;
+        let partitions = self.events(|_| false)?;
+        let found = self.found(Isolation::Committed, |row| {
+            Some(row.get("service")?.as_str()?.to_owned())
+        })?;
+        self.compare(&Expected::gathered(&partitions), &found)?;
         Ok(partitions.values().map(Vec::len).sum())
     }
 
@@ -227,6 +211,52 @@ impl Ids<'_> {
     /// # Errors
     /// As [`Ids::check`].
     pub fn check_without(&self, is_dead: impl Fn(&Record) -> bool) -> Result<usize, RigError> {
+        let partitions = self.events(is_dead)?;
+        self.check_against(&Expected::of(&partitions))?;
+        Ok(partitions.values().map(Vec::len).sum())
+    }
+
+    /// As [`Ids::check`], but results may be there again, and so they must be for a reader of uncommitted records too. What
+    /// passes may go back to an earlier event of its service, but never skip one. Returns how many results repeat.
+    ///
+    /// # Errors
+    /// As [`Ids::check`], what repeats apart.
+    pub fn check_repeating(&self) -> Result<usize, RigError> {
+        let expected = Expected::of(&self.events(|_| false)?);
+        let mut repeats = 0;
+        for isolation in [Isolation::Committed, Isolation::Uncommitted] {
+            let found = self.found(isolation, at_event)?;
+            repeats = [&found.passed, &found.escalations, &found.totals]
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .map(|times| *times as usize - 1)
+                .sum();
+            let once = |found: BTreeMap<String, u32>| found.into_keys().map(|what| (what, 1)).collect();
+            let once = Expected {
+                passed: once(found.passed),
+                escalations: once(found.escalations),
+                totals: once(found.totals),
+            };
+            self.compare(&expected, &once)?;
+        }
+        let records = self.kafka.consume(&self.topic("passed"), Isolation::Uncommitted)?;
+        let mut skipped = skips(
+            records
+                .iter()
+                .filter_map(|record| Event::read(record.value.as_deref()?)),
+        );
+        skipped.truncate(SHOWN);
+        if skipped.is_empty() {
+            return Ok(repeats);
+        }
+        Err(RigError::Refused {
+            what: format!("the order of what passes in {}", self.name),
+            answer: skipped.join("\n"),
+        })
+    }
+
+    /// The events of the input, by partition, those left out of which the records are dead though they can be read.
+    fn events(&self, is_dead: impl Fn(&Record) -> bool) -> Result<BTreeMap<i32, Vec<Event>>, RigError> {
         let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
         let records = self.kafka.consume_committed(&self.topic("events"))?;
         for record in records.iter().filter(|record| !is_dead(record)) {
@@ -234,9 +264,7 @@ impl Ids<'_> {
                 partitions.entry(record.partition).or_default().push(event);
             }
         }
-        let n_events = partitions.values().map(Vec::len).sum();
-        self.check_against(&Expected::of(&partitions))?;
-        Ok(n_events)
+        Ok(partitions)
     }
 
     /// The same with what must come out.
@@ -244,24 +272,14 @@ impl Ids<'_> {
     /// # Errors
     /// As [`Ids::check`].
     pub fn check_against(&self, expected: &Expected) -> Result<(), RigError> {
-        let Expected {
-            passed,
-            escalations,
-            totals,
-        } = expected;
-        self.compare_with([passed, escalations, totals], |row| {
-            Some(escalation(row.get("service")?.as_str()?, row.get("id")?.as_i64()?))
-        })
+        self.compare(expected, &self.found(Isolation::Committed, at_event)?)
     }
 
-    fn compare_with(
-        &self,
-        expected: [&BTreeMap<String, u32>; 3],
-        escalation: fn(&Value) -> Option<String>,
-    ) -> Result<(), RigError> {
+    /// What came out; `escalation` says what of an escalation counts.
+    fn found(&self, isolation: Isolation, escalation: fn(&Value) -> Option<String>) -> Result<Expected, RigError> {
         let rows = |part: &str, read: fn(&Value) -> Option<String>| -> Result<BTreeMap<String, u32>, RigError> {
             let mut found = BTreeMap::new();
-            for record in self.kafka.consume_committed(&self.topic(part))? {
+            for record in self.kafka.consume(&self.topic(part), isolation)? {
                 let text = record.text();
                 let value = serde_json::from_str(&text).unwrap_or_default();
                 count(&mut found, read(&value).unwrap_or(text));
@@ -281,16 +299,24 @@ impl Ids<'_> {
                 number("ids")?,
             ))
         })?;
+        Ok(Expected {
+            passed,
+            escalations,
+            totals,
+        })
+    }
+
+    fn compare(&self, expected: &Expected, found: &Expected) -> Result<(), RigError> {
         let mut differences = Vec::new();
         for (part, expected, found) in [
-            ("passed", expected[0], &passed),
-            ("escalations", expected[1], &escalations),
-            ("totals", expected[2], &totals),
+            ("passed", &expected.passed, &found.passed),
+            ("escalations", &expected.escalations, &found.escalations),
+            ("totals", &expected.totals, &found.totals),
         ] {
             differences.extend(compare(part, expected, found));
         }
         // A comparison with nothing finds nothing.
-        if expected.iter().any(|expected| expected.is_empty()) {
+        if expected.passed.is_empty() || expected.escalations.is_empty() || expected.totals.is_empty() {
             return Err(RigError::Misused("there are too few events to compare".to_owned()));
         }
         if differences.is_empty() {
@@ -303,8 +329,31 @@ impl Ids<'_> {
     }
 }
 
+/// Where the events of a service go on behind one that was not there yet, in a line each.
+fn skips(events: impl Iterator<Item = Event>) -> Vec<String> {
+    let mut newest: BTreeMap<String, i64> = BTreeMap::new();
+    let mut skips = Vec::new();
+    for event in events {
+        let mut follows = newest.get(&event.service).map_or(0, |newest| newest + 1);
+        while !Event::of(follows, 0).passes || Event::of(follows, 0).service != event.service {
+            follows += 1;
+        }
+        if event.id > follows {
+            skips.push(format!("{} comes before {follows} of {}", event.id, event.service));
+        }
+        let newest = newest.entry(event.service).or_insert(event.id);
+        *newest = event.id;
+    }
+    skips
+}
+
 fn count(into: &mut BTreeMap<String, u32>, what: String) {
     *into.entry(what).or_default() += 1;
+}
+
+/// An escalation by its service and the event at which it came.
+fn at_event(row: &Value) -> Option<String> {
+    Some(escalation(row.get("service")?.as_str()?, row.get("id")?.as_i64()?))
 }
 
 fn escalation(service: &str, id: i64) -> String {
@@ -359,6 +408,15 @@ mod tests {
         ] {
             assert_eq!(compare("p", &expected, &found), told);
         }
+    }
+
+    #[test]
+    fn an_event_that_comes_before_one_of_its_service_is_told_and_one_that_comes_again_is_not() {
+        let skips = |ids: &[i64]| skips(ids.iter().map(|id| Event::of(*id, 0)));
+        // Every thirteenth is of the same service; the fourth of these does not pass.
+        assert_eq!(skips(&[0, 13, 26, 0, 13, 26, 39, 39, 52]), [""; 0]);
+        assert_eq!(skips(&[0, 26, 13]), ["26 comes before 13 of s0"]);
+        assert_eq!(skips(&[13]), ["13 comes before 0 of s0"]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use self::offsets::Committed;
 pub use self::options::{KafkaOptions, Listener, ServerCertificate};
 pub use self::records::{Codec, Isolation, Record, produce_with};
 pub use self::transactions::Transactional;
-pub use self::users::{ADMIN, ALICE, Login, SCOPE, User};
+pub use self::users::{ADMIN, ALICE, Login, SCOPE, User, unsigned_token};
 
 /// How long a broker may take to end in order.
 const STOP: Duration = Duration::from_secs(30);

@@ -11,10 +11,10 @@ use super::codec::Codec;
 pub const HEADER_BYTES: usize = 61;
 
 /// Bytes in front of those that the length counts.
-const FRONT_BYTES: usize = 12;
+pub const FRONT_BYTES: usize = 12;
 
 /// From here on the checksum counts.
-const CHECKED_FROM: usize = 21;
+pub const CHECKED_FROM: usize = 21;
 
 /// A batch whose checksum was right.
 #[derive(Clone, Copy, Debug)]

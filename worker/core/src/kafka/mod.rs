@@ -8,6 +8,7 @@ mod batch;
 mod block;
 mod codec;
 pub mod fetching;
+mod framing;
 pub mod lag;
 mod lz4;
 pub mod partitioner;
@@ -22,6 +23,7 @@ pub use self::answer::Answer;
 pub use self::batch::{CorruptBatch, Fault};
 pub use self::block::{Block, Settings, Unread};
 pub use self::codec::Codec;
+pub use self::framing::{Framing, Unpacked};
 pub use self::reader::PartitionReader;
 pub use self::record::{Header, OwnedHeaders, Record};
 

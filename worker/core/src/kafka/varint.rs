@@ -36,6 +36,16 @@ pub fn take_length(bytes: &mut &[u8]) -> Option<Option<usize>> {
     }
 }
 
+/// Writes a number behind the others.
+pub fn put(bytes: &mut Vec<u8>, number: i64) {
+    let mut rest = (number << 1 ^ number >> 63) as u64;
+    while rest >= 0x80 {
+        bytes.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+}
+
 fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
@@ -47,7 +57,10 @@ mod tests {
     fn check(bytes: &[u8], expected: Option<i64>, left: usize) {
         let mut rest = bytes;
         assert_eq!(take(&mut rest), expected, "{bytes:x?}");
-        if expected.is_some() {
+        if let Some(number) = expected {
+            let mut written = Vec::new();
+            put(&mut written, number);
+            assert_eq!(written, bytes[..bytes.len() - left]);
             assert_eq!(rest.len(), left, "{bytes:x?}");
         }
     }

@@ -10,7 +10,7 @@ use arrow_schema::SchemaRef;
 use tocsin_contract::pipeline::source::{Partitioner, Source};
 
 use super::partitioning::{Partitioned, column_of_key, gives, inputs, keys, of_sources};
-use super::{Plan, StagePlan, Step};
+use super::{Plan, StagePlan, Step, StreamId};
 use crate::expr::Expression;
 use crate::stage::aggregate::AggregatePlan;
 use crate::stage::aggregate::combine::{combined_columns, may_be_combined};
@@ -78,6 +78,18 @@ impl Plan {
         let combined = stage.repartition.as_ref().and_then(|dealt| dealt.combined.as_ref());
         let what = combined.map_or("by", |_| "partial");
         format!("{}.{what}", stage.name)
+    }
+
+    /// Whether rows of a stream depend on when other shards sent what they sent: that is known only once it is in the journal.
+    pub fn is_dealt(&self, stream: StreamId) -> bool {
+        match stream {
+            StreamId::Source(_) => false,
+            StreamId::Stage(i) | StreamId::Late(i) => {
+                let stage = &self.stages[i];
+                let own = stage.repartition.as_ref().is_some_and(|dealt| !dealt.claimed);
+                own || stage.inputs.iter().any(|input| self.is_dealt(input.stream))
+            }
+        }
     }
 
     /// Names of a shard's inputs: the sources, then what shards send to one another.

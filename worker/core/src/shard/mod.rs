@@ -4,9 +4,11 @@
 //! and what was decided from outside (a tick of the clock, a new rule). Reading the same records again by the same journal
 //! gives the same outputs and the same state, whatever batches they come in.
 
+mod ahead;
 mod journal;
 mod replay;
 
+pub use self::ahead::Ahead;
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 pub use self::replay::{Replay, ReplayError, Wants};
 use crate::alignment::Alignment;

@@ -5,7 +5,7 @@ use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
 /// When all records arrived, in milliseconds: late enough for none to be too early.
-const ARRIVED: i64 = 10_000_000_000;
+pub const ARRIVED: i64 = 10_000_000_000;
 
 /// The log of a partition, in batches of some records.
 pub fn log(records: &[String], batch: usize) -> Vec<u8> {

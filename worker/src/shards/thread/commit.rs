@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tocsin_worker_core::shard::Shard;
 
 use super::{MOST_OUTPUT, Running};
+use crate::shards::ahead::Ahead;
 use crate::shards::grant::Term;
 use crate::shards::owned::Owned;
 use crate::shards::snapshotting::Snapshotting;
@@ -13,10 +14,10 @@ use crate::shards::transaction::Transaction;
 /// The least and the most time between two transactions with output.
 pub(super) const INTERVALS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
-/// Time between two transactions that only say how far it has come.
+/// Time between two transactions that only say how far it has come. Results that went ahead wait for none.
 const BARE_PROGRESS: Duration = Duration::from_secs(1);
 
-/// How long it waits at least for a grant without which it cannot commit.
+/// How long it waits at least for a grant without which it cannot commit, and to hear what became of results.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// How long the thread waits when nothing happens.
@@ -27,6 +28,9 @@ impl Running {
     pub(super) fn until_due(&self) -> Duration {
         if self.snapshotting.as_ref().is_some_and(Snapshotting::has_work) {
             return Duration::ZERO;
+        }
+        if self.ahead.as_ref().is_some_and(Ahead::is_open) {
+            return LEAST_WAIT;
         }
         if self.owned.values().any(Owned::is_asking) {
             return INTERVALS.0;
@@ -70,6 +74,7 @@ impl Running {
         if !self.committing.is_empty() {
             return;
         }
+        self.send_ahead();
         let mut moved: Vec<(u32, Term)> = self
             .owned
             .values()
@@ -91,7 +96,11 @@ impl Running {
                 continue;
             };
             let Some(shard) = &mut owned.shard else { continue };
+            let has_decided = shard.has_decided();
             let Some(mut cut) = shard.cut() else { continue };
+            if self.ahead.is_some() && has_decided {
+                self.held.push(*number);
+            }
             if let Some(snapshotting) = &mut self.snapshotting {
                 snapshotting.cut(*number, *term, shard);
             }
@@ -106,6 +115,7 @@ impl Running {
                 &self.setup.targets,
             );
         }
+        transaction.ahead = self.ahead.as_mut().map(Ahead::cut);
         self.committing = moved.iter().map(|(shard, _)| *shard).collect();
         let passed = self.committed_at.elapsed().as_secs_f64().max(1e-6);
         let load = (self.busy.as_secs_f64() / passed).min(1.0);

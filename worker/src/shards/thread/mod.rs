@@ -1,5 +1,6 @@
 //! A shard thread: fetches, processes, commits. It shares nothing with the others.
 
+mod ahead;
 mod commit;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use crossbeam_channel::Sender;
 use tocsin_worker_core::kafka::fetching::Partition;
 use tocsin_worker_core::kafka::{PartitionReader, Settings as ReaderSettings};
 
+use super::ahead::Ahead;
 use super::commit::{Committer, Outcome};
 use super::grant::Term;
 use super::idle::tick;
@@ -61,12 +63,15 @@ impl ShardThread {
             setup.settings.pulse_of_commits(),
         )?;
         let snapshotting = setup.snapshotting()?;
+        let ahead = setup.ahead()?;
         Ok(Self(std::thread::spawn(move || {
-            let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default());
+            let fetcher = Fetcher::start(fetching, setup.layout.fetched(), FetcherSettings::default())?;
             let mut running = Running {
                 cluster,
                 fetcher,
                 committer,
+                ahead,
+                held: Vec::new(),
                 reader: PartitionReader::new(ReaderSettings {
                     block_bytes: BLOCK_BYTES,
                     record_limit: RECORD_LIMIT,
@@ -104,6 +109,10 @@ struct Running {
     cluster: Cluster,
     fetcher: Fetcher,
     committer: Committer,
+    /// Sends results that may repeat.
+    ahead: Option<Ahead>,
+    /// Shards whose results must wait until the transaction that is under way is committed: it holds a decision of theirs.
+    held: Vec<u32>,
     reader: PartitionReader,
     owned: BTreeMap<u32, Owned>,
     /// The shards of the transaction that is under way.
@@ -124,6 +133,7 @@ impl Running {
     fn run(&mut self) -> Result<(), ShardsError> {
         loop {
             let worked = self.work()?;
+            self.send_ahead();
             self.commit_if_due();
             self.capture();
             let wait = if worked { Duration::ZERO } else { self.until_due() };
@@ -202,6 +212,9 @@ impl Running {
                 snapshotting.lost(*shard);
             }
         }
+        if lost && self.committing.is_empty() {
+            self.give_up_ahead()?;
+        }
         Ok(())
     }
 
@@ -219,6 +232,7 @@ impl Running {
     fn ended(&mut self, outcome: Outcome, transaction: &Transaction) -> Result<(), ShardsError> {
         self.measure.works();
         let shards = std::mem::take(&mut self.committing);
+        self.held.clear();
         match outcome {
             Outcome::Committed(journal) => {
                 self.measure.committed();
@@ -238,17 +252,15 @@ impl Running {
                 tracing::warn!(?shards, "shards are recovered from what is committed");
                 self.measure.lost();
                 for shard in shards {
-                    if let Some(snapshotting) = &mut self.snapshotting {
+                    let lost = transaction.shards.iter().find(|cut| cut.shard == shard);
+                    let same = |owned: &Owned| lost.is_none_or(|cut| cut.term == owned.term);
+                    if self.owned.get(&shard).is_some_and(same) {
+                        self.recover(shard);
+                    } else if let Some(snapshotting) = &mut self.snapshotting {
                         snapshotting.lost(shard);
                     }
-                    let lost = transaction.shards.iter().find(|cut| cut.shard == shard);
-                    let same = |owned: &&mut Owned| lost.is_none_or(|cut| cut.term == owned.term);
-                    if let Some(owned) = self.owned.get_mut(&shard).filter(same) {
-                        owned.stop_fetching(&self.fetcher);
-                        *owned = Owned::new(shard, owned.term, &self.setup.layout);
-                    }
                 }
-                Ok(())
+                self.give_up_ahead()
             }
             Outcome::Failed(error) => Err(error),
         }
@@ -369,7 +381,8 @@ impl Running {
     /// Whether as much waits behind the transaction that is under way as may.
     fn is_full(&self) -> bool {
         let waits = self.shards().map(|shard| shard.output_bytes() + 32 * shard.n_steps());
-        !self.committing.is_empty() && waits.sum::<usize>() > 2 * MOST_OUTPUT
+        let is_on_the_way = self.ahead.as_ref().is_some_and(Ahead::is_full);
+        is_on_the_way || (!self.committing.is_empty() && waits.sum::<usize>() > 2 * MOST_OUTPUT)
     }
 
     fn report(&self) -> Report {

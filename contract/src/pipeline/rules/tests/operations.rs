@@ -7,6 +7,7 @@ pub(super) fn cases() -> Vec<Case> {
     let kafka = |body: &str| pipeline(&format!("kafka: {{{body}}}"));
     let external = |body: &str| kafka(&format!("bootstrapServers: \"k:9092\"{body}"));
     let sasl = "sasl: {mechanism: Plain, username: u, passwordSecretRef: {name: s, key: k}}";
+    let token = "mechanism: OAuthBearer, username: u, passwordSecretRef: {name: s, key: k}";
     let state = |body: &str| pipeline(&format!("state: {{{body}}}"));
     let scaling = |body: &str| pipeline(&format!("autoscaling: {{{body}}}"));
     let schedule = |body: &str| {
@@ -46,6 +47,24 @@ pub(super) fn cases() -> Vec<Case> {
             kafka("pools: [{name: all}]"),
             kafka("pools: [{name: all, roles: [Broker]}]"),
             "spec.kafka.pools",
+        ),
+        case(
+            KAFKA[5],
+            external(&format!(
+                ", tls: {{}}, sasl: {{{token}, tokenEndpoint: \"https://t.example/token\"}}"
+            )),
+            external(&format!(
+                ", sasl: {{{token}, tokenEndpoint: \"https://t.example/token\"}}"
+            )),
+            "spec.kafka.sasl",
+        ),
+        case(
+            KAFKA[6],
+            external(&format!(
+                ", tls: {{}}, sasl: {{{token}, tokenEndpoint: \"https://t.example/token\"}}"
+            )),
+            external(&format!(", tls: {{}}, sasl: {{{token}}}")),
+            "spec.kafka.sasl",
         ),
         case(
             STORAGE[0],

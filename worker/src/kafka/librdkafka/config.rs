@@ -4,10 +4,11 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use secrecy::ExposeSecret;
 
-use super::sasl;
-use super::settings::ClusterSettings;
+use crate::kafka::sasl;
+use crate::kafka::settings::ClusterSettings;
 
-/// Settings of a client of librdkafka for the same cluster.
+/// Settings of a client of librdkafka for the same cluster. Its context answers with
+/// [`ClusterSettings::token_login`] when it is asked for a token.
 pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -36,10 +37,13 @@ pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
         }
     }
     if let Some(sasl) = &settings.sasl {
-        config
-            .set("sasl.mechanism", sasl::name(sasl.mechanism))
-            .set("sasl.username", &sasl.username)
-            .set("sasl.password", sasl.password.expose_secret());
+        config.set("sasl.mechanism", sasl::name(sasl.mechanism));
+        // With a token endpoint a callback gives tokens.
+        if sasl.tokens.is_none() {
+            config
+                .set("sasl.username", &sasl.username)
+                .set("sasl.password", sasl.password.expose_secret());
+        }
     }
     config
 }

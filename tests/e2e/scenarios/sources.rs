@@ -1,0 +1,132 @@
+//! Workers whose records librdkafka reads, and workers that log in by a token.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::Duration;
+
+use tocsin_e2e::ids::{Ids, Pace, rounds};
+use tocsin_e2e::kafka::{ALICE, Record, SCOPE, unsigned_token};
+use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, home};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A worker that nobody disturbs ends within this.
+const END: Duration = Duration::from_secs(12);
+
+/// What a worker says at its start.
+const BY_LIBRDKAFKA: &str = "records are read by librdkafka";
+const BY_ITSELF: &str = "records are read by Tocsin's own Fetch path";
+
+#[test]
+fn a_worker_that_reads_by_librdkafka_loses_and_repeats_nothing_when_it_is_killed() {
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    let mut ids = Ids::new(&kafka, "other-source", Listener::Plain).unwrap();
+    ids.further = vec!["--source".to_owned(), "librdkafka".to_owned()];
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let mut worker = ids.worker("w").unwrap();
+    worker.wait_for_line(BY_LIBRDKAFKA, PATIENCE).unwrap();
+    for round in 0..3 * rounds() {
+        let works = tail.wait_for(stream.written(), PATIENCE);
+        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        worker.kill().unwrap();
+        worker = ids.worker("w").unwrap();
+    }
+    let n_events = stream.end().unwrap();
+    let end = tail.wait_for_all_passed(n_events, PATIENCE);
+    end.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+}
+
+#[test]
+fn an_input_that_is_silent_goes_idle_also_behind_the_marker_of_a_transaction() {
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    for source in ["own", "librdkafka"] {
+        let mut ids = Ids::new(&kafka, &format!("idle-{source}"), Listener::Plain).unwrap();
+        ids.further = vec!["--source".to_owned(), source.to_owned()];
+        let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+        std::fs::write(&ids.pipeline, text.replace("idleTimeout: 1h", "idleTimeout: 2s")).unwrap();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let event = |id: u128| {
+            let value = format!(
+                r#"{{"ts": {}, "service": "s", "id": {id}, "severity": "CRITICAL"}}"#,
+                now.as_millis()
+            );
+            Record::new(value).key("s")
+        };
+        // What is committed is followed by a marker, and what is aborted by records that nobody reads.
+        let producer = kafka.transactional(&format!("idle-{source}"), Listener::Plain).unwrap();
+        producer.begin().unwrap();
+        producer.produce(&ids.topic("events"), 0, &[event(1)]).unwrap();
+        producer.commit().unwrap();
+        producer.begin().unwrap();
+        producer.produce(&ids.topic("events"), 0, &[event(2)]).unwrap();
+        producer.abort().unwrap();
+        let worker = ids.worker("w").unwrap();
+        // Only the clock can close the window.
+        let closed = tocsin_e2e::wait::until("the window closes", PATIENCE, || {
+            worker.check()?;
+            let found = kafka.consume_committed(&ids.topic("totals"));
+            Ok(found.ok().filter(|rows| !rows.is_empty()))
+        });
+        let rows = closed.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
+        assert!(rows[0].text().contains(r#""events":1"#), "{}", rows[0].text());
+        worker.end(END).unwrap();
+    }
+}
+
+#[test]
+fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::SaslTls)).unwrap();
+    let endpoint = HttpProxy::receiver().unwrap();
+    // So short that each client asks for several.
+    let answer = format!(
+        r#"{{"access_token": "{}", "expires_in": 5}}"#,
+        unsigned_token(ALICE.name, SCOPE)
+    );
+    endpoint.add(HttpRule::every().answer(200, &[], answer.as_bytes()));
+    let secrets = home::new_folder("secrets").unwrap();
+    let authority = std::fs::read(kafka.certificates().unwrap().authority()).unwrap();
+    for (name, key, contents) in [
+        ("authority", "ca.crt", authority.as_slice()),
+        ("client", "secret", b"the-secret"),
+    ] {
+        std::fs::create_dir_all(secrets.join(name)).unwrap();
+        std::fs::write(secrets.join(name).join(key), contents).unwrap();
+    }
+    let settings = format!(
+        "mode: External, bootstrapServers: 'kafka.example:9093', tls: {{caSecretRef: {{name: authority, key: ca.crt}}}}, \
+         sasl: {{mechanism: OAuthBearer, username: tocsin, passwordSecretRef: {{name: client, key: secret}}, \
+         tokenEndpoint: '{}/token', scope: {SCOPE}}}",
+        endpoint.url()
+    );
+    for (source, said) in [("own", BY_ITSELF), ("librdkafka", BY_LIBRDKAFKA)] {
+        let name = format!("token-{source}");
+        let mut ids = Ids::with(&kafka, &name, Listener::SaslTls, &settings, &[]).unwrap();
+        ids.secrets = Some(secrets.clone());
+        ids.further = vec!["--source".to_owned(), source.to_owned()];
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let worker = ids.worker("w").unwrap();
+        worker
+            .wait_for_line(said, PATIENCE)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let before = endpoint.seen().len();
+        // So long that tokens were renewed.
+        tocsin_e2e::wait::until("a token is renewed", PATIENCE, || {
+            worker.check()?;
+            Ok((endpoint.seen().len() > before + 1).then_some(()))
+        })
+        .unwrap();
+        let works = tail.wait_for(stream.written(), PATIENCE);
+        works.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
+        let n_events = stream.end().unwrap();
+        let end = tail.wait_for_all_passed(n_events, PATIENCE);
+        end.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
+        worker.end(END).unwrap();
+        assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+        assert!(!worker.said().contains("the-secret"));
+    }
+}

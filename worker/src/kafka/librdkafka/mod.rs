@@ -1,0 +1,11 @@
+//! What librdkafka is asked for: its settings for a cluster, and records where our own Fetch path is not to read them.
+
+mod config;
+mod consumer;
+mod look;
+mod queue;
+mod reading;
+mod source;
+
+pub use self::config::client_config;
+pub use self::source::LibrdkafkaSource;
