@@ -94,6 +94,15 @@ need_kerberos() {
     done
 }
 
+# What a program with the feature `kerberos` is built and run with; nothing else asks for it.
+need_kerberos_login() {
+    [ -e /usr/include/sasl/sasl.h ] ||
+        package libsasl2-dev "Cyrus SASL with its headers (librdkafka logs in by Kerberos with it)" "Install Cyrus SASL's development files"
+    compgen -G '/usr/lib/*/sasl2/libgssapiv2.so*' >/dev/null ||
+        package libsasl2-modules-gssapi-mit "Cyrus SASL's GSSAPI module (it logs in by Kerberos)" "Install Cyrus SASL's GSSAPI module"
+    command -v kinit >/dev/null || package krb5-user "kinit (it gets tickets)" "Install MIT Kerberos' client"
+}
+
 # Debian 12 has an older Go than the S3 server takes, so there is no package to name.
 GO_LEAST=1.25
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tocsin_contract::pipeline::kafka::{Kafka, SaslMechanism};
-use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Tls, Tokens};
+use tocsin_contract::pipeline::kafka::{Kafka, KafkaSasl, SaslMechanism};
+use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Ticket, Tls, Tokens};
 
 use crate::args::AccessArgs;
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
         let told = match sasl.mechanism {
             SaslMechanism::Plain => Some("Plain sends the password as it is"),
             SaslMechanism::OAuthBearer => Some("OAuthBearer sends a token that whoever reads it can use"),
-            SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 => None,
+            SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 | SaslMechanism::Kerberos => None,
         };
         if let Some(told) = told.filter(|_| settings.tls.is_none()) {
             return Err(Failure::Usage(format!(
@@ -41,7 +41,12 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
             )));
         }
         let at = &sasl.password_secret_ref;
-        let password = text(secret(secrets, &at.name, &at.key)?)?;
+        let bytes = secret(secrets, &at.name, &at.key)?;
+        if sasl.mechanism == SaslMechanism::Kerberos {
+            settings.sasl = Some(kerberos(sasl, secrets)?);
+            return Ok(settings);
+        }
+        let password = text(bytes)?;
         let password = password.trim_end_matches(['\r', '\n']).to_owned();
         let tokens = match (sasl.mechanism, &sasl.token_endpoint) {
             (SaslMechanism::OAuthBearer, Some(endpoint)) => {
@@ -60,9 +65,28 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
             username: sasl.username.clone(),
             password: password.into(),
             tokens,
+            ticket: None,
         });
     }
     Ok(settings)
+}
+
+/// A login by a ticket, if this program can do that.
+fn kerberos(sasl: &KafkaSasl, secrets: Option<&Path>) -> Result<Sasl, Failure> {
+    if !cfg!(feature = "kerberos") {
+        let what = "spec.kafka.sasl: this tocsin was built without Kerberos; build it with the feature `kerberos`";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let at = &sasl.password_secret_ref;
+    let keytab = secrets.unwrap_or(Path::new(".")).join(&at.name).join(&at.key);
+    let service = sasl.service_name.clone().unwrap_or_else(|| "kafka".to_owned());
+    Ok(Sasl {
+        mechanism: sasl.mechanism,
+        username: sasl.username.clone(),
+        password: String::new().into(),
+        tokens: None,
+        ticket: Some(Ticket { keytab, service }),
+    })
 }
 
 /// The contents of `DIR/name/key`.

@@ -302,10 +302,11 @@ pub struct KafkaSasl {
     /// How name and password are sent.
     #[serde(default)]
     pub mechanism: SaslMechanism,
-    /// Name of the user; with OAuthBearer the client's id at the token endpoint.
+    /// Name of the user; with OAuthBearer the client's id at the token endpoint, with Kerberos the principal.
     #[schemars(with = "Text<256>")]
     pub username: String,
-    /// Where the password stands: a key of a Secret. With OAuthBearer the client's secret.
+    /// Where the password stands: a key of a Secret. With OAuthBearer the client's secret, with Kerberos a
+    /// keytab.
     pub password_secret_ref: SecretKeyRef,
     /// With OAuthBearer: where tokens are asked for, by client credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -315,6 +316,10 @@ pub struct KafkaSasl {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Text<1024>")]
     pub scope: Option<String>,
+    /// With Kerberos: the first part of the brokers' principals. `kafka` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Text<256>")]
+    pub service_name: Option<String>,
 }
 
 /// How name and password are sent.
@@ -329,4 +334,6 @@ pub enum SaslMechanism {
     Plain,
     /// By a token that a token endpoint gives; only with `tls`.
     OAuthBearer,
+    /// By a Kerberos ticket, got with a keytab.
+    Kerberos,
 }

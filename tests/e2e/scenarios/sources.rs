@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tocsin_e2e::ids::{Ids, Pace, rounds};
-use tocsin_e2e::kafka::{ALICE, Record, SCOPE, unsigned_token};
+use tocsin_e2e::kafka::{ALICE, Kerberos, Record, SCOPE, unsigned_token};
 use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, home};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -129,4 +129,66 @@ fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
         assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
         assert!(!worker.said().contains("the-secret"));
     }
+}
+
+/// A pipeline of a cluster in whose realm a worker logs in with a key.
+fn with_kerberos<'a>(kafka: &'a Kafka, name: &str, keytab: &std::path::Path) -> Ids<'a> {
+    let kerberos = kafka.kerberos().unwrap();
+    let secrets = home::new_folder("secrets").unwrap();
+    std::fs::create_dir_all(secrets.join("client")).unwrap();
+    std::fs::copy(keytab, secrets.join("client").join("keytab")).unwrap();
+    let settings = format!(
+        "mode: External, bootstrapServers: 'kafka.example:9093', sasl: {{mechanism: Kerberos, username: {}, \
+         passwordSecretRef: {{name: client, key: keytab}}}}",
+        Kerberos::CLIENT
+    );
+    let mut ids = Ids::with(kafka, name, Listener::Kerberos, &settings, &[]).unwrap();
+    let tickets = format!("FILE:{}", secrets.join("tickets").display());
+    ids.variables = vec![
+        ("KRB5_CONFIG".to_owned(), kerberos.configuration().display().to_string()),
+        ("KRB5CCNAME".to_owned(), tickets),
+    ];
+    ids.secrets = Some(secrets);
+    ids
+}
+
+#[cfg(feature = "kerberos")]
+#[test]
+fn a_worker_that_logs_in_by_kerberos_reads_by_librdkafka_and_loses_nothing_when_it_is_killed() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Kerberos)).unwrap();
+    let keytab = kafka.kerberos().unwrap().client_keytab();
+    let ids = with_kerberos(&kafka, "ticket", &keytab);
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let mut worker = ids.worker("w").unwrap();
+    let said = format!("{BY_LIBRDKAFKA}: Tocsin's own client cannot do the login");
+    worker
+        .wait_for_line(&said, PATIENCE)
+        .unwrap_or_else(|error| panic!("{error}"));
+    for round in 0..2 {
+        let works = tail.wait_for(stream.written(), PATIENCE);
+        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
+        worker.kill().unwrap();
+        worker = ids.worker("w").unwrap();
+    }
+    let n_events = stream.end().unwrap();
+    let end = tail.wait_for_all_passed(n_events, PATIENCE);
+    end.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+
+    let stale = with_kerberos(&kafka, "stale", &kafka.kerberos().unwrap().stale_keytab());
+    let worker = stale.worker("w").unwrap();
+    let status = worker.wait(Duration::from_secs(60)).unwrap();
+    assert!(!status.success(), "{}", worker.last_lines());
+}
+
+#[cfg(not(feature = "kerberos"))]
+#[test]
+fn a_program_without_kerberos_says_so() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Kerberos)).unwrap();
+    let ids = with_kerberos(&kafka, "ticket", &kafka.kerberos().unwrap().client_keytab());
+    let worker = ids.worker("w").unwrap();
+    assert!(!worker.wait(END).unwrap().success());
+    assert!(worker.said().contains("built without Kerberos"), "{}", worker.said());
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::connection::Connection;
 use super::error::KafkaError;
+use super::librdkafka::LibrdkafkaCluster;
 use super::settings::ClusterSettings;
 use super::tls;
 
@@ -35,6 +36,8 @@ pub struct Cluster {
     /// To whom metadata questions go.
     any: Option<Connection>,
     connections: BTreeMap<i32, Connection>,
+    /// Asked in our place, if we cannot log in.
+    pub(super) other: Option<Box<LibrdkafkaCluster>>,
 }
 
 /// A topic.
@@ -65,8 +68,13 @@ impl Rights {
         self.has(4)
     }
 
+    /// Nobody has said.
+    pub(super) fn unknown() -> Self {
+        Self(i32::MIN)
+    }
+
     fn has(self, operation: i32) -> bool {
-        // An old broker does not say.
+        // An old broker does not say, nor does librdkafka.
         self.0 == i32::MIN || self.0 & (1 << operation) != 0
     }
 }
@@ -100,7 +108,9 @@ impl Cluster {
     /// If the settings for TLS cannot be used.
     pub fn new(settings: ClusterSettings) -> Result<Self, KafkaError> {
         let tls = settings.tls.as_ref().map(tls::config).transpose()?;
+        let other = settings.needs_librdkafka();
         Ok(Self {
+            other: other.then(|| Box::new(LibrdkafkaCluster::new(settings.clone()))),
             settings,
             tls,
             brokers: BTreeMap::new(),
@@ -128,6 +138,9 @@ impl Cluster {
     /// # Errors
     /// If no broker answers.
     pub fn topics(&mut self, names: &[&str]) -> Result<Vec<TopicInfo>, KafkaError> {
+        if let Some(other) = &mut self.other {
+            return other.topics(names);
+        }
         let topic = |name: &&str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let request = MetadataRequest::default()
             .with_topics(Some(names.iter().map(topic).collect()))
@@ -186,6 +199,9 @@ impl Cluster {
     /// # Errors
     /// If a leader does not answer, or there is none.
     pub fn offsets(&mut self, topic: &TopicInfo, partitions: &[u32], time: Time) -> Result<Vec<i64>, KafkaError> {
+        if let Some(other) = &mut self.other {
+            return other.offsets(&topic.name, partitions, time);
+        }
         let mut by_leader: BTreeMap<i32, Vec<(u32, i32)>> = BTreeMap::new();
         for &partition in partitions {
             let info = topic.partitions.get(partition as usize);

@@ -47,6 +47,9 @@ impl Cluster {
         group: &str,
         partitions: &[(String, u32)],
     ) -> Result<Option<CommittedOffsets>, KafkaError> {
+        if let Some(other) = &mut self.other {
+            return other.committed(group, partitions);
+        }
         let what = "OffsetFetch";
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in partitions {
@@ -97,6 +100,10 @@ impl Cluster {
     /// # Errors
     /// If the group's coordinator does not answer.
     pub fn leave_group(&mut self, group: &str, instance: &str) -> Result<(), KafkaError> {
+        if self.other.is_some() {
+            tracing::info!("librdkafka leaves no group: shards go to others when the session of {instance} is over");
+            return Ok(());
+        }
         let what = "LeaveGroup";
         let member = MemberIdentity::default().with_group_instance_id(Some(StrBytes::from_string(instance.to_owned())));
         let request = LeaveGroupRequest::default()

@@ -26,7 +26,9 @@ pub use self::fetcher::{Event, Fetched, FetcherSettings};
 pub use self::groups::{Committed, CommittedOffsets};
 pub use self::librdkafka::client_config;
 pub use self::producer::{PlainProducer, ProduceError};
-pub use self::settings::{Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, SourceKind, Tls};
+pub use self::settings::{
+    Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, SourceKind, Ticket, Tls,
+};
 pub use self::source::{Fetcher, RecordSource};
 pub use self::tokens::{Token, TokenLogin, Tokens};
 pub use self::topics::NewTopic;

@@ -38,6 +38,9 @@ pub fn authenticate(connection: &mut Connection, sasl: &Sasl) -> Result<Option<I
         SaslMechanism::ScramSha256 => scram(connection, sasl, Hash::Sha256)?,
         SaslMechanism::ScramSha512 => scram(connection, sasl, Hash::Sha512)?,
         SaslMechanism::OAuthBearer => token(connection, sasl)?,
+        SaslMechanism::Kerberos => {
+            return Err(refused(connection, sasl, "only librdkafka can do that".to_owned()));
+        }
     };
     // Brokers hang up on time; a twentieth is left for the way.
     Ok((lifetime > 0).then(|| Instant::now() + Duration::from_millis(lifetime as u64 / 20 * 19)))
@@ -106,5 +109,6 @@ pub fn name(mechanism: SaslMechanism) -> &'static str {
         SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
         SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
         SaslMechanism::OAuthBearer => "OAUTHBEARER",
+        SaslMechanism::Kerberos => "GSSAPI",
     }
 }

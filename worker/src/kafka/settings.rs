@@ -1,6 +1,7 @@
 //! Where the brokers are, and how to reach them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,10 +35,29 @@ impl ClusterSettings {
     /// Who reads records, and why, for the log.
     pub fn source_and_why(&self) -> String {
         let login = self.sasl.as_ref().map_or("no login", |sasl| sasl::name(sasl.mechanism));
-        match self.source {
-            SourceKind::Own => format!("{}, which can do the login that is asked for ({login})", self.source),
-            SourceKind::Librdkafka => format!("{}, as was asked for ({login})", self.source),
+        let source = self.reads_by();
+        match source {
+            SourceKind::Own => format!("{source}, which can do the login that is asked for ({login})"),
+            SourceKind::Librdkafka if self.needs_librdkafka() => {
+                format!("{source}: Tocsin's own client cannot do the login that is asked for ({login})")
+            }
+            SourceKind::Librdkafka => format!("{source}, as was asked for ({login})"),
         }
+    }
+
+    /// Who reads records: whoever is asked for, if that can log in.
+    pub fn reads_by(&self) -> SourceKind {
+        if self.needs_librdkafka() {
+            SourceKind::Librdkafka
+        } else {
+            self.source
+        }
+    }
+
+    /// Whether our own client cannot log in.
+    pub(super) fn needs_librdkafka(&self) -> bool {
+        let mechanism = self.sasl.as_ref().map(|sasl| sasl.mechanism);
+        mechanism == Some(SaslMechanism::Kerberos)
     }
 
     /// What clients of librdkafka get tokens by.
@@ -152,6 +172,17 @@ pub struct Sasl {
     pub password: SecretString,
     /// With OAUTHBEARER: who gives tokens.
     pub tokens: Option<Arc<Tokens>>,
+    /// With Kerberos: how a ticket is got for the name.
+    pub ticket: Option<Ticket>,
+}
+
+/// How a Kerberos ticket is got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The file with the key.
+    pub keytab: PathBuf,
+    /// First part of the brokers' principals.
+    pub service: String,
 }
 
 pub use tocsin_contract::pipeline::kafka::SaslMechanism;
@@ -181,6 +212,7 @@ mod tests {
             username: "worker".to_owned(),
             password: "canary".to_owned().into(),
             tokens: None,
+            ticket: None,
         });
         let (chain, key) = (b"canary".to_vec(), "canary".to_owned().into());
         settings.tls = Some(Tls {

@@ -41,7 +41,7 @@ impl Fetcher {
     /// # Errors
     /// If librdkafka takes no such settings.
     pub fn start(cluster: Cluster, topics: Vec<TopicInfo>, settings: FetcherSettings) -> Result<Self, KafkaError> {
-        Ok(Self(match cluster.settings().source {
+        Ok(Self(match cluster.settings().reads_by() {
             SourceKind::Own => Box::new(OwnSource::start(cluster, topics, settings)),
             SourceKind::Librdkafka => Box::new(LibrdkafkaSource::start(cluster, topics, settings)?),
         }))

@@ -34,6 +34,9 @@ impl Cluster {
         if topics.is_empty() {
             return Ok(());
         }
+        if let Some(other) = &mut self.other {
+            return other.create_topics(topics);
+        }
         let what = "CreateTopics";
         let text = |text: &String| StrBytes::from_string(text.clone());
         let creatable = |topic: &NewTopic| {

@@ -31,6 +31,7 @@ fn alice(mechanism: SaslMechanism, password: &str) -> Sasl {
         username: ALICE.name.to_owned(),
         password: password.to_owned().into(),
         tokens: None,
+        ticket: None,
     }
 }
 

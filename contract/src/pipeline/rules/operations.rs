@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::rule::Rule;
 
 /// Rules of `kafka`.
-pub const KAFKA: [Rule; 7] = [
+pub const KAFKA: [Rule; 8] = [
     Rule::on(
         ".bootstrapServers",
         "!has(self.mode) || (self.mode == 'External') == has(self.bootstrapServers)",
@@ -48,6 +48,11 @@ pub const KAFKA: [Rule; 7] = [
         "!has(self.sasl) || (self.sasl.mechanism == 'OAuthBearer' ? has(self.sasl.tokenEndpoint) \
          : !(has(self.sasl.tokenEndpoint) || has(self.sasl.scope)))",
         "must have a tokenEndpoint with mechanism OAuthBearer, and neither that nor a scope with another",
+    ),
+    Rule::on(
+        ".sasl",
+        "!has(self.sasl) || self.sasl.mechanism == 'Kerberos' || !has(self.sasl.serviceName)",
+        "must not have a serviceName without mechanism Kerberos",
     ),
 ];
 
@@ -226,6 +231,8 @@ fn kafka(kafka: &Kafka, problems: &mut Vec<Problem>) {
         let none = sasl.token_endpoint.is_none() && sasl.scope.is_none();
         let fits = if token { sasl.token_endpoint.is_some() } else { none };
         KAFKA[6].unless(fits, path, problems);
+        let is_ticket = sasl.mechanism == SaslMechanism::Kerberos;
+        KAFKA[7].unless(is_ticket || sasl.service_name.is_none(), path, problems);
     }
 }
 

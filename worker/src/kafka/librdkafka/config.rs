@@ -38,8 +38,13 @@ pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
     }
     if let Some(sasl) = &settings.sasl {
         config.set("sasl.mechanism", sasl::name(sasl.mechanism));
-        // With a token endpoint a callback gives tokens.
-        if sasl.tokens.is_none() {
+        if let Some(ticket) = &sasl.ticket {
+            config
+                .set("sasl.kerberos.principal", &sasl.username)
+                .set("sasl.kerberos.service.name", &ticket.service)
+                .set("sasl.kerberos.keytab", ticket.keytab.to_string_lossy());
+        } else if sasl.tokens.is_none() {
+            // With a token endpoint a callback gives tokens.
             config
                 .set("sasl.username", &sasl.username)
                 .set("sasl.password", sasl.password.expose_secret());

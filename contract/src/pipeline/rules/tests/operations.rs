@@ -8,6 +8,7 @@ pub(super) fn cases() -> Vec<Case> {
     let external = |body: &str| kafka(&format!("bootstrapServers: \"k:9092\"{body}"));
     let sasl = "sasl: {mechanism: Plain, username: u, passwordSecretRef: {name: s, key: k}}";
     let token = "mechanism: OAuthBearer, username: u, passwordSecretRef: {name: s, key: k}";
+    let ticket = "sasl: {mechanism: Kerberos, username: u, passwordSecretRef: {name: s, key: k}, serviceName: brokers}";
     let state = |body: &str| pipeline(&format!("state: {{{body}}}"));
     let scaling = |body: &str| pipeline(&format!("autoscaling: {{{body}}}"));
     let schedule = |body: &str| {
@@ -64,6 +65,12 @@ pub(super) fn cases() -> Vec<Case> {
                 ", tls: {{}}, sasl: {{{token}, tokenEndpoint: \"https://t.example/token\"}}"
             )),
             external(&format!(", tls: {{}}, sasl: {{{token}}}")),
+            "spec.kafka.sasl",
+        ),
+        case(
+            KAFKA[7],
+            external(&format!(", {ticket}")),
+            external(&format!(", {}", ticket.replace("Kerberos", "ScramSha512"))),
             "spec.kafka.sasl",
         ),
         case(

@@ -1,0 +1,273 @@
+//! What a cluster says of itself, asked for by librdkafka: for logins that our own client cannot do.
+//!
+//! librdkafka does not tell ids of topics, rights and reigns, and has no question for leaving a group.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as Wanted, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
+use rdkafka::{Offset, TopicPartitionList};
+use tocsin_worker_core::kafka::fetching::Leader;
+
+use super::client_config;
+use super::consumer::Quiet;
+use crate::kafka::cluster::{PartitionInfo, Rights, Time, TopicInfo};
+use crate::kafka::error::KafkaError;
+use crate::kafka::groups::{Committed, CommittedOffsets};
+use crate::kafka::settings::ClusterSettings;
+use crate::kafka::topics::NewTopic;
+
+/// How long topics may take to be made.
+const MAKING: Duration = Duration::from_secs(15);
+
+/// How long committed offsets are waited for: those that a transaction is about to change are asked for again.
+const COMMITTED: Duration = Duration::from_secs(2);
+
+/// A cluster, asked by clients of librdkafka.
+pub struct LibrdkafkaCluster {
+    settings: ClusterSettings,
+    committed: Option<BaseConsumer<Quiet>>,
+    all: Option<BaseConsumer<Quiet>>,
+    /// The client that asks for a group's offsets, and the group.
+    group: Option<(String, BaseConsumer<Quiet>)>,
+}
+
+impl LibrdkafkaCluster {
+    /// Nobody is asked yet.
+    pub fn new(settings: ClusterSettings) -> Self {
+        Self {
+            settings,
+            committed: None,
+            all: None,
+            group: None,
+        }
+    }
+
+    fn failed(&self, what: &'static str, error: &ClientError) -> KafkaError {
+        let is_final = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                Code::Authentication
+                    | Code::SSL
+                    | Code::SaslAuthenticationFailed
+                    | Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+            )
+        );
+        KafkaError::Client {
+            brokers: self.settings.brokers.to_string(),
+            reason: format!("{what}: {error}"),
+            is_final,
+        }
+    }
+
+    fn consumer(&self, group: &str, isolation: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
+        let mut config = client_config(&self.settings);
+        config
+            .set("group.id", group)
+            .set("isolation.level", isolation)
+            .set("enable.auto.commit", "false")
+            .set("reconnect.backoff.max.ms", "500");
+        let quiet = Quiet {
+            login: self.settings.token_login(),
+        };
+        let consumer: Result<BaseConsumer<Quiet>, _> = config.create_with_context(quiet);
+        let consumer = consumer.map_err(|error| self.failed("a client", &error))?;
+        // It may want a token, or say what is wrong with the login.
+        consumer.poll(Duration::ZERO);
+        Ok(consumer)
+    }
+
+    fn reading(&mut self, time: Time) -> Result<&BaseConsumer<Quiet>, KafkaError> {
+        let group = self.settings.client_id.clone();
+        let (place, isolation) = match time {
+            Time::Latest => (&self.all, "read_uncommitted"),
+            Time::Earliest | Time::LatestCommitted | Time::At(_) => (&self.committed, "read_committed"),
+        };
+        let made = match place {
+            Some(_) => None,
+            None => Some(self.consumer(&group, isolation)?),
+        };
+        let place = match time {
+            Time::Latest => &mut self.all,
+            Time::Earliest | Time::LatestCommitted | Time::At(_) => &mut self.committed,
+        };
+        if let Some(made) = made {
+            *place = Some(made);
+        }
+        place.as_ref().ok_or(KafkaError::Stopped)
+    }
+
+    /// As [`Cluster::topics`](crate::kafka::Cluster::topics).
+    pub fn topics(&mut self, names: &[&str]) -> Result<Vec<TopicInfo>, KafkaError> {
+        let patience = self.settings.connect_timeout;
+        let mut topics = Vec::new();
+        for name in names {
+            let asked = self
+                .reading(Time::LatestCommitted)?
+                .fetch_metadata(Some(name), patience);
+            let metadata = asked.map_err(|error| self.failed("Metadata", &error))?;
+            for topic in metadata.topics() {
+                match topic.error() {
+                    None => {}
+                    Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => continue,
+                    Some(code) => {
+                        let error = ClientError::MetadataFetch(code.into());
+                        return Err(self.failed("Metadata", &error).of_topic(name));
+                    }
+                }
+                let mut partitions: Vec<PartitionInfo> = topic
+                    .partitions()
+                    .iter()
+                    .map(|partition| PartitionInfo {
+                        partition: partition.id() as u32,
+                        leader: (partition.leader() >= 0).then_some(Leader {
+                            broker: partition.leader(),
+                            epoch: -1,
+                        }),
+                    })
+                    .collect();
+                partitions.sort_by_key(|partition| partition.partition);
+                topics.push(TopicInfo {
+                    name: topic.name().to_owned(),
+                    id: None,
+                    partitions,
+                    rights: Rights::unknown(),
+                });
+            }
+        }
+        Ok(topics)
+    }
+
+    /// As [`Cluster::offsets`](crate::kafka::Cluster::offsets).
+    pub fn offsets(&mut self, topic: &str, partitions: &[u32], time: Time) -> Result<Vec<i64>, KafkaError> {
+        let patience = self.settings.connect_timeout;
+        let mut offsets = Vec::new();
+        for &partition in partitions {
+            let number = partition as i32;
+            let found = match time {
+                Time::At(millis) => self.at(topic, number, millis)?,
+                _ => None,
+            };
+            if let Some(found) = found {
+                offsets.push(found);
+                continue;
+            }
+            let ends = self.reading(time)?.fetch_watermarks(topic, number, patience);
+            let (begins, end) = ends.map_err(|error| self.failed("ListOffsets", &error))?;
+            offsets.push(if time == Time::Earliest { begins } else { end });
+        }
+        Ok(offsets)
+    }
+
+    fn at(&mut self, topic: &str, partition: i32, millis: i64) -> Result<Option<i64>, KafkaError> {
+        let patience = self.settings.connect_timeout;
+        let mut asked = TopicPartitionList::new();
+        let added = asked.add_partition_offset(topic, partition, Offset::Offset(millis));
+        added.map_err(|error| self.failed("ListOffsets", &error))?;
+        let found = self.reading(Time::At(millis))?.offsets_for_times(asked, patience);
+        let found = found.map_err(|error| self.failed("ListOffsets", &error))?;
+        let offset = found.elements().first().map(|element| element.offset());
+        // Where no record is that young, the end is meant.
+        Ok(match offset {
+            Some(Offset::Offset(offset)) => Some(offset),
+            _ => None,
+        })
+    }
+
+    /// As [`Cluster::committed`](crate::kafka::Cluster::committed).
+    pub fn committed(
+        &mut self,
+        group: &str,
+        partitions: &[(String, u32)],
+    ) -> Result<Option<CommittedOffsets>, KafkaError> {
+        if self.group.as_ref().is_none_or(|(of, _)| of != group) {
+            self.group = Some((group.to_owned(), self.consumer(group, "read_committed")?));
+        }
+        let Some((_, consumer)) = &self.group else {
+            return Err(KafkaError::Stopped);
+        };
+        consumer.poll(Duration::ZERO);
+        let mut asked = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            asked.add_partition(topic, *partition as i32);
+        }
+        let found = match consumer.committed_offsets(asked, COMMITTED) {
+            Ok(found) => found,
+            // So it says too while a transaction that commits some of them is open.
+            Err(error) if error.rdkafka_error_code() == Some(Code::OperationTimedOut) => return Ok(None),
+            Err(error) if error.rdkafka_error_code() == Some(Code::UnstableOffsetCommit) => return Ok(None),
+            Err(error) => return Err(self.failed("OffsetFetch", &error)),
+        };
+        let mut committed = CommittedOffsets::new();
+        for element in found.elements() {
+            if let Err(error) = element.error() {
+                return Err(self.failed("OffsetFetch", &error));
+            }
+            if let Offset::Offset(offset) = element.offset() {
+                let place = (element.topic().to_owned(), element.partition() as u32);
+                let metadata = element.metadata().to_owned();
+                let epoch = -1;
+                committed.insert(
+                    place,
+                    Committed {
+                        offset,
+                        epoch,
+                        metadata,
+                    },
+                );
+            }
+        }
+        Ok(Some(committed))
+    }
+
+    /// As [`Cluster::create_topics`](crate::kafka::Cluster::create_topics).
+    pub fn create_topics(&mut self, topics: &[NewTopic]) -> Result<(), KafkaError> {
+        let what = "CreateTopics";
+        let quiet = Quiet {
+            login: self.settings.token_login(),
+        };
+        let admin: Result<AdminClient<Quiet>, _> = client_config(&self.settings).create_with_context(quiet);
+        let admin = admin.map_err(|error| self.failed(what, &error))?;
+        let wanted = topics.iter().map(|topic| {
+            let copies = topic.replication.map_or(-1, i32::from);
+            let wanted = Wanted::new(&topic.name, topic.partitions as i32, TopicReplication::Fixed(copies));
+            topic
+                .config
+                .iter()
+                .fold(wanted, |wanted, (name, value)| wanted.set(name, value))
+        });
+        let wanted: Vec<Wanted<'_>> = wanted.collect();
+        let options = AdminOptions::new()
+            .operation_timeout(Some(MAKING))
+            .request_timeout(Some(MAKING));
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|source| KafkaError::Unreachable {
+            broker: self.settings.brokers.to_string(),
+            source,
+        })?;
+        let made = runtime.block_on(admin.create_topics(&wanted, &options));
+        for topic in made.map_err(|error| self.failed(what, &error))? {
+            match topic {
+                Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    return Err(KafkaError::Client {
+                        brokers: self.settings.brokers.to_string(),
+                        reason: format!("{what}: {name}: {code}"),
+                        is_final: true,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for LibrdkafkaCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LibrdkafkaCluster").finish_non_exhaustive()
+    }
+}
