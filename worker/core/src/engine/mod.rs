@@ -7,7 +7,9 @@
 mod capture;
 mod event_time;
 mod ingest;
+mod lanes;
 mod run;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +21,7 @@ pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::{Encoded, RecordKeys, encode_rows};
 use crate::kafka::Unread;
-use crate::plan::{Plan, StreamId};
+use crate::plan::{InputPlan, Plan, StreamId};
 use crate::stream::{Batch, Micros};
 pub use capture::{Fit, Head, Later, Matching, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
@@ -256,6 +258,7 @@ impl Engine {
                 .filter_map(|input| round.read(input.stream))
                 .collect();
             let (main, late) = self.stages[number].process(inputs);
+            self.join_if_level(number);
             if self.observed && main.n_rows() > 0 && is_watched(self.plan.stages[number].kind) {
                 outputs.observed.push((number, encode_rows(&main.rows, &[])));
             }
@@ -271,6 +274,19 @@ impl Engine {
                 outputs.sinks.push((number, rows));
             }
         }
+    }
+
+    /// Joins a stage's lanes if it may: not before those of the stages that it reads.
+    fn join_if_level(&mut self, number: usize) {
+        let (before, behind) = self.stages.split_at_mut(number);
+        let Some(stage) = behind.first_mut().filter(|stage| !stage.is_level()) else {
+            return;
+        };
+        let is_level = |input: &InputPlan| match input.stream {
+            StreamId::Source(_) => true,
+            StreamId::Stage(i) | StreamId::Late(i) => before.get(i).is_none_or(StageRun::is_level),
+        };
+        stage.join(self.plan.stages[number].inputs.iter().all(is_level));
     }
 
     /// Counters of the sources.

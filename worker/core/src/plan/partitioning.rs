@@ -16,10 +16,10 @@ use crate::stream::columns_batch;
 
 /// How a stream is partitioned: rows with the same values of these columns are in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Partitioned {
-    key: Vec<String>,
-    partitioner: Partitioner,
-    n_partitions: u32,
+pub(super) struct Partitioned {
+    pub key: Vec<String>,
+    pub partitioner: Partitioner,
+    pub n_partitions: u32,
 }
 
 impl Partitioned {
@@ -30,7 +30,7 @@ impl Partitioned {
 }
 
 /// The partitioning of each stage's input; none where it is not known, or differs between inputs.
-fn inputs(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
+pub(super) fn inputs(plan: &Plan, sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
     let mut of_inputs: Vec<Option<Partitioned>> = Vec::new();
     let mut of_stages: Vec<Option<Partitioned>> = Vec::new();
     let of_sources: Vec<Option<Partitioned>> = sources
@@ -161,6 +161,11 @@ pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
         })
     };
     plan.stages.iter().zip(inputs).map(of_stage).collect()
+}
+
+/// Whether a stage keeps state by key.
+pub fn is_keyed(stage: &StagePlan) -> bool {
+    keys(stage).is_some()
 }
 
 /// Names and types of the key of each table of a stage's state.

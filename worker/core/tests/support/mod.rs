@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod captured;
+pub mod fleet;
 pub mod pipelines;
 pub mod reference;
 
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use captured::{capture, restored};
 use tocsin_contract::document;
 use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{Arrived, DeadLetter, Engine, Outputs};
@@ -27,12 +29,18 @@ pub fn problems(spec: &str) -> String {
 }
 
 fn compile(spec: &str) -> Result<Plan, String> {
+    compile_with_sources(spec).map(|(_, plan)| plan)
+}
+
+/// The same, with the sources as the file has them.
+pub fn compile_with_sources(spec: &str) -> Result<(Vec<Source>, Plan), String> {
     let head = "apiVersion: tocsin.dev/v1alpha1\nkind: IncidentPipeline\nmetadata: {name: test}\nspec: ";
     let compiled = document::read_and(&format!("{head}{spec}\n"), |pipeline: &IncidentPipeline, faults| {
         compile_beside(faults, "test", &pipeline.spec, &References::default())
     });
     let said = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    compiled.map(|(_, plan)| plan).map_err(said)
+    let compiled = compiled.map(|(parsed, plan)| (parsed.value.spec.sources, plan));
+    compiled.map_err(said)
 }
 
 /// Which decoder reads the records.
