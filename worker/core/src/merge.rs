@@ -235,17 +235,68 @@ impl Merge {
         })
     }
 
-    /// Takes back what [`Merge::capture`] gave, in place of all that is held.
+    /// Whether it holds no row.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Keeps of the rows that are held those for which `keeps` says so.
+    pub fn keep(&mut self, keeps: impl Fn(&RecordBatch) -> Vec<bool>) {
+        let kept: BTreeMap<u64, Vec<bool>> = self
+            .held
+            .iter()
+            .map(|(batch, held)| (*batch, keeps(&held.rows)))
+            .collect();
+        let is_kept = |place: &Place| kept.get(&place.batch).is_some_and(|kept| kept[place.row as usize]);
+        self.order.retain(|Reverse(place)| is_kept(place));
+        self.held.values_mut().for_each(|held| held.n_left = 0);
+        for Reverse(place) in &self.order {
+            self.held.entry(place.batch).and_modify(|held| held.n_left += 1);
+        }
+        self.held.retain(|_, held| held.n_left > 0);
+    }
+
+    /// Takes back what [`Merge::capture`] gave, in place of all that is held: of one, or of several whose rows come
+    /// together here. Rows of one place then stand in the order of `saved`.
     ///
     /// # Errors
     /// If the bytes are something else.
     pub fn restore(&mut self, saved: &[&[u8]]) -> Result<(), CorruptState> {
-        match saved {
-            [one] => self.load(one),
-            _ => Err(CorruptState {
-                what: "a merge: several come together",
-            }),
+        if let [one] = saved {
+            return self.load(one);
         }
+        let mut all = Self::new(self.schema.clone(), self.inputs.len());
+        let mut places = Vec::new();
+        for (from, saved) in saved.iter().enumerate() {
+            let mut one = Self::new(self.schema.clone(), self.inputs.len());
+            one.load(saved)?;
+            let n_before = all.n_batches;
+            all.n_batches += one.n_batches;
+            all.held
+                .extend(one.held.into_iter().map(|(batch, held)| (n_before + batch, held)));
+            places.extend(one.order.into_iter().map(|Reverse(place)| {
+                let batch = n_before + place.batch;
+                (from, Place { batch, ..place })
+            }));
+            for (input, of_one) in all.inputs.iter_mut().zip(one.inputs) {
+                if from == 0 {
+                    (input.watermark, input.ended) = (of_one.watermark, of_one.ended);
+                    continue;
+                }
+                // Together they have come as far as that which is furthest behind.
+                input.watermark = input.watermark.min(of_one.watermark);
+                input.ended = input.ended.zip(of_one.ended).map(|(one, other)| one.max(other));
+            }
+        }
+        places.sort_by_key(|(from, place)| (place.at, place.input, *from, place.number));
+        for (_, mut place) in places {
+            let input = &mut all.inputs[place.input];
+            (place.number, input.n_rows) = (input.n_rows, input.n_rows + 1);
+            all.order.push(Reverse(place));
+        }
+        all.most_text = self.most_text;
+        *self = all;
+        Ok(())
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {

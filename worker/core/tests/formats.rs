@@ -139,8 +139,8 @@ fn that_there_is_no_schema_is_part_of_the_state() {
     let captured = capture(&mut first);
     let mut second = engine(&plan);
     let matching = second.matching(&captured.head);
-    second.begin_restore(&[captured.head], &matching, 0).unwrap();
-    second.end_restore().unwrap();
+    second.begin_restore(&[captured.head], &matching, None).unwrap();
+    second.end_restore(None).unwrap();
     assert_eq!(
         second.learnt(0),
         [(2, false)].into(),

@@ -159,7 +159,8 @@ impl Snapshotting {
         }
         of_shard.due = Instant::now() + interval;
         let base = of_shard.base.take();
-        let base = base.filter(|base| self.settings.incremental && savepoint.is_none() && base.may_grow());
+        let incremental = self.settings.incremental && savepoint.is_none() && !shard.engine().needs_whole_capture();
+        let base = base.filter(|base| incremental && base.may_grow());
         let extent = if base.is_some() { Extent::Changes } else { Extent::Whole };
         let head = shard.begin_capture(extent);
         let (pipeline, sequence) = (&self.place.pipeline, shard.sequence());

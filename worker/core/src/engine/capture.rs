@@ -3,12 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
-use super::run::StageRun;
+use super::ingest::Ingest;
+use super::lanes::{LaneHead, SavedLanes};
+use super::run::{Donor, StageRun};
+use super::work::SavedWork;
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
+use crate::plan::dealing::{Deal, Routing};
+use crate::plan::partitioning::is_keyed;
 use crate::plan::shape::shape;
+use crate::plan::{Plan, StreamId};
 use crate::repartition::Repartition;
 use crate::state::{decode, encode};
+use crate::stream::{END, Micros, NO_WATERMARK};
 
 /// Makes bytes of something that is shared with the pipeline; it may take its time, in another thread.
 pub type Later = Box<dyn FnOnce() -> Vec<u8> + Send>;
@@ -24,19 +31,44 @@ pub(super) struct StageHead {
     name: String,
     shape: String,
     counters: Vec<u8>,
-    merge: Option<Later>,
-    steps: Vec<Vec<u8>>,
+    /// How its lanes are told apart, if it has several; and whether they are kept apart.
+    apart: Option<(Routing, bool)>,
+    lanes: Vec<LaneHead>,
 }
 
 impl StageHead {
-    pub fn new(counters: Vec<u8>, merge: Option<Later>, steps: Vec<Vec<u8>>) -> Self {
+    pub fn new(counters: Vec<u8>, apart: Option<(Routing, bool)>, lanes: Vec<LaneHead>) -> Self {
         Self {
             name: String::new(),
             shape: String::new(),
             counters,
-            merge,
-            steps,
+            apart,
+            lanes,
         }
+    }
+
+    fn save(self, number: u32) -> (SavedStage, Option<SavedLanes>) {
+        let mut stage = SavedStage {
+            name: self.name,
+            shape: self.shape,
+            counters: self.counters,
+            merge: None,
+            steps: Vec::new(),
+        };
+        let mut lanes: Vec<_> = self.lanes.into_iter().map(LaneHead::save).collect();
+        if let Some((routing, apart)) = self.apart {
+            let lanes = SavedLanes {
+                stage: number,
+                routing,
+                apart,
+                lanes,
+            };
+            return (stage, Some(lanes));
+        }
+        if let Some(only) = lanes.pop() {
+            (stage.merge, stage.steps) = (only.merge, only.steps);
+        }
+        (stage, None)
     }
 }
 
@@ -47,6 +79,15 @@ pub struct SavedHead {
     pub sources: Vec<(String, Vec<u8>)>,
     /// The stages. Blocks name them by their number here.
     pub stages: Vec<SavedStage>,
+    /// Stages with several lanes: what is not kept by key stands here.
+    pub(super) lanes: Vec<SavedLanes>,
+}
+
+/// A head of the first format, which knew of no lanes.
+#[derive(Deserialize)]
+struct FirstHead {
+    sources: Vec<(String, Vec<u8>)>,
+    stages: Vec<SavedStage>,
 }
 
 /// A stage of a head that was saved.
@@ -64,16 +105,25 @@ pub struct SavedStage {
 impl Head {
     /// The head, to be saved.
     pub fn save(self) -> SavedHead {
-        let stages = self.stages.into_iter().map(|stage| SavedStage {
-            name: stage.name,
-            shape: stage.shape,
-            counters: stage.counters,
-            merge: stage.merge.map(|merge| merge()),
-            steps: stage.steps,
-        });
+        let (mut stages, mut lanes) = (Vec::new(), Vec::new());
+        for (number, stage) in (0u32..).zip(self.stages) {
+            let (stage, of_stage) = stage.save(number);
+            stages.push(stage);
+            lanes.extend(of_stage);
+        }
         SavedHead {
             sources: self.sources,
-            stages: stages.collect(),
+            stages,
+            lanes,
+        }
+    }
+}
+
+impl SavedStage {
+    pub(super) fn work(&self) -> SavedWork<'_> {
+        SavedWork {
+            merge: self.merge.as_deref(),
+            steps: &self.steps,
         }
     }
 }
@@ -89,9 +139,57 @@ impl SavedHead {
     /// # Errors
     /// If the bytes are something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, CorruptState> {
-        decode(bytes, "the head of a snapshot")
+        let what = "the head of a snapshot";
+        decode(bytes, what).or_else(|_| {
+            let FirstHead { sources, stages } = decode(bytes, what)?;
+            let lanes = Vec::new();
+            Ok(Self { sources, stages, lanes })
+        })
+    }
+
+    fn lanes(&self, stage: usize) -> Option<&SavedLanes> {
+        self.lanes.iter().find(|lanes| lanes.stage as usize == stage)
+    }
+
+    /// How far each stream of a plan had come.
+    fn watermarks(&self, plan: &Plan) -> Result<Watermarks, CorruptState> {
+        let of_source = |source: &crate::plan::SourcePlan| {
+            let saved = self.sources.iter().find(|(name, _)| *name == source.name);
+            // One that had ended for want of a partition may have one now.
+            let watermark = saved.map(|(_, saved)| Ingest::saved_watermark(saved)).transpose()?;
+            Ok(watermark.filter(|watermark| *watermark != END).unwrap_or(NO_WATERMARK))
+        };
+        let mut watermarks = Watermarks {
+            sources: plan.sources.iter().map(of_source).collect::<Result<_, _>>()?,
+            stages: Vec::new(),
+        };
+        for stage in &plan.stages {
+            let least = stage.inputs.iter().map(|input| watermarks.of(input.stream)).min();
+            watermarks.stages.push(least.unwrap_or(NO_WATERMARK));
+        }
+        Ok(watermarks)
     }
 }
+
+/// How far the streams of a plan have come: a stage is as far as what it reads.
+struct Watermarks {
+    sources: Vec<Micros>,
+    stages: Vec<Micros>,
+}
+
+impl Watermarks {
+    fn of(&self, stream: StreamId) -> Micros {
+        let (of, number) = match stream {
+            StreamId::Source(i) => (&self.sources, i),
+            StreamId::Stage(i) | StreamId::Late(i) => (&self.stages, i),
+        };
+        of.get(number).copied().unwrap_or(NO_WATERMARK)
+    }
+}
+
+const HEADS: CorruptState = CorruptState {
+    what: "the heads of a snapshot",
+};
 
 /// A block, and where in the pipeline it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,14 +252,23 @@ impl Engine {
     /// The next block of the capture under way, with the state as it was when it began; none when it is done.
     pub fn next_block(&mut self) -> Option<PlacedBlock> {
         let mut stages = self.stages.iter_mut().enumerate();
-        stages.find_map(|(number, stage)| {
+        let next = stages.find_map(|(number, stage)| {
             let (step, block) = stage.next_block()?;
             Some(PlacedBlock {
                 stage: number as u32,
                 step,
                 block,
             })
-        })
+        });
+        if next.is_none() {
+            self.stages.iter_mut().for_each(StageRun::captured);
+        }
+        next
+    }
+
+    /// Whether a capture of changes would lack some: the next must be a whole one.
+    pub fn needs_whole_capture(&self) -> bool {
+        self.stages.iter().any(StageRun::is_joined)
     }
 
     /// Which stages can go on with the state of a capture.
@@ -193,39 +300,101 @@ impl Engine {
         Matching { stages, fit }
     }
 
-    /// Takes back heads, in place of all state: that of one capture, or of several whose keys come together here. `own` is
-    /// the one whose sources this engine goes on reading.
+    /// Takes back the head of a capture, in place of all state; or what belongs here of those of several, one a shard.
     ///
     /// # Errors
     /// If they are something else.
-    pub fn begin_restore(&mut self, heads: &[SavedHead], matching: &Matching, own: usize) -> Result<(), CorruptState> {
-        if let Some(head) = heads.get(own) {
-            for (plan, ingest) in self.plan.sources.iter().zip(&mut self.sources) {
-                if let Some((_, saved)) = head.sources.iter().find(|(name, _)| *name == plan.name) {
+    pub fn begin_restore(
+        &mut self,
+        heads: &[SavedHead],
+        matching: &Matching,
+        deal: Option<&Deal>,
+    ) -> Result<(), CorruptState> {
+        let (first, deal) = match (heads, deal) {
+            ([first, ..], Some(deal)) => (first, deal),
+            ([only], None) => return self.begin_whole(only, matching),
+            _ => return Err(HEADS),
+        };
+        let stages = |head: &SavedHead| -> Vec<(String, String)> {
+            let stages = head.stages.iter();
+            stages.map(|stage| (stage.name.clone(), stage.shape.clone())).collect()
+        };
+        if heads.iter().any(|head| stages(head) != stages(first)) {
+            return Err(HEADS);
+        }
+        self.stages.iter_mut().for_each(StageRun::may_follow_lanes);
+        let own = |number: usize| number % deal.n_shards.max(1) as usize == deal.shard as usize;
+        for (number, head) in heads.iter().enumerate().filter(|(number, _)| own(*number)) {
+            for ((plan, ingest), reads_on) in self.plan.sources.iter().zip(&mut self.sources).zip(&deal.reads_on) {
+                let Some((_, saved)) = head.sources.iter().find(|(name, _)| *name == plan.name) else {
+                    continue;
+                };
+                if *reads_on && number == deal.shard as usize {
                     ingest.load(saved)?;
+                } else {
+                    ingest.count(saved)?;
                 }
             }
-            let names = self.plan.input_names().into_iter().skip(self.sources.len());
-            for (name, repartition) in names.zip(self.repartitions.iter_mut().flatten()) {
-                if let Some((_, saved)) = head.sources.iter().find(|(saved, _)| *saved == name) {
-                    repartition.load(saved)?;
+        }
+        let watermarks: Vec<Watermarks> = heads
+            .iter()
+            .map(|head| head.watermarks(&self.plan))
+            .collect::<Result<_, _>>()?;
+        for (number, (stage, plan)) in self.stages.iter_mut().zip(&self.plan.stages).enumerate() {
+            let from = matching.stages.iter().position(|place| *place == Some(number));
+            let saved = |donor: usize| Some((&heads[donor], heads[donor].stages.get(from?)?));
+            let owned = (0..heads.len()).filter(|donor| own(*donor));
+            let owned: Vec<&SavedStage> = owned.filter_map(|donor| Some(saved(donor)?.1)).collect();
+            owned.iter().try_for_each(|saved| stage.count(saved))?;
+            let keeps_state = plan.sorted || is_keyed(plan);
+            match deal.stages.get(number).and_then(Option::as_ref).filter(|_| keeps_state) {
+                Some(of_stage) => {
+                    let donor = |donor: usize| Donor {
+                        number: donor,
+                        stage: saved(donor).map(|(_, stage)| stage),
+                        lanes: saved(donor).zip(from).and_then(|((head, _), from)| head.lanes(from)),
+                        floors: plan
+                            .inputs
+                            .iter()
+                            .map(|input| watermarks[donor].of(input.stream))
+                            .collect(),
+                    };
+                    let donors = (0..heads.len()).take(of_stage.before as usize).map(donor);
+                    stage.begin_dealt(&donors.collect::<Vec<_>>(), of_stage, deal.shard)?;
                 }
+                None if plan.sorted => stage.begin_waiting(&owned)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_whole(&mut self, head: &SavedHead, matching: &Matching) -> Result<(), CorruptState> {
+        for (plan, ingest) in self.plan.sources.iter().zip(&mut self.sources) {
+            if let Some((_, saved)) = head.sources.iter().find(|(name, _)| *name == plan.name) {
+                ingest.load(saved)?;
+            }
+        }
+        let names = self.plan.input_names().into_iter().skip(self.sources.len());
+        for (name, repartition) in names.zip(self.repartitions.iter_mut().flatten()) {
+            if let Some((_, saved)) = head.sources.iter().find(|(saved, _)| *saved == name) {
+                repartition.load(saved)?;
             }
         }
         for (number, stage) in self.stages.iter_mut().enumerate() {
             let Some(from) = matching.stages.iter().position(|place| *place == Some(number)) else {
                 continue;
             };
-            let of_heads: Option<Vec<&SavedStage>> = heads.iter().map(|head| head.stages.get(from)).collect();
-            let of_heads = of_heads.ok_or(CorruptState {
-                what: "the heads of a snapshot",
-            })?;
-            stage.begin_restore(&of_heads)?;
+            let saved = head.stages.get(from).ok_or(HEADS)?;
+            stage.begin_restore(saved, head.lanes(from))?;
+        }
+        if !head.lanes.is_empty() {
+            self.stages.iter_mut().for_each(StageRun::may_follow_lanes);
         }
         Ok(())
     }
 
-    /// Takes back rows of a block of the capture with number `from`.
+    /// Takes back rows of a block of the capture with number `from`; where state is dealt out, with the hashes of their keys.
     ///
     /// # Errors
     /// If they are something else.
@@ -235,6 +404,7 @@ impl Engine {
         from: usize,
         place: (u32, u32, BlockId),
         rows: &[Row<'_>],
+        hashes: &[u32],
     ) -> Result<(), CorruptState> {
         let (stage, step, block) = place;
         let corrupt = CorruptState {
@@ -244,15 +414,22 @@ impl Engine {
         let Some(stage) = number.and_then(|number| self.stages.get_mut(number)) else {
             return Ok(());
         };
-        stage.restore_rows(step, from, block, rows)
+        stage.restore_rows(step, from, block, rows, hashes)
     }
 
     /// All is taken back.
     ///
     /// # Errors
     /// If something is missing.
-    pub fn end_restore(&mut self) -> Result<(), CorruptState> {
-        self.stages.iter_mut().try_for_each(StageRun::end_restore)
+    pub fn end_restore(&mut self, deal: Option<&Deal>) -> Result<(), CorruptState> {
+        for (number, stage) in self.stages.iter_mut().enumerate() {
+            let of_stage = deal.and_then(|deal| Some((deal.stages.get(number)?.as_ref()?.now, deal.shard)));
+            match of_stage {
+                Some(here) => stage.end_dealt(here)?,
+                None => stage.end_restore()?,
+            }
+        }
+        Ok(())
     }
 }
 

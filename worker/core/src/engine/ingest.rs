@@ -383,6 +383,24 @@ impl Ingest {
         })
     }
 
+    /// How far a source had come that was saved.
+    pub fn saved_watermark(bytes: &[u8]) -> Result<Micros, CorruptState> {
+        let saved: Saved = decode(bytes, "a source")?;
+        let watermark = saved.clock.watermark().max(saved.ticked);
+        Ok(saved.ended.map_or(watermark, |_| END))
+    }
+
+    /// Goes on counting where another stopped, whose records this one does not read on.
+    pub fn count(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
+        let Saved { counters, .. } = decode(bytes, "a source")?;
+        self.counters.records += counters.records;
+        self.counters.dead += counters.dead;
+        for (counter, n) in self.counters.mismatches.iter_mut().zip(&counters.mismatches) {
+            *counter += n;
+        }
+        Ok(())
+    }
+
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
         let saved: Saved = decode(bytes, "a source")?;
         self.held = match saved.held {

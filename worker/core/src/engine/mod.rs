@@ -7,8 +7,10 @@
 mod capture;
 mod event_time;
 mod ingest;
+mod lanes;
 mod round;
 mod run;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +23,7 @@ pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::Encoded;
 use crate::kafka::Unread;
-use crate::plan::{Plan, StagePlan};
+use crate::plan::{InputPlan, Plan, StagePlan, StreamId};
 use crate::repartition::Repartition;
 use crate::stream::{Micros, NO_WATERMARK};
 pub use capture::{Fit, Head, Later, Matching, PlacedBlock, SavedHead, SavedStage};
@@ -262,6 +264,19 @@ impl Engine {
     pub fn n_misplaced(&self) -> Vec<Option<u64>> {
         let of_stage = |repartition: &Option<Repartition>| repartition.as_ref().and_then(Repartition::n_misplaced);
         self.repartitions.iter().map(of_stage).collect()
+    }
+
+    /// Joins a stage's lanes if it may: not before those of the stages that it reads.
+    fn join_if_level(&mut self, number: usize) {
+        let (before, behind) = self.stages.split_at_mut(number);
+        let Some(stage) = behind.first_mut().filter(|stage| !stage.is_level()) else {
+            return;
+        };
+        let is_level = |input: &InputPlan| match input.stream {
+            StreamId::Source(_) => true,
+            StreamId::Stage(i) | StreamId::Late(i) => before.get(i).is_none_or(StageRun::is_level),
+        };
+        stage.join(self.plan.stages[number].inputs.iter().all(is_level));
     }
 
     /// Counters of the sources.

@@ -67,16 +67,16 @@ impl Engine {
             let (main, late) = match &mut self.repartitions[number] {
                 None => self.stages[number].process(inputs),
                 Some(repartition) => {
-                    let n_steps = repartition.n_steps();
-                    let parts = self.stages[number].before(inputs, n_steps);
+                    let parts = self.stages[number].before(inputs);
                     let mut dealt = repartition.deal(parts);
                     if let Some((_, of_other)) = arrived.take_if(|(stage, _)| *stage == number) {
                         // The own shard gives nothing in this round.
                         dealt = of_other;
                     }
-                    self.stages[number].behind(dealt, n_steps)
+                    self.stages[number].behind(dealt)
                 }
             };
+            self.join_if_level(number);
             if self.observed && main.n_rows() > 0 && is_watched(self.plan.stages[number].kind) {
                 outputs.observed.push((number, encode_rows(&main.rows, &[])));
             }

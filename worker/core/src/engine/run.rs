@@ -1,49 +1,70 @@
-//! A stage that is being run: its inputs brought together, its steps one behind the other.
+//! A stage that is being run: its inputs are made alike, and its work is done, in lanes as long as it needs them.
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, TimestampMicrosecondArray, new_null_array};
+use arrow_array::new_null_array;
 use arrow_schema::SchemaRef;
 
 use super::capture::{SavedStage, StageHead};
+use super::lanes::{Lane, LaneHead, Lanes, OneOf, SavedLanes, deal_out};
+use super::work::{SavedWork, Work, first_steps};
 use super::{StageCounters, first_columns};
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
-use crate::merge::Merge;
-use crate::plan::{Adapt, StagePlan, Step};
+use crate::plan::dealing::StageDeal;
+use crate::plan::{Adapt, StagePlan};
 use crate::repartition::Dealt;
-use crate::stage::aggregate::Aggregate;
-use crate::stage::alarm::Alarm;
-use crate::stage::escalate::Escalate;
-use crate::stage::filter::Filter;
-use crate::stage::incident::Incidents;
-use crate::stage::project::Project;
-use crate::stage::{Output, Stage};
+use crate::stage::Stage;
 use crate::state::{decode, encode};
-use crate::stream::{Batch, record_batch};
+use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress, record_batch};
 
 /// A stage that is being run.
 pub(super) struct StageRun {
-    adapts: Vec<Adapt>,
-    input: SchemaRef,
-    merge: Option<Merge>,
-    steps: Vec<Box<dyn Stage>>,
-    /// Columns of rows that were dealt out by key.
-    dealt: Option<SchemaRef>,
+    plan: StagePlan,
+    /// Steps that come before rows are dealt out by key; none where they are not. They keep nothing.
+    first: Vec<Box<dyn Stage>>,
+    /// At least one.
+    lanes: Vec<Lane>,
+    /// None where there is but one lane, and no floor below it.
+    apart: Option<Lanes>,
+    /// Whether rows come in the order of their watermarks: not as long as a stage that it reads has lanes.
+    follows_level: bool,
+    /// How far each input has come.
+    reached: Vec<Micros>,
+    /// Whether a capture is under way.
+    captures: bool,
+    /// Whether the lanes were joined since the last capture began: what it holds lies over no earlier one.
+    joined: bool,
     pub counters: StageCounters,
 }
 
+/// Where the state of a stage that is dealt out comes from.
+pub(super) struct Donor<'a> {
+    /// Its number.
+    pub number: usize,
+    /// What it has of this stage; nothing if the stage is new.
+    pub stage: Option<&'a SavedStage>,
+    /// Its lanes, if it had several.
+    pub lanes: Option<&'a SavedLanes>,
+    /// The watermark of each input there.
+    pub floors: Vec<Micros>,
+}
+
+const CORRUPT: CorruptState = CorruptState {
+    what: "a stage's steps",
+};
+
 impl StageRun {
     pub fn new(plan: &StagePlan) -> Self {
-        let dealt = plan.repartition.as_ref().map(|dealt| Arc::clone(&dealt.columns));
-        let merged = dealt.as_ref().unwrap_or(&plan.input);
-        let merge = plan.sorted.then(|| Merge::new(Arc::clone(merged), plan.inputs.len()));
         Self {
-            adapts: plan.inputs.iter().map(|input| input.adapt.clone()).collect(),
-            input: Arc::clone(&plan.input),
-            merge,
-            steps: plan.steps.iter().map(step).collect(),
-            dealt,
+            plan: plan.clone(),
+            first: first_steps(plan),
+            lanes: vec![Lane::only(plan)],
+            apart: None,
+            follows_level: true,
+            reached: Vec::new(),
+            captures: false,
+            joined: false,
             counters: StageCounters::default(),
         }
     }
@@ -51,29 +72,29 @@ impl StageRun {
     /// Takes the next part of each input; gives the next part of the output, and of the late rows.
     pub fn process(&mut self, inputs: Vec<Batch>) -> (Batch, Batch) {
         let parts = self.adapt(inputs);
-        self.go_on(parts, 0, 0)
+        self.go_on(0, parts)
     }
 
     /// The next part of each input as far as it comes before rows are dealt out by key.
-    pub fn before(&mut self, inputs: Vec<Batch>, n_steps: usize) -> Vec<Batch> {
+    pub fn before(&mut self, inputs: Vec<Batch>) -> Vec<Batch> {
         let mut parts = self.adapt(inputs);
-        for step in self.steps.iter_mut().take(n_steps) {
+        for step in &mut self.first {
             parts = parts.into_iter().map(|part| step.process(part).main).collect();
         }
         parts
     }
 
-    /// Takes the next part of each input behind the first steps.
-    pub fn behind(&mut self, dealt: Dealt, n_steps: usize) -> (Batch, Batch) {
+    /// Takes what of the inputs goes on here.
+    pub fn behind(&mut self, dealt: Dealt) -> (Batch, Batch) {
         let Dealt { shard, parts, late } = dealt;
-        let (main, rest) = self.go_on(parts, shard, n_steps);
+        let (main, rest) = self.go_on(shard, parts);
         if late.is_empty() {
             return (main, rest);
         }
         let progress = rest.progress();
         // Their own watermark may be in front of that which is held back.
         let most = rest.watermarks.first().copied().unwrap_or(rest.watermark);
-        let n_columns = self.input.fields().len();
+        let n_columns = self.plan.input.fields().len();
         let late = late.into_iter().map(|mut part| {
             let columns = first_columns(&part.rows, n_columns);
             self.counters.late += part.n_rows() as u64;
@@ -81,113 +102,278 @@ impl StageRun {
             part.with_rows(columns)
         });
         let all: Vec<Batch> = late.chain([rest]).collect();
-        (main, Batch::concat(&self.input, all, &progress))
+        (main, Batch::concat(&self.plan.input, all, &progress))
     }
 
     fn adapt(&mut self, inputs: Vec<Batch>) -> Vec<Batch> {
-        let parts = inputs.into_iter().zip(&self.adapts);
-        let parts: Vec<Batch> = parts.map(|(part, adapt)| adapted(part, adapt, &self.input)).collect();
+        let inputs = inputs.into_iter().zip(&self.plan.inputs);
+        let parts: Vec<Batch> = inputs
+            .map(|(part, input)| adapted(part, &input.adapt, &self.plan.input))
+            .collect();
         self.counters.rows_in += parts.iter().map(|part| part.n_rows() as u64).sum::<u64>();
         parts
     }
 
-    fn go_on(&mut self, mut parts: Vec<Batch>, shard: u32, n_steps: usize) -> (Batch, Batch) {
-        let mut batch = match (&mut self.merge, parts.pop()) {
-            (None, Some(only)) => only,
-            (Some(merge), Some(last)) => {
-                parts.push(last);
-                merge.process_of(shard, parts)
-            }
-            (_, None) => Batch::empty(
-                Arc::clone(self.dealt.as_ref().unwrap_or(&self.input)),
-                crate::stream::NO_WATERMARK,
-            ),
+    /// Takes the next part of each input, which the shard with this number read.
+    fn go_on(&mut self, shard: u32, parts: Vec<Batch>) -> (Batch, Batch) {
+        let (main, late) = match &self.apart {
+            None => self.lanes[0].work.process(shard, parts),
+            Some(_) => self.in_lanes(shard, &parts),
         };
-        let mut late = Batch {
-            ended: batch.ended,
-            ..Batch::empty(Arc::clone(&self.input), batch.watermark)
+        self.counters.late += late.n_rows() as u64;
+        self.counters.rows_out += main.n_rows() as u64;
+        (main, late)
+    }
+
+    fn in_lanes(&mut self, shard: u32, parts: &[Batch]) -> (Batch, Batch) {
+        let watermark = parts.iter().map(|part| part.watermark).min().unwrap_or(END);
+        let dealt = match &self.apart {
+            Some(lanes) => deal_out(lanes, &mut self.lanes, parts),
+            None => Vec::new(),
         };
-        for step in self.steps.iter_mut().skip(n_steps) {
-            let Output { main, late: rows } = step.process(batch);
-            batch = main;
-            if let Some(rows) = rows {
-                self.counters.late += rows.n_rows() as u64;
-                // Steps before this one only added columns behind those of the input.
-                let columns = first_columns(&rows.rows, self.input.fields().len());
-                late = rows.with_rows(columns);
-            }
+        let lanes = self.lanes.iter_mut().zip(dealt);
+        let (mains, lates): (Vec<Batch>, Vec<Batch>) =
+            lanes.map(|(lane, parts)| lane.work.process(shard, parts)).unzip();
+        let ends: Option<Vec<Micros>> = mains.iter().map(|main| main.ended).collect();
+        let progress = Progress {
+            // A lane with more to give out has not come further than that.
+            watermark: mains.iter().map(|main| main.watermark).fold(watermark, Micros::min),
+            ended: ends.and_then(|ends| ends.into_iter().max()),
+        };
+        self.reached = parts.iter().map(|part| part.watermark).collect();
+        let together = |batches: Vec<Batch>, schema: &SchemaRef| {
+            let schema = batches
+                .first()
+                .map_or_else(|| Arc::clone(schema), |batch| batch.rows.schema());
+            Batch::concat(&schema, batches, &progress)
+        };
+        (together(mains, &self.plan.output), together(lates, &self.plan.input))
+    }
+
+    /// Whether its rows come in the order of their watermarks.
+    pub fn is_level(&self) -> bool {
+        self.apart.is_none() && self.follows_level
+    }
+
+    /// Joins the lanes once their inputs have come to the same watermark; `follows_level` says whether what it reads comes
+    /// in the order of watermarks.
+    pub fn join(&mut self, follows_level: bool) {
+        self.follows_level = follows_level;
+        let passed = |lane: &Lane| {
+            lane.floors
+                .iter()
+                .zip(&self.reached)
+                .all(|(floor, reached)| floor <= reached)
+        };
+        let watermark = self.reached.iter().copied().min().unwrap_or(NO_WATERMARK);
+        let keys_apart = self.apart.as_ref().is_none_or(|lanes| lanes.apart);
+        let is_level = |lane: &Lane| passed(lane) && lane.work.may_join(watermark);
+        let level = follows_level && self.reached.len() == self.plan.inputs.len() && self.lanes.iter().all(is_level);
+        // Blocks of a capture that is under way are numbered by lane.
+        if !level || keys_apart || self.captures {
+            return;
         }
-        self.counters.rows_out += batch.n_rows() as u64;
-        (batch, late)
+        if self.lanes.len() > 1 {
+            let mut works: Vec<&mut Work> = self.lanes.iter_mut().map(|lane| &mut lane.work).collect();
+            let Ok(work) = Work::joined(&self.plan, &mut works) else {
+                // Each wrote its state just now. Should it be unreadable all the same, nothing is lost in lanes.
+                self.apart.iter_mut().for_each(|lanes| lanes.apart = true);
+                return;
+            };
+            self.lanes.truncate(1);
+            self.lanes[0].work = work;
+            self.joined = true;
+        }
+        (self.lanes[0].path, self.lanes[0].floors) = (Vec::new(), Vec::new());
+        self.apart = None;
     }
 
     /// Whether it has more to give out though nothing comes in: what it merges is given out in parts.
     pub fn has_more(&self) -> bool {
-        self.merge.as_ref().is_some_and(Merge::has_more)
+        self.lanes.iter().any(|lane| lane.work.has_more())
     }
 
     pub fn n_failures(&self) -> u64 {
-        self.steps.iter().map(|step| step.n_failures()).sum()
+        // All lanes count in the plan's expressions.
+        self.lanes.first().map_or(0, |lane| lane.work.n_failures())
     }
 
     pub fn state_size(&self) -> (usize, usize) {
-        let keys = self.steps.iter().map(|step| step.n_keys()).max().unwrap_or(0);
-        (keys, self.steps.iter().map(|step| step.memory()).sum())
+        let sizes = self.lanes.iter().map(|lane| lane.work.state_size());
+        sizes.fold((0, 0), |(keys, bytes), of_lane| (keys + of_lane.0, bytes + of_lane.1))
+    }
+
+    /// Whether a capture of changes would lack some.
+    pub fn is_joined(&self) -> bool {
+        self.joined
     }
 
     /// Begins a capture; answers what is not kept by key.
     pub fn begin_capture(&mut self, extent: Extent) -> StageHead {
-        let steps = self.steps.iter_mut().map(|step| step.begin_capture(extent)).collect();
-        let merge = self.merge.as_ref().map(Merge::capture);
-        StageHead::new(encode(&self.counters), merge, steps)
+        (self.captures, self.joined) = (true, false);
+        let counters = encode(&self.counters);
+        let heads = self.lanes.iter_mut().map(|lane| {
+            let head = lane.work.begin_capture(extent);
+            LaneHead {
+                path: lane.path.clone(),
+                floors: lane.floors.clone(),
+                merge: head.merge,
+                steps: head.steps,
+            }
+        });
+        let heads = heads.collect();
+        let lanes = self.apart.as_ref().map(|lanes| (lanes.routing.clone(), lanes.apart));
+        StageHead::new(counters, lanes, heads)
     }
 
-    /// The next block of the capture under way, with the number of its step.
+    /// The next block of the capture under way, with the number of its step; those of the lanes stand behind one another.
     pub fn next_block(&mut self) -> Option<(u32, Block)> {
-        let mut steps = self.steps.iter_mut().enumerate();
-        steps.find_map(|(number, step)| Some((number as u32, step.next_block()?)))
+        let mut lanes = self.lanes.iter_mut().enumerate();
+        lanes.find_map(|(lane, of)| {
+            let (step, block) = of.work.next_block()?;
+            Some(((lane * of.work.n_steps()) as u32 + step, block))
+        })
     }
 
-    pub fn begin_restore(&mut self, heads: &[&SavedStage]) -> Result<(), CorruptState> {
-        self.counters = StageCounters::default();
-        for head in heads {
-            let counters: StageCounters = decode(&head.counters, "a stage's counters")?;
-            self.counters.rows_in += counters.rows_in;
-            self.counters.rows_out += counters.rows_out;
-            self.counters.late += counters.late;
-            if head.steps.len() != self.steps.len() || head.merge.is_some() != self.merge.is_some() {
-                return Err(CorruptState {
-                    what: "a stage's steps",
+    /// All blocks of a capture are handed over.
+    pub fn captured(&mut self) {
+        self.captures = false;
+    }
+
+    /// Takes back what is not kept by key, with its lanes if it had several.
+    pub fn begin_restore(&mut self, saved: &SavedStage, lanes: Option<&SavedLanes>) -> Result<(), CorruptState> {
+        self.count(saved)?;
+        match lanes {
+            None => self.lanes[0].work.begin_restore(&[saved.work()])?,
+            Some(lanes) => {
+                self.lanes = lanes_of(&self.plan, 0, lanes, None)?;
+                self.apart = Some(Lanes {
+                    routing: lanes.routing.clone(),
+                    is_dealt: self.plan.repartition.is_some(),
+                    apart: lanes.apart,
                 });
             }
-        }
-        if let Some(merge) = &mut self.merge {
-            let saved: Vec<&[u8]> = heads.iter().filter_map(|head| head.merge.as_deref()).collect();
-            merge.restore(&saved)?;
-        }
-        for (number, step) in self.steps.iter_mut().enumerate() {
-            let heads: Vec<&[u8]> = heads.iter().map(|head| head.steps[number].as_slice()).collect();
-            step.begin_restore(&heads)?;
         }
         Ok(())
     }
 
+    /// Takes back what several shards had that is not kept by key, as far as it belongs here.
+    pub fn begin_dealt(&mut self, donors: &[Donor<'_>], deal: &StageDeal, here: u32) -> Result<(), CorruptState> {
+        let mut all = Vec::new();
+        let apart = donors.iter().filter_map(|donor| donor.lanes).any(|lanes| lanes.apart);
+        for donor in donors {
+            let from = (deal.before, donor.number as u32);
+            let mut of_donor = match (donor.stage, donor.lanes) {
+                (Some(_), Some(lanes)) => lanes_of(&self.plan, donor.number, lanes, Some(from))?,
+                (stage, _) => {
+                    let mut lane = Lane {
+                        path: vec![from],
+                        from: (donor.number, 0),
+                        ..Lane::only(&self.plan)
+                    };
+                    if let Some(stage) = stage {
+                        lane.work.begin_restore(&[stage.work()])?;
+                    }
+                    vec![lane]
+                }
+            };
+            for lane in &mut of_donor {
+                lane.floors.resize(donor.floors.len(), NO_WATERMARK);
+                for (floor, of_donor) in lane.floors.iter_mut().zip(&donor.floors) {
+                    *floor = (*floor).max(*of_donor);
+                }
+                let is_here = |hash: &u32| deal.routing.partition(*hash, deal.now) == here;
+                lane.work
+                    .keep_waiting(|rows| deal.routing.hashes(rows).iter().map(is_here).collect());
+            }
+            all.extend(of_donor);
+        }
+        if !all.is_empty() {
+            self.lanes = all;
+            self.apart = Some(Lanes {
+                routing: deal.routing.clone(),
+                is_dealt: self.plan.repartition.is_some(),
+                apart,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes back what waits to be put in order, of which nobody knows where it belongs.
+    pub fn begin_waiting(&mut self, donors: &[&SavedStage]) -> Result<(), CorruptState> {
+        let works: Vec<SavedWork<'_>> = donors.iter().map(|stage| stage.work()).collect();
+        if works.is_empty() {
+            return Ok(());
+        }
+        self.lanes[0].work.begin_restore(&works)
+    }
+
+    /// Goes on counting where another stopped.
+    pub fn count(&mut self, saved: &SavedStage) -> Result<(), CorruptState> {
+        let counters: StageCounters = decode(&saved.counters, "a stage's counters")?;
+        self.counters.rows_in += counters.rows_in;
+        self.counters.rows_out += counters.rows_out;
+        self.counters.late += counters.late;
+        Ok(())
+    }
+
+    /// Takes back rows of a block; `hashes` are those of their keys, where state is dealt out.
     pub fn restore_rows(
         &mut self,
         step: u32,
         from: usize,
         block: BlockId,
         rows: &[Row<'_>],
+        hashes: &[u32],
     ) -> Result<(), CorruptState> {
-        let step = self.steps.get_mut(step as usize).ok_or(CorruptState {
-            what: "a stage's steps",
-        })?;
-        step.restore_rows(from, block, rows)
+        let n_steps = self.plan.steps.len().max(1);
+        let place = (from, step as usize / n_steps);
+        let lane = self.lanes.iter_mut().find(|lane| lane.from == place).ok_or(CORRUPT)?;
+        if let Some(lanes) = &mut self.apart {
+            let mut keyed = rows.iter().zip(hashes).filter(|(row, _)| !row.key.is_empty());
+            lanes.apart |= keyed.any(|(_, hash)| !lane.has(&lanes.routing, *hash));
+        }
+        lane.work.restore_rows(step as usize % n_steps, 0, block, rows)
     }
 
     pub fn end_restore(&mut self) -> Result<(), CorruptState> {
-        self.steps.iter_mut().try_for_each(|step| step.end_restore())
+        self.lanes.iter_mut().try_for_each(|lane| lane.work.end_restore())
     }
+
+    /// Stages that it reads may have lanes.
+    pub fn may_follow_lanes(&mut self) {
+        self.follows_level = false;
+    }
+
+    /// All that was dealt out is taken back: lanes that no key can be of are gone.
+    pub fn end_dealt(&mut self, here: OneOf) -> Result<(), CorruptState> {
+        self.end_restore()?;
+        if self.apart.is_some() && self.lanes.iter().any(|lane| lane.may_have(here)) {
+            self.lanes.retain(|lane| lane.may_have(here) || !lane.work.is_empty());
+        }
+        Ok(())
+    }
+}
+
+/// The lanes that were saved, of the capture with this number; `dealt` says where all their rows were.
+fn lanes_of(
+    plan: &StagePlan,
+    number: usize,
+    saved: &SavedLanes,
+    dealt: Option<OneOf>,
+) -> Result<Vec<Lane>, CorruptState> {
+    let lane = |(i, saved): (usize, &super::lanes::SavedLane)| {
+        let mut lane = Lane {
+            path: dealt.into_iter().chain(saved.path.iter().copied()).collect(),
+            floors: saved.floors.clone(),
+            from: (number, i),
+            ..Lane::only(plan)
+        };
+        lane.work.begin_restore(&[saved.work()])?;
+        Ok(lane)
+    };
+    let lanes: Result<Vec<Lane>, CorruptState> = saved.lanes.iter().enumerate().map(lane).collect();
+    lanes.and_then(|lanes| if lanes.is_empty() { Err(CORRUPT) } else { Ok(lanes) })
 }
 
 fn adapted(part: Batch, adapt: &Adapt, schema: &SchemaRef) -> Batch {
@@ -203,33 +389,5 @@ fn adapted(part: Batch, adapt: &Adapt, schema: &SchemaRef) -> Batch {
             let rows = record_batch(schema, columns.collect(), n_rows);
             part.with_rows(rows)
         }
-    }
-}
-
-fn step(step: &Step) -> Box<dyn Stage> {
-    match step {
-        Step::AddEventTime(schema) => Box::new(AddEventTime {
-            schema: Arc::clone(schema),
-        }),
-        Step::Filter(condition) => Box::new(Filter::new(condition.clone())),
-        Step::Project(columns, schema) => Box::new(Project::new(columns.clone(), Arc::clone(schema))),
-        Step::Aggregate(plan) => Box::new(Aggregate::new(plan.as_ref().clone())),
-        Step::Escalate(plan) => Box::new(Escalate::new(plan.clone())),
-        Step::Alarm(plan, input) => Box::new(Alarm::new(plan.as_ref().clone(), input)),
-        Step::Incident(plan) => Box::new(Incidents::new(plan.clone())),
-    }
-}
-
-/// Adds the column `event_time`.
-struct AddEventTime {
-    schema: SchemaRef,
-}
-
-impl Stage for AddEventTime {
-    fn process(&mut self, input: Batch) -> Output {
-        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(input.times.clone()).with_timezone("UTC"));
-        let columns = input.rows.columns().iter().cloned().chain([times]).collect();
-        let rows = record_batch(&self.schema, columns, input.n_rows());
-        Output::of(input.with_rows(rows))
     }
 }

@@ -10,6 +10,7 @@ mod alarm;
 mod broken;
 mod calls;
 mod context;
+pub mod dealing;
 pub mod describe;
 mod escalate;
 mod field_types;

@@ -87,6 +87,45 @@ pub(super) fn inputs(
     (of_inputs, of_stages)
 }
 
+/// How the rows of each stage are partitioned where it keeps its state: as its input is, or by its own key. None where that is
+/// not known.
+pub(super) fn of_state(stages: &[StagePlan], sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
+    let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
+    let of_sources = of_sources(sources, n_partitions);
+    let mut of_states: Vec<Option<Partitioned>> = Vec::new();
+    let mut of_stages: Vec<Option<Partitioned>> = Vec::new();
+    for stage in stages {
+        let mut inputs = stage.inputs.iter().map(|input| match input.stream {
+            StreamId::Source(i) => of_sources.get(i).cloned().flatten(),
+            StreamId::Stage(i) | StreamId::Late(i) => of_stages.get(i).cloned().flatten(),
+        });
+        let first = inputs.next().flatten();
+        let input = inputs.fold(first, |all, next| all?.with(next.as_ref()?));
+        let fits = |input: &Partitioned| input.key.iter().all(|name| column_of_key(stage, name));
+        let own = || {
+            // Rules of an alarm may have further columns, behind those of the stage.
+            let n_common = stage.steps.iter().find_map(|step| match step {
+                Step::Alarm(plan, _) => Some(plan.n_by),
+                _ => None,
+            });
+            let names = keys(stage)?.into_iter().next()?.into_iter().map(|(name, _)| name);
+            Some(Partitioned {
+                key: names.take(n_common.unwrap_or(usize::MAX)).collect(),
+                partitioner: Partitioner::Murmur2,
+                n_partitions: n_shards,
+                is_checked: true,
+            })
+        };
+        let state = match keys(stage) {
+            Some(_) => input.filter(fits).or_else(own),
+            None => input,
+        };
+        of_states.push(state.clone());
+        of_stages.push(state.filter(|state| state.by().iter().all(|column| gives(stage, column))));
+    }
+    of_states
+}
+
 /// Whether a column of the input, as it is, is part of a stage's key.
 pub(super) fn column_of_key(stage: &StagePlan, column: &str) -> bool {
     let shown = stage.shown_key.iter().any(|key| key == column);
@@ -177,6 +216,11 @@ pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
         })
     };
     plan.stages.iter().zip(inputs).map(of_stage).collect()
+}
+
+/// Whether a stage keeps state by key.
+pub fn is_keyed(stage: &StagePlan) -> bool {
+    keys(stage).is_some()
 }
 
 /// Names and types of the key of each table of a stage's state.

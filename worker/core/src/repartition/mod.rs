@@ -130,11 +130,6 @@ impl Repartition {
         }
     }
 
-    /// How many steps of the stage come before.
-    pub fn n_steps(&self) -> usize {
-        self.plan.n_steps
-    }
-
     /// Rows that were sent to other shards, though the producers are said to have dealt out by key.
     pub fn n_misplaced(&self) -> Option<u64> {
         let sent = self.inputs.iter().map(|input| input.state.n_sent);
@@ -324,11 +319,10 @@ impl Input {
         let state = &mut self.state;
         if state.waits_for_others(shard) {
             let (given, most) = (state.given, state.least_other(shard));
-            let held = |watermark: Micros| watermark.min(most).max(given);
+            part.watermark = part.watermark.min(most).max(given);
             for watermark in part.watermarks.iter_mut().filter(|_| !is_sorted) {
-                *watermark = held(*watermark);
+                *watermark = (*watermark).clamp(given, part.watermark);
             }
-            part.watermark = held(part.watermark);
             part.ended = None;
         }
         state.given = part.watermark;

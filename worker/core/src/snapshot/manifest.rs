@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::kafka::fetching::Position;
 
 /// Version of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a snapshot holds, and where the shard stood. Written as JSON, so that a person can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,5 +12,5 @@ mod savepoint;
 pub use self::blocks::{BlockWriter, ReadBlock, read_blocks};
 pub use self::manifest::{FORMAT, File, InvalidManifest, Manifest, SourcePosition, StageEntry};
 pub use self::names::{SavepointNames, ShardNames, choose, kept};
-pub use self::restore::{Keep, Restore, RestoreError};
+pub use self::restore::{Restore, RestoreError};
 pub use self::savepoint::Savepoint;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::aggregate::CorruptState;
 use crate::capture::{BlockId, Row};
 use crate::engine::{Engine, Fit, Matching, SavedHead};
-use crate::kafka::partitioner::partition;
-use crate::plan::partitioning::Placement;
+use crate::plan::dealing::Deal;
+use crate::plan::partitioning::is_keyed;
 
 use super::blocks::{ReadBlock, read_blocks};
 
@@ -32,22 +32,11 @@ pub enum RestoreError {
     },
 }
 
-/// Which keys come here.
-#[derive(Clone, Debug)]
-pub struct Keep {
-    /// Number of the shard.
-    pub shard: u32,
-    /// How many shards there are now.
-    pub n_shards: u32,
-    /// How keys of each stage of the plan find their shard.
-    pub placements: Vec<Option<Placement>>,
-}
-
 /// State that is being taken back.
 pub struct Restore<'a> {
     engine: &'a mut Engine,
     matching: Matching,
-    keep: Option<Keep>,
+    deal: Option<Deal>,
     /// Names of the stages, as the captures number them.
     stages: Vec<String>,
     /// Blocks that are taken back, by capture: those in files behind are older.
@@ -55,16 +44,14 @@ pub struct Restore<'a> {
 }
 
 impl<'a> Restore<'a> {
-    /// Begins with the heads of the captures. `own` is the one whose sources are read on; `keep` says which keys come here
-    /// if not all do.
+    /// Begins with the head of a capture; or with those of all shards, of which `deal` says what comes here.
     ///
     /// # Errors
-    /// If there is state without a place, and `may_drop` does not allow that.
+    /// If there is state without a place and `may_drop` does not allow that, or state that nobody knows the place of.
     pub fn begin(
         engine: &'a mut Engine,
         heads: &[SavedHead],
-        own: usize,
-        keep: Option<Keep>,
+        deal: Option<Deal>,
         may_drop: bool,
     ) -> Result<Self, RestoreError> {
         let first = heads.first().ok_or(CorruptState { what: "no snapshot" })?;
@@ -72,12 +59,21 @@ impl<'a> Restore<'a> {
         if !matching.fit.dropped.is_empty() && !may_drop {
             return Err(RestoreError::Dropped(matching.fit));
         }
-        engine.begin_restore(heads, &matching, own)?;
+        if let Some(deal) = &deal {
+            let stages = engine.plan().stages.iter().zip(&deal.stages);
+            let mut lost = stages.filter(|(stage, deal)| is_keyed(stage) && deal.is_none());
+            let kept = &matching.fit.kept;
+            if let Some((stage, _)) = lost.find(|(stage, _)| kept.contains(&stage.name)) {
+                let stage = stage.name.clone();
+                return Err(RestoreError::NotPlaced { stage });
+            }
+        }
+        engine.begin_restore(heads, &matching, deal.as_ref())?;
         Ok(Self {
             engine,
             stages: first.stages.iter().map(|stage| stage.name.clone()).collect(),
             matching,
-            keep,
+            deal,
             seen: HashSet::new(),
         })
     }
@@ -99,27 +95,31 @@ impl<'a> Restore<'a> {
         if !self.seen.insert((from, block.place)) {
             return Ok(());
         }
-        let Some(keep) = &self.keep else {
+        let place = block.place;
+        let Some(deal) = &self.deal else {
             return Ok(self
                 .engine
-                .restore_rows(&self.matching, from, block.place, &block.rows)?);
+                .restore_rows(&self.matching, from, place, &block.rows, &[])?);
         };
-        let stage = block.place.0 as usize;
-        let number = self.matching.number(stage);
-        let Some(number) = number else { return Ok(()) };
+        let Some(number) = self.matching.number(place.0 as usize) else {
+            return Ok(());
+        };
         let not_placed = || RestoreError::NotPlaced {
-            stage: self.stages.get(stage).cloned().unwrap_or_default(),
+            stage: self.stages.get(place.0 as usize).cloned().unwrap_or_default(),
         };
-        let placement = keep.placements.get(number).and_then(Option::as_ref);
-        let (placement, hashes) = placement.zip(block.hashes.as_ref()).ok_or_else(not_placed)?;
-        let here = |hash: u32| partition(placement.partitioner, hash, keep.n_shards) == keep.shard;
+        let of_stage = deal.stages.get(number).and_then(Option::as_ref);
+        let (of_stage, hashes) = of_stage.zip(block.hashes.as_ref()).ok_or_else(not_placed)?;
+        if from >= of_stage.before as usize {
+            // It had no partition, and so no key.
+            return Ok(());
+        }
+        let here = |hash: u32| of_stage.routing.partition(hash, of_stage.now) == deal.shard;
         // Rows without a key of their own go wherever the keys go that they speak of.
         let rows = block.rows.iter().zip(hashes);
-        let rows: Vec<Row<'_>> = rows
-            .filter(|(row, hash)| row.key.is_empty() || here(**hash))
-            .map(|(row, _)| *row)
-            .collect();
-        Ok(self.engine.restore_rows(&self.matching, from, block.place, &rows)?)
+        let kept = rows.filter(|(row, hash)| row.key.is_empty() || here(**hash));
+        let (rows, hashes): (Vec<Row<'_>>, Vec<u32>) = kept.map(|(row, hash)| (*row, *hash)).unzip();
+        let restored = self.engine.restore_rows(&self.matching, from, place, &rows, &hashes);
+        Ok(restored?)
     }
 
     /// All is taken back.
@@ -127,7 +127,7 @@ impl<'a> Restore<'a> {
     /// # Errors
     /// If something is missing.
     pub fn end(self) -> Result<Fit, RestoreError> {
-        self.engine.end_restore()?;
+        self.engine.end_restore(self.deal.as_ref())?;
         Ok(self.matching.fit)
     }
 }

@@ -10,7 +10,7 @@ pub mod project;
 
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
-use crate::stream::Batch;
+use crate::stream::{Batch, Micros};
 
 /// A running stage: a part of its input in, a part of its output out.
 ///
@@ -31,8 +31,8 @@ pub trait Stage: Send {
         None
     }
 
-    /// Takes back what [`Stage::begin_capture`] answered, in place of all state: once, or by several stages whose keys
-    /// come together here.
+    /// Takes back what [`Stage::begin_capture`] answered, in place of all state: of one, or of several that have come to the
+    /// same watermark, have no key in common, and may be joined.
     ///
     /// # Errors
     /// If the bytes are something else.
@@ -54,6 +54,12 @@ pub trait Stage: Send {
     /// If something is missing.
     fn end_restore(&mut self) -> Result<(), CorruptState> {
         Ok(())
+    }
+
+    /// Whether, at this watermark, it can be joined with others of other keys and none of them would give out anything else
+    /// than alone.
+    fn may_join(&self, _watermark: Micros) -> bool {
+        true
     }
 
     /// How many keys have state.

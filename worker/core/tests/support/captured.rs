@@ -64,7 +64,7 @@ pub fn restored_into(mut engine: Engine, captured: &Captured) -> Engine {
     let matching = engine.matching(&captured.head);
     assert!(matching.fit.dropped.is_empty() && matching.fit.new.is_empty());
     let heads = std::slice::from_ref(&captured.head);
-    engine.begin_restore(heads, &matching, 0).unwrap();
+    engine.begin_restore(heads, &matching, None).unwrap();
     let mut all = Vec::new();
     for (place, bytes) in &captured.blocks {
         all.extend(rows(bytes).unwrap().into_iter().map(|row| (*place, row)));
@@ -74,8 +74,8 @@ pub fn restored_into(mut engine: Engine, captured: &Captured) -> Engine {
     for rows in all.chunk_by(|(place, _), (next, _)| place == next) {
         let (place, _) = rows[0];
         let rows: Vec<Row<'_>> = rows.iter().map(|(_, row)| *row).collect();
-        engine.restore_rows(&matching, 0, place, &rows).unwrap();
+        engine.restore_rows(&matching, 0, place, &rows, &[]).unwrap();
     }
-    engine.end_restore().unwrap();
+    engine.end_restore(None).unwrap();
     engine
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod captured;
+pub mod fleet;
 pub mod log;
 pub mod pipelines;
 pub mod reference;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use captured::{capture, restored};
 use tocsin_contract::document;
 use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{Arrived, DeadLetter, Engine, Outputs};
@@ -34,6 +36,11 @@ pub fn pipeline(spec: &str) -> (IncidentPipeline, Plan) {
 
 fn compile(spec: &str) -> Result<Plan, String> {
     parse(spec).map(|(_, plan)| plan)
+}
+
+/// The same, with the sources as the file has them.
+pub fn compile_with_sources(spec: &str) -> Result<(Vec<Source>, Plan), String> {
+    parse(spec).map(|(pipeline, plan)| (pipeline.spec.sources, plan))
 }
 
 fn parse(spec: &str) -> Result<(IncidentPipeline, Plan), String> {

@@ -233,6 +233,11 @@ trait Windows: Send {
     /// See [`Stage::end_restore`].
     fn end_restore(&mut self) -> Result<(), CorruptState>;
 
+    /// See [`Stage::may_join`].
+    fn may_join(&self, _watermark: Micros) -> bool {
+        true
+    }
+
     /// How many keys have state.
     fn n_keys(&self) -> usize;
 
@@ -324,6 +329,10 @@ impl Stage for Aggregate {
 
     fn end_restore(&mut self) -> Result<(), CorruptState> {
         self.windows.end_restore()
+    }
+
+    fn may_join(&self, watermark: Micros) -> bool {
+        self.windows.may_join(watermark)
     }
 
     fn n_keys(&self) -> usize {

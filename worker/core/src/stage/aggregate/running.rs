@@ -216,7 +216,7 @@ impl Windows for Running {
         *self = Self::new(Arc::clone(&self.plan), self.every, self.ttl);
         for head in heads {
             let head: Head = decode(head, "running totals")?;
-            // The earliest: what changed elsewhere is then not given out later than it would have been.
+            // All that have one have the same: see `may_join`.
             self.tick = [self.tick, head.tick].into_iter().flatten().min();
             self.restoring.changed.push(head.changed);
         }
@@ -261,6 +261,11 @@ impl Windows for Running {
         }
         self.tick = self.tick.filter(|_| !self.changed.is_empty());
         Ok(())
+    }
+
+    fn may_join(&self, watermark: Micros) -> bool {
+        // The tick of a stream that had no watermark yet goes by its first event, and may be a later one.
+        self.tick.is_none_or(|tick| tick <= next_due(watermark, self.every, 0))
     }
 
     fn n_keys(&self) -> usize {

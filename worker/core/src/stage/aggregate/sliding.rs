@@ -235,8 +235,8 @@ impl Windows for Sliding {
             return 1;
         }
         if self.due(end) <= watermark {
-            // Windows that hold only earlier panes have passed this pane's first end without it.
-            if end > self.slid_to && self.n_live == 0 {
+            // Windows without a key have passed without being given out: those that hold this pane are as late as the row.
+            if self.n_live == 0 {
                 self.slid_to = self.slid_to.max(window_start(watermark - self.due(0), self.every));
             }
             self.add_late(rows, start, from, watermark);
