@@ -110,6 +110,10 @@ pub struct RunArgs {
     /// Drop state of stages that the pipeline no longer has, or that compute something else now
     #[arg(long, requires = "state")]
     pub allow_non_restored_state: bool,
+    /// The savepoint that a pipeline begins with that has never run, as `tocsin snapshot list` names it; also of another
+    /// pipeline, or of another number of partitions
+    #[arg(long, value_name = "SAVEPOINT", requires = "state")]
+    pub restore_from: Option<String>,
     /// How a worker on Kafka is watched.
     #[command(flatten)]
     pub admin: AdminArgs,

@@ -87,6 +87,8 @@ pub struct SnapshotSettings {
     pub incremental: bool,
     /// Whether a start may drop state that the pipeline has no stage for any more.
     pub may_drop: bool,
+    /// The savepoint that a pipeline begins with that has never run.
+    pub restore_from: Option<String>,
 }
 
 /// Where a sink writes.
@@ -160,6 +162,7 @@ pub fn run(job: Job, settings: &Settings) -> Result<Report, ShardsError> {
         commands.push(sender);
         threads.push(ShardThread::spawn(setup::Setup {
             plan: job.plan.clone(),
+            sources: job.sources.clone(),
             placements: placements(&job.plan, &job.sources),
             schemas: schemas.clone(),
             layout: Arc::clone(&layout),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::snapshot::SourcePosition;
 
 use super::grant::Ownership;
 use super::owned::Common;
@@ -24,6 +26,7 @@ use crate::snapshots::SnapshotError;
 /// What a thread begins with.
 pub struct Setup {
     pub plan: Plan,
+    pub sources: Vec<Source>,
     pub placements: Vec<Option<Placement>>,
     pub schemas: Schemas,
     pub layout: Arc<Layout>,
@@ -74,12 +77,24 @@ impl Setup {
         };
         let place = Place {
             pipeline: self.plan.name.clone(),
-            sources: self.plan.sources.iter().map(|source| source.name.clone()).collect(),
+            sources: self.sources_at(),
             n_shards: self.layout.n_shards,
         };
         let savepoints = Arc::clone(&self.settings.savepoints);
         let (placements, measures) = (self.placements.clone(), Arc::clone(&self.settings.measures));
         Snapshotting::start(settings.clone(), place, placements, measures, savepoints).map(Some)
+    }
+
+    /// The sources with their topics.
+    fn sources_at(&self) -> Vec<SourcePosition> {
+        let sources = self.plan.sources.iter().zip(&self.layout.inputs);
+        let source = sources.map(|(source, topic)| SourcePosition {
+            source: source.name.clone(),
+            position: None,
+            topic: Some(topic.name.clone()),
+            topic_id: topic.id.map(|id| id.to_string()),
+        });
+        source.collect()
     }
 
     /// What the shards of the thread share.
@@ -91,6 +106,7 @@ impl Setup {
     ) -> Common<'a> {
         Common {
             plan: &self.plan,
+            sources: &self.sources,
             layout: &self.layout,
             group: &self.settings.group,
             snapshots: self.settings.snapshots.as_ref(),

@@ -68,6 +68,9 @@ pub enum SnapshotError {
     /// There is none of that name.
     #[error("there is no snapshot {0}; `tocsin snapshot list` names all")]
     Unknown(String),
+    /// A pipeline cannot begin with it.
+    #[error("there is no savepoint {0}; `tocsin snapshot list` names all, as PIPELINE/savepoints/ID")]
+    NotSavepoint(String),
     /// A restore ended before it was done.
     #[error("a restore ended unexpectedly")]
     Interrupted,
@@ -98,6 +101,7 @@ impl SnapshotError {
             Self::Address { .. }
             | Self::Invalid { .. }
             | Self::Unknown(_)
+            | Self::NotSavepoint(_)
             | Self::Restore { .. }
             | Self::Interrupted => false,
         }

@@ -23,6 +23,8 @@ pub struct JournalRecord {
     pub steps: Vec<Step>,
     /// Names of the sources' topics; only the first record has them.
     pub sources: Vec<String>,
+    /// The savepoint that the shard began with, if it did; only the first record has it.
+    pub restored_from: Option<String>,
 }
 
 /// Something that a shard did.
@@ -65,7 +67,10 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The first version with a savepoint.
+const WITH_SAVEPOINT: u8 = 3;
 
 type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>, Vec<String>);
 
@@ -81,7 +86,7 @@ impl JournalRecord {
             self.sources.clone(),
         );
         let mut bytes = vec![VERSION];
-        bytes.extend(encode(&saved));
+        bytes.extend(encode(&(saved, &self.restored_from)));
         bytes
     }
 
@@ -94,8 +99,14 @@ impl JournalRecord {
         if version > VERSION {
             return Err(InvalidJournal::Newer(version));
         }
-        let saved: Result<Saved, _> = decode(saved, "a journal record");
-        let (sequence, epoch, cut, steps, sources) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let what = "a journal record";
+        let saved: Result<(Saved, Option<String>), _> = if version < WITH_SAVEPOINT {
+            decode(saved, what).map(|saved| (saved, None))
+        } else {
+            decode(saved, what)
+        };
+        let (saved, restored_from) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let (sequence, epoch, cut, steps, sources) = saved;
         let position = |(offset, epoch)| Position { offset, epoch };
         Ok(Self {
             sequence,
@@ -103,6 +114,7 @@ impl JournalRecord {
             cut: cut.into_iter().map(|at| at.map(position)).collect(),
             steps,
             sources,
+            restored_from,
         })
     }
 }

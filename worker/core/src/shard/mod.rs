@@ -28,6 +28,8 @@ pub struct Shard {
     sequence: u64,
     epoch: u32,
     steps: Vec<Step>,
+    /// The savepoint that it began with, if it did.
+    restored_from: Option<String>,
     /// Whether a cut is due though nothing happened: it has begun where nobody has been, or a cut was asked for.
     cut_is_due: bool,
     outputs: Outputs,
@@ -113,6 +115,7 @@ impl Shard {
             sequence: 0,
             epoch,
             steps: Vec::new(),
+            restored_from: None,
             cut_is_due: false,
             outputs,
             origins: Vec::new(),
@@ -129,10 +132,22 @@ impl Shard {
             sequence,
             epoch,
             steps: Vec::new(),
+            restored_from: None,
             cut_is_due: false,
             outputs: Outputs::default(),
             origins: Vec::new(),
         }
+    }
+
+    /// The same, of a shard that began with this savepoint, if with any.
+    #[must_use]
+    pub fn begun_with(self, restored_from: Option<String>) -> Self {
+        Self { restored_from, ..self }
+    }
+
+    /// The savepoint that it began with, if it did.
+    pub fn restored_from(&self) -> Option<&str> {
+        self.restored_from.as_deref()
     }
 
     /// Begins a capture of the state as it is now, at a cut: see [`Engine::begin_capture`].
@@ -285,6 +300,7 @@ impl Shard {
             cut: self.positions.clone(),
             steps: Vec::new(),
             sources,
+            restored_from: self.restored_from.clone(),
         }
     }
 
@@ -306,6 +322,7 @@ impl Shard {
             cut: self.positions.clone(),
             steps: std::mem::take(&mut self.steps),
             sources: Vec::new(),
+            restored_from: None,
         };
         Some(Committable {
             sequence: self.sequence,
