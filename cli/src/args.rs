@@ -114,6 +114,10 @@ pub struct RunArgs {
     /// pipeline, or of another number of partitions
     #[arg(long, value_name = "SAVEPOINT", requires = "state")]
     pub restore_from: Option<String>,
+    /// Wind a pipeline back that has run: go back to the savepoint of --restore-from and begin this run epoch, once. The
+    /// first epoch is 0, so begin with 1; results behind the savepoint appear again, with a header tocsin.epoch
+    #[arg(long, value_name = "EPOCH", requires = "restore_from", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rewind_to_epoch: Option<u32>,
     /// How a worker on Kafka is watched.
     #[command(flatten)]
     pub admin: AdminArgs,

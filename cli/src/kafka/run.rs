@@ -89,6 +89,7 @@ fn snapshots(args: &RunArgs, state: &State) -> Option<SnapshotSettings> {
             .restore_from
             .as_deref()
             .map(|name| savepoint(name, args.state.as_deref())),
+        rewind_to_epoch: args.rewind_to_epoch,
     })
 }
 

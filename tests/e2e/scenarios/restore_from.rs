@@ -183,6 +183,99 @@ fn check(name: &str, before: i32, after: i32) {
     worker.end(END).unwrap();
 }
 
+/// How often each row of a topic is there, by run epoch and by what it says.
+fn rows(ids: &Ids<'_>, part: &str, fields: [&str; 2]) -> BTreeMap<(String, String), u32> {
+    let mut rows = BTreeMap::new();
+    for record in ids.kafka.consume_committed(&ids.topic(part)).unwrap() {
+        let epoch = record.headers.iter().find(|(name, _)| name == "tocsin.epoch");
+        let epoch = epoch.and_then(|(_, value)| value.clone()).unwrap_or_default();
+        let row: Json = serde_json::from_str(&record.text()).unwrap();
+        let row = fields.map(|field| row[field].to_string()).join(" ");
+        *rows.entry((String::from_utf8(epoch).unwrap(), row)).or_default() += 1;
+    }
+    rows
+}
+
+/// What passes and escalates of the events from this number on, in one run.
+fn wanted(events: &[Event], from: usize) -> [Vec<String>; 2] {
+    let (mut passed, mut escalated) = (Vec::new(), Vec::new());
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for (number, event) in events.iter().enumerate().filter(|(_, event)| event.passes) {
+        let count = counts.entry(&event.service).or_default();
+        *count += 1;
+        if number < from {
+            continue;
+        }
+        passed.push(format!("{} \"{}\"", event.id, event.service));
+        if count.is_multiple_of(5) {
+            escalated.push(format!("{} \"{}\"", event.id, event.service));
+        }
+    }
+    [passed, escalated]
+}
+
+#[test]
+fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::of_partitions(kafka, "rewound", 2).unwrap();
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let mut events = Events::new();
+    let mut tail = ids.tail().unwrap();
+    ids.write(&events.next(2_000, 0)).unwrap();
+    let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
+    events.wait_until_read(&mut tail, &[&worker]);
+    end_with_savepoint(&worker, "before");
+    let n_before = events.all.len();
+    let worker = ids.worker("w").unwrap();
+    ids.write(&events.next(1_000, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&worker]);
+    worker.kill().unwrap();
+    let n_first = events.all.len();
+    // One after the other; whoever is killed is wound back no second time, and the epoch goes on without being asked for.
+    let savepoint = "rewound/savepoints/before";
+    restore_from(&mut ids, savepoint);
+    ids.further.extend(["--rewind-to-epoch".to_owned(), "1".to_owned()]);
+    let a = ids.worker("a").unwrap();
+    a.wait_for_lines("the shard is wound back", 2, PATIENCE).unwrap();
+    ids.write(&events.next(500, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&a]);
+    a.kill().unwrap();
+    let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
+    ids.write(&events.next(500, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&a, &b]);
+    assert_eq!(
+        a.lines_with("the shard is wound back") + b.lines_with("the shard is wound back"),
+        0
+    );
+    a.kill().unwrap();
+    b.end(END).unwrap();
+    ids.further.clear();
+    let a = ids.worker("a").unwrap();
+    ids.write(&events.next(500, 120_000)).unwrap();
+    events.wait_until_read(&mut tail, &[&a]);
+    a.end(END).unwrap();
+    let first = wanted(&events.all[..n_first], 0);
+    let second = wanted(&events.all, n_before);
+    for (number, part) in ["passed", "escalations"].into_iter().enumerate() {
+        let of_epoch = |epoch: &str, rows: &[String]| {
+            let row = |row: &String| ((epoch.to_owned(), row.clone()), 1);
+            rows.iter().map(row).collect::<BTreeMap<_, u32>>()
+        };
+        let mut expected = of_epoch("", &first[number]);
+        expected.extend(of_epoch("1", &second[number]));
+        let found = rows(&ids, part, ["id", "service"]);
+        assert!(
+            found == expected,
+            "{part}: {} rows, {} expected",
+            found.len(),
+            expected.len()
+        );
+    }
+    let totals = rows(&ids, "totals", ["window_start", "service"]);
+    assert!(totals.values().all(|times| *times == 1), "{totals:?}");
+    assert!(totals.keys().any(|(epoch, _)| epoch == "1"));
+}
+
 #[test]
 fn a_pipeline_of_two_partitions_goes_on_with_four() {
     check("grown", 2, 4);

@@ -123,6 +123,14 @@ pub enum ShardsError {
         /// That which it began with.
         began: Option<String>,
     },
+    /// A shard that cannot be wound back.
+    #[error(
+        "shard {shard}: the group's offsets are gone, so nobody knows what to wind back from; start once without --rewind-to-epoch, then ask again"
+    )]
+    RewindsNowhere {
+        /// The shard.
+        shard: u32,
+    },
     /// The pipeline began with a savepoint, and nobody says where that is.
     #[error("shard {shard}: the pipeline began with savepoint {savepoint}: say with --state where it is kept")]
     NoState {

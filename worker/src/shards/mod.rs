@@ -89,6 +89,8 @@ pub struct SnapshotSettings {
     pub may_drop: bool,
     /// The savepoint that a pipeline begins with that has never run.
     pub restore_from: Option<String>,
+    /// The run epoch that begins with that savepoint: shards of an earlier one are wound back to it, once.
+    pub rewind_to_epoch: Option<u32>,
 }
 
 /// Where a sink writes.

@@ -49,13 +49,19 @@ impl<T: Send + 'static> Restoring<T> {
 }
 
 impl Restoring<Option<Box<Restored>>> {
-    /// Begins to bring a shard back to a cut that is committed, or to the newest there is.
-    pub fn newest(settings: &SnapshotSettings, common: &Common<'_>, shard: u32, committed: Option<u64>) -> Self {
+    /// Begins to bring a shard back to a cut that is committed, of this epoch, or to the newest there is.
+    pub fn newest(
+        settings: &SnapshotSettings,
+        common: &Common<'_>,
+        shard: u32,
+        (committed, epoch): (Option<u64>, u32),
+    ) -> Self {
         let wanted = Wanted {
             pipeline: common.plan.name.clone(),
             shard,
             n_shards: common.layout.n_shards,
             committed: committed.unwrap_or(u64::MAX),
+            epoch,
             may_drop: settings.may_drop,
         };
         Self::spawn(settings, common, move |store, engine| {

@@ -20,6 +20,9 @@ const MOST_OF_DEAD: usize = 512 << 10;
 /// How much is kept of its key, and of its headers.
 const MOST_OF_HEADERS: usize = 128 << 10;
 
+/// The header that says of which run epoch a record is; without it it is of the first.
+const EPOCH: &str = "tocsin.epoch";
+
 /// A transaction.
 pub struct Transaction {
     pub records: Vec<Out>,
@@ -43,6 +46,7 @@ pub struct ShardCut {
     pub shard: u32,
     pub term: Term,
     pub sequence: u64,
+    pub epoch: u32,
     /// Topic and position of each input.
     pub positions: Vec<(String, Position)>,
 }
@@ -75,6 +79,13 @@ impl Transaction {
                 headers: None,
             });
         }
+        let of_epoch = (cut.epoch > 0).then(|| {
+            let epoch = cut.epoch.to_string();
+            OwnedHeaders::new().insert(Header {
+                key: EPOCH,
+                value: Some(&epoch),
+            })
+        });
         for (sink, rows) in cut.outputs.sinks {
             match &targets.topics[sink] {
                 None => self.local.push((sink, rows)),
@@ -83,7 +94,7 @@ impl Transaction {
                     partition: None,
                     key: rows.keys.as_ref().and_then(|keys| keys.get(row)).map(<[u8]>::to_vec),
                     value: value.to_vec(),
-                    headers: None,
+                    headers: of_epoch.clone(),
                 })),
             }
         }
@@ -97,7 +108,9 @@ impl Transaction {
                 ("tocsin.message", letter.cause.to_string()),
                 ("tocsin.bytes", letter.whole_bytes.to_string()),
             ];
-            let mut headers = OwnedHeaders::new_with_capacity(own.len() + origin.headers.len());
+            let mut headers = of_epoch
+                .clone()
+                .unwrap_or_else(|| OwnedHeaders::new_with_capacity(own.len() + origin.headers.len()));
             for (key, value) in &own {
                 headers = headers.insert(Header {
                     key,
@@ -135,6 +148,7 @@ impl Transaction {
             shard,
             term,
             sequence: cut.sequence,
+            epoch: cut.epoch,
             positions: positions
                 .filter_map(|(source, position)| Some((layout.inputs[source].name.clone(), (*position)?)))
                 .collect(),

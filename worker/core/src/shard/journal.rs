@@ -21,9 +21,9 @@ pub struct JournalRecord {
     pub cut: Cut,
     /// What was done, in order.
     pub steps: Vec<Step>,
-    /// Names of the sources' topics; only the first record has them.
+    /// Names of the sources' topics; only a beginning has them.
     pub sources: Vec<String>,
-    /// The savepoint that the shard began with, if it did; only the first record has it.
+    /// The savepoint that the shard began with, if it did; only a beginning has it.
     pub restored_from: Option<String>,
 }
 
@@ -75,6 +75,11 @@ const WITH_SAVEPOINT: u8 = 3;
 type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>, Vec<String>);
 
 impl JournalRecord {
+    /// Whether a shard begins with it: where nobody had been, or with a savepoint that it was wound back to.
+    pub fn is_beginning(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let cut = self.cut.iter().map(|position| position.map(|at| (at.offset, at.epoch)));

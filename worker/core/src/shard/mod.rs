@@ -5,14 +5,16 @@
 //! gives the same outputs and the same state, whatever batches they come in.
 
 mod journal;
+mod origin;
 
 use std::collections::BTreeMap;
 
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
+pub use self::origin::Origin;
 use crate::alignment::Alignment;
 use crate::avro::{SchemaAnswer, SchemaId, schema_ids};
 use crate::capture::Extent;
-use crate::engine::{Arrived, DeadLetter, Engine, Head, Outputs, PlacedBlock};
+use crate::engine::{Arrived, Engine, Head, Outputs, PlacedBlock};
 use crate::kafka::Block;
 use crate::kafka::fetching::Position;
 use crate::stream::Micros;
@@ -42,6 +44,8 @@ pub struct Shard {
 pub struct Committable {
     /// Number of the cut.
     pub sequence: u64,
+    /// The run epoch.
+    pub epoch: u32,
     /// The journal's record of it.
     pub journal: Vec<u8>,
     /// Where each source is read on.
@@ -50,33 +54,6 @@ pub struct Committable {
     pub outputs: Outputs,
     /// Where each dead letter of the outputs came from, in their order.
     pub origins: Vec<Origin>,
-}
-
-/// Key and headers of a record that could not be taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The key.
-    pub key: Option<Vec<u8>>,
-    /// Names and values of the headers.
-    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-
-impl Origin {
-    fn of(letter: &DeadLetter, block: &Block<'_>) -> Self {
-        let offset = letter.offset;
-        if let Ok(i) = block.records.spans.binary_search_by_key(&offset, |span| span.offset) {
-            let record = block.record(i);
-            return Self {
-                key: record.key.map(<[u8]>::to_vec),
-                headers: record.owned_headers(),
-            };
-        }
-        let unread = block.unread.iter().find(|unread| unread.offset as u64 == offset);
-        Self {
-            key: unread.and_then(|unread| unread.key.clone()),
-            headers: unread.map(|unread| unread.headers.clone()).unwrap_or_default(),
-        }
-    }
 }
 
 /// A journal that does not fit the shard.
@@ -143,6 +120,12 @@ impl Shard {
     #[must_use]
     pub fn begun_with(self, restored_from: Option<String>) -> Self {
         Self { restored_from, ..self }
+    }
+
+    /// The same, whose beginning is this cut.
+    #[must_use]
+    pub fn begun_at(self, sequence: u64) -> Self {
+        Self { sequence, ..self }
     }
 
     /// The savepoint that it began with, if it did.
@@ -326,6 +309,7 @@ impl Shard {
         };
         Some(Committable {
             sequence: self.sequence,
+            epoch: self.epoch,
             journal: record.encode(),
             positions: record.cut,
             outputs: std::mem::take(&mut self.outputs),

@@ -7,14 +7,33 @@ use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::snapshot::ReadFrom;
 
-use super::{ASK_AGAIN, Common, Owned, Phase, STORE_AGAIN, place};
+use super::{ASK_AGAIN, Asked, Common, Owned, Phase, STORE_AGAIN, place};
 use crate::kafka::Time;
 use crate::shards::ShardsError;
 use crate::shards::restoring::{Answer, Restoring, engine};
 use crate::snapshots::Begun;
 
-/// Whether a pipeline that has run may go on, by the savepoint that it began with.
-pub(super) fn check_beginning(common: &Common<'_>, shard: u32, began: Option<&str>) -> Result<(), ShardsError> {
+/// What a beginning stands behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Behind {
+    /// The last cut of the epoch before; none where nobody has been.
+    sequence: Option<u64>,
+    /// The run epoch that begins.
+    epoch: u32,
+}
+
+/// Whether a pipeline that has run may go on, by the savepoint that its epoch began with.
+pub(super) fn check_beginning(
+    common: &Common<'_>,
+    shard: u32,
+    began: Option<&str>,
+    epoch: u32,
+) -> Result<(), ShardsError> {
+    let wanted = common.snapshots.and_then(|snapshots| snapshots.rewind_to_epoch);
+    if wanted.is_some_and(|wanted| wanted < epoch) {
+        // It was wound back again since.
+        return Ok(());
+    }
     let asked = common.snapshots.and_then(|snapshots| snapshots.restore_from.as_ref());
     match asked.filter(|asked| began != Some(asked.as_str())) {
         None => Ok(()),
@@ -33,16 +52,43 @@ impl Owned {
             && let Some(savepoint) = &snapshots.restore_from
         {
             let restoring = Restoring::savepoint(snapshots, common, self.number, savepoint);
-            self.phase = Phase::Beginning(restoring);
+            let epoch = snapshots.rewind_to_epoch.unwrap_or(0);
+            self.phase = Phase::Beginning(restoring, Behind { sequence: None, epoch });
             return Ok(());
         }
         let start = vec![ReadFrom::Start; self.inputs.len()];
         let engine = engine(common.plan, common.is_watched);
-        self.begin_at(common, engine, &start, None)
+        self.begin_at(common, engine, &start, None, Behind::default())
+    }
+
+    /// Begins to wind the shard back, if that is asked for and it has not been; answers whether it does. What it did in
+    /// the epoch before is not needed for that.
+    pub(super) fn rewinds(&mut self, asked: &Asked, common: &Common<'_>) -> Result<bool, ShardsError> {
+        let Some(snapshots) = common.snapshots else {
+            return Ok(false);
+        };
+        let (Some(savepoint), Some(epoch)) = (&snapshots.restore_from, snapshots.rewind_to_epoch) else {
+            return Ok(false);
+        };
+        if asked.is_new() || (asked.until.is_some() && asked.epoch >= epoch) {
+            return Ok(false);
+        }
+        let shard = self.number;
+        let sequence = asked.until.ok_or(ShardsError::RewindsNowhere { shard })?;
+        tracing::info!(shard, epoch, savepoint, "the shard is wound back");
+        let restoring = Restoring::savepoint(snapshots, common, shard, savepoint);
+        let sequence = Some(sequence);
+        self.phase = Phase::Beginning(restoring, Behind { sequence, epoch });
+        Ok(true)
     }
 
     /// Begins with a savepoint.
-    pub(super) fn begun(&mut self, answer: Answer<Box<Begun>>, common: &mut Common<'_>) -> Result<(), ShardsError> {
+    pub(super) fn begun(
+        &mut self,
+        answer: Answer<Box<Begun>>,
+        behind: Behind,
+        common: &mut Common<'_>,
+    ) -> Result<(), ShardsError> {
         let shard = self.number;
         let begun = match answer {
             Ok(begun) => *begun,
@@ -63,7 +109,7 @@ impl Owned {
                 "the topic is another than when the savepoint was taken: it is read from spec.kafka.startingOffsets on"
             );
         }
-        self.begin_at(common, begun.engine, &begun.read_from, savepoint)
+        self.begin_at(common, begun.engine, &begun.read_from, savepoint, behind)
     }
 
     fn begin_at(
@@ -72,6 +118,7 @@ impl Owned {
         engine: Engine,
         read_from: &[ReadFrom],
         restored_from: Option<String>,
+        behind: Behind,
     ) -> Result<(), ShardsError> {
         let positions = match self.positions(common, read_from) {
             Ok(positions) => positions,
@@ -82,8 +129,9 @@ impl Owned {
             }
             Err(error) => return Err(error),
         };
-        let placed = place(self.number, &mut self.inputs, common, engine, positions, 0);
-        let mut placed = placed.begun_with(restored_from);
+        let placed = place(self.number, &mut self.inputs, common, engine, positions, behind.epoch);
+        let sequence = behind.sequence.map_or(0, |last| last + 1);
+        let mut placed = placed.begun_with(restored_from).begun_at(sequence);
         let topics = common.layout.inputs.iter().map(|topic| topic.name.clone()).collect();
         self.beginning = Some(placed.begin(topics));
         self.shard = Some(placed);

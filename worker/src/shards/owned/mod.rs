@@ -25,7 +25,7 @@ use super::start::Layout;
 use super::{ShardsError, SnapshotSettings};
 use crate::kafka::{Cluster, Fetcher, KafkaError, Time};
 use crate::snapshots::{Begun, Restored, SnapshotError};
-use beginning::check_beginning;
+use beginning::{Behind, check_beginning};
 use replay::Replaying;
 
 /// After an answer that is not final.
@@ -56,7 +56,7 @@ enum Phase {
     /// Its state is brought back from a snapshot.
     Restoring(Restoring<Option<Box<Restored>>>, Asked),
     /// It begins with a savepoint.
-    Beginning(Restoring<Box<Begun>>),
+    Beginning(Restoring<Box<Begun>>, Behind),
     /// What the journal says is done again.
     Replaying(Box<Replaying>),
     Running,
@@ -67,6 +67,8 @@ enum Phase {
 struct Asked {
     /// The last cut that is committed. Not known where the group's offsets are gone: then it is the journal's last.
     until: Option<u64>,
+    /// Its run epoch; 0 where that is not known.
+    epoch: u32,
     /// The offsets that are committed, by topic.
     committed: BTreeMap<String, i64>,
     /// Where the journal begins, and where it ended when it was looked at.
@@ -119,7 +121,7 @@ impl Owned {
     /// Whether there may be something to do without a new event.
     pub fn is_asking(&self) -> bool {
         match &self.phase {
-            Phase::Asking { .. } | Phase::Restoring(..) | Phase::Beginning(_) => true,
+            Phase::Asking { .. } | Phase::Restoring(..) | Phase::Beginning(..) => true,
             Phase::Replaying(replaying) => replaying.is_beginning(),
             Phase::Running => false,
         }
@@ -160,10 +162,11 @@ impl Owned {
             let asked = asked.clone();
             self.restored(answer, asked, common)?;
         }
-        if let Phase::Beginning(restoring) = &self.phase
+        if let Phase::Beginning(restoring, behind) = &self.phase
             && let Some(answer) = restoring.answer()
         {
-            self.begun(answer, common)?;
+            let behind = *behind;
+            self.begun(answer, behind, common)?;
         }
         if let Phase::Replaying(_) = self.phase {
             self.replay(common)?;
@@ -198,14 +201,14 @@ impl Owned {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut until = None;
+        let mut until: Option<(u64, u32)> = None;
         for ((topic, _), committed) in &committed {
-            let sequence = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
+            let cut = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
                 shard: self.number,
                 topic: topic.clone(),
                 metadata: committed.metadata.clone(),
             })?;
-            until = until.max(Some(sequence));
+            until = until.max(Some(cut));
         }
         let offsets = self
             .offset(common, self.inputs.len(), Time::Earliest)
@@ -218,12 +221,17 @@ impl Owned {
                 let committed = committed.into_iter();
                 let committed = committed.map(|((topic, _), committed)| (topic, committed.offset));
                 let asked = Asked {
-                    until,
+                    until: until.map(|(sequence, _)| sequence),
+                    epoch: until.map_or(0, |(_, epoch)| epoch),
                     committed: committed.collect(),
                     journal: begins..end,
                 };
+                if self.rewinds(&asked, common)? {
+                    return Ok(());
+                }
                 if let Some(snapshots) = common.snapshots {
-                    let restoring = Restoring::newest(snapshots, common, self.number, asked.until);
+                    let cut = (asked.until, asked.epoch);
+                    let restoring = Restoring::newest(snapshots, common, self.number, cut);
                     self.phase = Phase::Restoring(restoring, asked);
                 } else {
                     self.begin_replay(asked, common)?;
@@ -263,7 +271,7 @@ impl Owned {
             let sequence = manifest.sequence;
             return Err(ShardsError::StateWithoutJournal { shard, sequence });
         }
-        check_beginning(common, shard, manifest.restored_from.as_deref())?;
+        check_beginning(common, shard, manifest.restored_from.as_deref(), manifest.epoch)?;
         let next = manifest.journal_offset + 1;
         if asked.journal.start > next && asked.until != Some(manifest.sequence) {
             return Err(ShardsError::JournalGap {

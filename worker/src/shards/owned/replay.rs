@@ -94,7 +94,8 @@ impl Owned {
             for span in block.records.spans {
                 let bytes = &block.records.bytes[span.start..span.end];
                 let record = JournalRecord::decode(bytes).map_err(|source| ShardsError::Journal { shard, source })?;
-                if replaying.asked.until.is_none_or(|until| record.sequence <= until) {
+                let asked = &replaying.asked;
+                if asked.until.is_none_or(|until| record.sequence <= until) && record.epoch >= asked.epoch {
                     replaying.records.push_back(record);
                 }
             }
@@ -156,17 +157,18 @@ impl Owned {
                 return Ok(());
             };
             match &mut self.shard {
-                Some(shard) => {
+                // Where the group's offsets are gone, the journal is followed over the ends of epochs.
+                Some(shard) if !record.is_beginning() || record.epoch <= shard.epoch() => {
                     let begun = shard.replay(record);
                     replaying.replay = Some(begun.map_err(|source| ShardsError::Replay { shard: number, source })?);
                 }
-                None if record.sequence == 0 => {
+                _ if record.is_beginning() => {
                     let topics = common.layout.inputs.iter().map(|topic| topic.name.as_str());
                     if !topics.eq(record.sources.iter().map(String::as_str)) {
                         let found = record.sources.join(", ");
                         return Err(ShardsError::OtherTopics { shard: number, found });
                     }
-                    check_beginning(common, number, record.restored_from.as_deref())?;
+                    check_beginning(common, number, record.restored_from.as_deref(), record.epoch)?;
                     let engine = match &record.restored_from {
                         None => engine(common.plan, common.is_watched),
                         Some(savepoint) => {
@@ -189,9 +191,9 @@ impl Owned {
                     };
                     let (cut, epoch) = (record.cut, record.epoch);
                     let placed = place(number, &mut self.inputs, common, engine, cut, epoch);
-                    self.shard = Some(placed.begun_with(record.restored_from));
+                    self.shard = Some(placed.begun_with(record.restored_from).begun_at(record.sequence));
                 }
-                None => return Err(ShardsError::NoBeginning { shard: number }),
+                _ => return Err(ShardsError::NoBeginning { shard: number }),
             }
         }
         common.fetcher.remove(journal);
