@@ -9,6 +9,8 @@ use tocsin_contract::ports::{ADMIN, LIVE_PAGE};
 use tocsin_worker::source::Speed;
 use tocsin_worker_core::delivery::address::Network;
 
+pub use crate::arg_values::{Named, TopicAddress};
+
 /// Finds incidents in event streams while they happen.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -113,6 +115,14 @@ pub struct RunArgs {
     /// Drop state of stages that the pipeline no longer has, or that compute something else now
     #[arg(long, requires = "state")]
     pub allow_non_restored_state: bool,
+    /// The savepoint that a pipeline begins with that has never run, as `tocsin snapshot list` names it; also of another
+    /// pipeline, or of another number of partitions
+    #[arg(long, value_name = "SAVEPOINT", requires = "state")]
+    pub restore_from: Option<String>,
+    /// Wind a pipeline back that has run: go back to the savepoint of --restore-from and begin this run epoch, once. The
+    /// first epoch is 0, so begin with 1; results behind the savepoint appear again, with a header tocsin.epoch
+    #[arg(long, value_name = "EPOCH", requires = "restore_from", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rewind_to_epoch: Option<u32>,
     /// How a worker on Kafka is watched.
     #[command(flatten)]
     pub admin: AdminArgs,
@@ -329,29 +339,6 @@ pub enum RecordFormat {
     Value,
 }
 
-/// `HOST:PORT,.../TOPIC`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicAddress {
-    /// The brokers.
-    pub brokers: String,
-    /// The topic.
-    pub topic: String,
-}
-
-impl FromStr for TopicAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some((brokers, topic)) if !brokers.is_empty() && !topic.is_empty() => Ok(Self {
-                brokers: brokers.to_owned(),
-                topic: topic.to_owned(),
-            }),
-            _ => Err(format!("expected HOST:PORT/TOPIC, found `{text}`")),
-        }
-    }
-}
-
 /// Check a pipeline.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -411,29 +398,6 @@ pub enum Format {
     Json,
     /// A table
     Table,
-}
-
-/// `NAME=PATH`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// What it stands for.
-    pub name: String,
-    /// The path, or `-`.
-    pub path: PathBuf,
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                path: PathBuf::from(path),
-            }),
-            _ => Err(format!("expected NAME=PATH, found `{text}`")),
-        }
-    }
 }
 
 /// Who reads records from Kafka.

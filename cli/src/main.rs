@@ -5,6 +5,7 @@
 // They panic where nobody reads any more: `failure` has `print`, `say` and `note`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod arg_values;
 mod args;
 mod check;
 mod demo;

@@ -90,7 +90,18 @@ fn snapshots(args: &RunArgs, state: &State) -> Option<SnapshotSettings> {
         retained: checkpoint.retained as usize,
         incremental: checkpoint.incremental,
         may_drop: state.allow_non_restored_state || args.allow_non_restored_state,
+        restore_from: args
+            .restore_from
+            .as_deref()
+            .map(|name| savepoint(name, args.state.as_deref())),
+        rewind_to_epoch: args.rewind_to_epoch,
     })
+}
+
+/// The name of a savepoint; its whole address does as well.
+fn savepoint(name: &str, state: Option<&str>) -> String {
+    let below = state.and_then(|state| name.strip_prefix(state.trim_end_matches('/')));
+    below.unwrap_or(name).trim_matches('/').to_owned()
 }
 
 fn time(duration: tocsin_contract::duration::Duration) -> std::time::Duration {

@@ -272,7 +272,7 @@ impl Committing {
             .map(|cut| {
                 let mut of_shard = committed.iter().filter(|((_, shard), _)| *shard == cut.shard);
                 let newest = of_shard.try_fold(0, |newest: u64, (_, offset)| {
-                    sequence::of_metadata(&offset.metadata).map(|sequence| newest.max(sequence))
+                    sequence::of_metadata(&offset.metadata).map(|(sequence, _)| newest.max(sequence))
                 });
                 match newest {
                     Some(sequence) if sequence == cut.sequence => Found::This,

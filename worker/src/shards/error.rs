@@ -110,9 +110,38 @@ pub enum ShardsError {
         /// The shard.
         shard: u32,
     },
+    /// The pipeline was asked to begin with a savepoint, and has run.
+    #[error(
+        "shard {shard}: the pipeline cannot begin with savepoint {asked}: it has run already, and began {}; leave --restore-from out to go on where it stopped, or begin under another name (metadata.name)",
+        .began.as_ref().map_or("without a savepoint".to_owned(), |began| format!("with savepoint {began}"))
+    )]
+    HasRun {
+        /// The shard.
+        shard: u32,
+        /// The savepoint that was asked for.
+        asked: String,
+        /// That which it began with.
+        began: Option<String>,
+    },
+    /// A shard that cannot be wound back.
+    #[error(
+        "shard {shard}: the group's offsets are gone, so nobody knows what to wind back from; start once without --rewind-to-epoch, then ask again"
+    )]
+    RewindsNowhere {
+        /// The shard.
+        shard: u32,
+    },
+    /// The pipeline began with a savepoint, and nobody says where that is.
+    #[error("shard {shard}: the pipeline began with savepoint {savepoint}: say with --state where it is kept")]
+    NoState {
+        /// The shard.
+        shard: u32,
+        /// The savepoint.
+        savepoint: String,
+    },
     /// There is state, and nothing that it belongs to.
     #[error(
-        "shard {shard}: there is a snapshot (cut {sequence}), but the pipeline's journal and offsets are gone: keep its state at another address to begin anew, or bring the topics back"
+        "shard {shard}: there is a snapshot (cut {sequence}), but the pipeline's journal and offsets are gone: bring the topics back; or begin anew under another name, with its state at another address, or once the pipeline's folder `shards` is removed from there"
     )]
     StateWithoutJournal {
         /// The shard.

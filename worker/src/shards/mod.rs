@@ -91,6 +91,10 @@ pub struct SnapshotSettings {
     pub incremental: bool,
     /// Whether a start may drop state that the pipeline has no stage for any more.
     pub may_drop: bool,
+    /// The savepoint that a pipeline begins with that has never run.
+    pub restore_from: Option<String>,
+    /// The run epoch that begins with that savepoint: shards of an earlier one are wound back to it, once.
+    pub rewind_to_epoch: Option<u32>,
 }
 
 /// Where a sink writes.
@@ -177,6 +181,7 @@ pub fn run(mut job: Job, settings: &Settings) -> Result<Report, ShardsError> {
         commands.push(sender);
         threads.push(ShardThread::spawn(setup::Setup {
             plan: job.plan.clone(),
+            sources: job.sources.clone(),
             placements: placements(&job.plan, &job.sources),
             schemas: schemas.clone(),
             layout: Arc::clone(&layout),

@@ -253,7 +253,7 @@ fn fill(
         for (topic, position) in &cut.positions {
             let mut element = offsets.add_partition(topic, cut.shard as i32);
             element.set_offset(Offset::Offset(position.offset)).map_err(nowhere)?;
-            element.set_metadata(sequence::to_metadata(cut.sequence));
+            element.set_metadata(sequence::to_metadata(cut.sequence, cut.epoch));
         }
     }
     producer

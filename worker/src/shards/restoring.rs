@@ -1,4 +1,5 @@
-//! Brings a shard's state back from its newest snapshot, in a thread of its own: others of the shard thread go on.
+//! Brings a shard's state back from its newest snapshot, or from the savepoint that it begins with, in a thread of its own:
+//! others of the shard thread go on.
 
 use crossbeam_channel::{Receiver, TryRecvError};
 use tocsin_worker_core::decode::Decoder;
@@ -6,46 +7,90 @@ use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::formats::decoder;
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{Plan, SourcePlan};
+use tocsin_worker_core::snapshot::TopicNow;
 
 use super::SnapshotSettings;
 use super::owned::Common;
-use crate::snapshots::{Restored, SnapshotError, SnapshotStore, Wanted, restore};
+use crate::kafka::TopicInfo;
+use crate::snapshots::{Beginning, Begun, Restored, SnapshotError, SnapshotStore, Wanted, begin, restore};
 
-type Answer = Result<Option<Box<Restored>>, SnapshotError>;
+/// What came of a restore.
+pub type Answer<T> = Result<T, SnapshotError>;
 
 /// A restore that is under way.
-pub struct Restoring(Receiver<Answer>);
+pub struct Restoring<T>(Receiver<Answer<T>>);
 
-impl Restoring {
-    /// Begins to bring a shard back to a cut that is committed, or to the newest there is.
-    pub fn start(settings: &SnapshotSettings, common: &Common<'_>, shard: u32, committed: Option<u64>) -> Self {
-        let (settings, plan) = (settings.clone(), common.plan.clone());
-        let (n_shards, is_watched) = (common.layout.n_shards, common.is_watched);
+impl<T: Send + 'static> Restoring<T> {
+    fn spawn(
+        settings: &SnapshotSettings,
+        common: &Common<'_>,
+        shard: u32,
+        restore: impl FnOnce(&SnapshotStore, Engine) -> Answer<T> + Send + 'static,
+    ) -> Self {
+        let (address, plan, is_watched) = (settings.address.clone(), common.plan.clone(), common.is_watched);
         let (answer, receiver) = crossbeam_channel::bounded(1);
         std::thread::spawn(move || {
-            let wanted = Wanted {
-                pipeline: plan.name.clone(),
-                shard,
-                n_shards,
-                committed: committed.unwrap_or(u64::MAX),
-                may_drop: settings.may_drop,
-            };
-            let store = SnapshotStore::open(&settings.address);
-            let restored = store.and_then(|store| restore(&store, &wanted, engine(&plan, shard, is_watched)));
+            let store = SnapshotStore::open(&address);
+            let restored = store.and_then(|store| restore(&store, engine(&plan, shard, is_watched)));
             // The shard may be gone.
-            answer.send(restored.map(|restored| restored.map(Box::new))).ok();
+            answer.send(restored).ok();
         });
         Self(receiver)
     }
 
     /// What came of it, once it is known.
-    pub fn answer(&self) -> Option<Answer> {
+    pub fn answer(&self) -> Option<Answer<T>> {
         match self.0.try_recv() {
             Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
             // It has panicked, which is reported where it happened: without state nothing goes on.
             Err(TryRecvError::Disconnected) => Some(Err(SnapshotError::Interrupted)),
         }
+    }
+}
+
+impl Restoring<Option<Box<Restored>>> {
+    /// Begins to bring a shard back to a cut that is committed, of this epoch, or to the newest there is.
+    pub fn newest(
+        settings: &SnapshotSettings,
+        common: &Common<'_>,
+        shard: u32,
+        (committed, epoch): (Option<u64>, u32),
+    ) -> Self {
+        let wanted = Wanted {
+            pipeline: common.plan.name.clone(),
+            shard,
+            n_shards: common.layout.n_shards,
+            committed: committed.unwrap_or(u64::MAX),
+            epoch,
+            may_drop: settings.may_drop,
+        };
+        Self::spawn(settings, common, shard, move |store, engine| {
+            let restored = restore(store, &wanted, engine)?;
+            Ok(restored.map(Box::new))
+        })
+    }
+}
+
+impl Restoring<Box<Begun>> {
+    /// Begins a shard with a savepoint.
+    pub fn savepoint(settings: &SnapshotSettings, common: &Common<'_>, shard: u32, savepoint: &str) -> Self {
+        let topic = |topic: &TopicInfo| TopicNow {
+            name: topic.name.clone(),
+            id: topic.id.map(|id| id.to_string()),
+            n_partitions: topic.partitions.len() as u32,
+        };
+        let beginning = Beginning {
+            savepoint: savepoint.to_owned(),
+            shard,
+            n_shards: common.layout.n_shards,
+            sources: common.sources.to_vec(),
+            topics: common.layout.inputs.iter().map(topic).collect(),
+            may_drop: settings.may_drop,
+        };
+        Self::spawn(settings, common, shard, move |store, engine| {
+            begin(store, &beginning, engine).map(Box::new)
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use tocsin_contract::pipeline::Delivery;
 use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::snapshot::SourcePosition;
 
 use super::ahead::Ahead;
 use super::grant::Ownership;
@@ -26,6 +28,7 @@ use crate::snapshots::SnapshotError;
 /// What a thread begins with.
 pub struct Setup {
     pub plan: Plan,
+    pub sources: Vec<Source>,
     pub placements: Vec<Option<Placement>>,
     pub schemas: Schemas,
     pub layout: Arc<Layout>,
@@ -86,12 +89,24 @@ impl Setup {
         };
         let place = Place {
             pipeline: self.plan.name.clone(),
-            inputs: self.plan.input_names(),
+            inputs: self.inputs_at(),
             n_shards: self.layout.n_shards,
         };
         let savepoints = Arc::clone(&self.settings.savepoints);
         let (placements, measures) = (self.placements.clone(), Arc::clone(&self.settings.measures));
         Snapshotting::start(settings.clone(), place, placements, measures, savepoints).map(Some)
+    }
+
+    /// The inputs with their topics.
+    fn inputs_at(&self) -> Vec<SourcePosition> {
+        let inputs = self.plan.input_names().into_iter().zip(&self.layout.inputs);
+        let source = inputs.map(|(source, topic)| SourcePosition {
+            source,
+            position: None,
+            topic: Some(topic.name.clone()),
+            topic_id: topic.id.map(|id| id.to_string()),
+        });
+        source.collect()
     }
 
     /// What the shards of the thread share.
@@ -103,6 +118,7 @@ impl Setup {
     ) -> Common<'a> {
         Common {
             plan: &self.plan,
+            sources: &self.sources,
             layout: &self.layout,
             group: &self.settings.group,
             snapshots: self.settings.snapshots.as_ref(),

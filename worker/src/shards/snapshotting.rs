@@ -34,7 +34,8 @@ const MOST_FILES: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Place {
     pub pipeline: String,
-    pub inputs: Vec<String>,
+    /// Without where they are.
+    pub inputs: Vec<SourcePosition>,
     pub n_shards: u32,
 }
 
@@ -73,6 +74,7 @@ struct UnderWay {
     term: Term,
     sequence: u64,
     epoch: u32,
+    restored_from: Option<String>,
     positions: Vec<Option<Position>>,
     base: Option<Base>,
     /// The savepoint that it is for, if it is for one.
@@ -180,6 +182,7 @@ impl Snapshotting {
             term,
             sequence: shard.sequence(),
             epoch: shard.epoch(),
+            restored_from: shard.restored_from().map(str::to_owned),
             positions: shard.positions().to_vec(),
             base,
             savepoint,
@@ -283,8 +286,8 @@ impl Snapshotting {
         under_way.published = true;
         let positions = self.place.inputs.iter().zip(&under_way.positions);
         let positions = positions.map(|(source, position)| SourcePosition {
-            source: source.clone(),
             position: position.map(|at| (at.offset, at.epoch)),
+            ..source.clone()
         });
         self.writer.publish(Publish {
             manifest: Manifest {
@@ -295,6 +298,7 @@ impl Snapshotting {
                 sequence: under_way.sequence,
                 epoch: under_way.epoch,
                 journal_offset,
+                restored_from: under_way.restored_from.clone(),
                 positions: positions.collect(),
                 stages: Vec::new(),
                 head: File::default(),

@@ -22,6 +22,9 @@ const MOST_OF_DEAD: usize = 512 << 10;
 /// How much is kept of its key, and of its headers.
 const MOST_OF_HEADERS: usize = 128 << 10;
 
+/// The header that says of which run epoch a record is; without it it is of the first.
+const EPOCH: &str = "tocsin.epoch";
+
 /// A transaction.
 pub struct Transaction {
     pub records: Vec<Out>,
@@ -55,6 +58,7 @@ pub struct ShardCut {
     pub shard: u32,
     pub term: Term,
     pub sequence: u64,
+    pub epoch: u32,
     /// Topic and position of each input.
     pub positions: Vec<(String, Position)>,
 }
@@ -95,7 +99,7 @@ impl Transaction {
             value: dealt.record,
             headers: None,
         }));
-        let results = Results::of(shard, cut.outputs, cut.origins, layout, targets);
+        let results = Results::of((shard, cut.epoch), cut.outputs, cut.origins, layout, targets);
         self.records.extend(results.records);
         self.local.extend(results.local);
         let positions = cut.positions.iter().enumerate();
@@ -103,6 +107,7 @@ impl Transaction {
             shard,
             term,
             sequence: cut.sequence,
+            epoch: cut.epoch,
             positions: positions
                 .filter_map(|(source, position)| Some((layout.inputs[source].name.clone(), (*position)?)))
                 .collect(),
@@ -117,8 +122,21 @@ impl Transaction {
 
 impl Results {
     /// Rows of sinks and dead letters of a shard; `origins` are of the dead letters.
-    pub fn of(shard: u32, outputs: Outputs, origins: Vec<Origin>, layout: &Layout, targets: &Targets) -> Self {
+    pub fn of(
+        (shard, epoch): (u32, u32),
+        outputs: Outputs,
+        origins: Vec<Origin>,
+        layout: &Layout,
+        targets: &Targets,
+    ) -> Self {
         let (mut records, mut local) = (Vec::new(), Vec::new());
+        let of_epoch = (epoch > 0).then(|| {
+            let epoch = epoch.to_string();
+            OwnedHeaders::new().insert(Header {
+                key: EPOCH,
+                value: Some(&epoch),
+            })
+        });
         for (sink, rows) in outputs.sinks {
             match &targets.topics[sink] {
                 None => local.push((sink, rows)),
@@ -127,18 +145,25 @@ impl Results {
                     partition: None,
                     key: rows.keys.as_ref().and_then(|keys| keys.get(row)).map(<[u8]>::to_vec),
                     value: value.to_vec(),
-                    headers: None,
+                    headers: of_epoch.clone(),
                 })),
             }
         }
         let dead = outputs.dead.into_iter().zip(origins);
-        records.extend(dead.map(|(letter, origin)| buried(shard, letter, origin, layout, targets)));
+        records.extend(dead.map(|(letter, origin)| buried(shard, letter, origin, of_epoch.clone(), layout, targets)));
         Self { records, local }
     }
 }
 
 /// A dead letter as it is written.
-fn buried(shard: u32, letter: DeadLetter, origin: Origin, layout: &Layout, targets: &Targets) -> Out {
+fn buried(
+    shard: u32,
+    letter: DeadLetter,
+    origin: Origin,
+    of_epoch: Option<OwnedHeaders>,
+    layout: &Layout,
+    targets: &Targets,
+) -> Out {
     let topic = &layout.inputs[letter.source].name;
     let own = [
         ("tocsin.topic", topic.clone()),
@@ -148,7 +173,7 @@ fn buried(shard: u32, letter: DeadLetter, origin: Origin, layout: &Layout, targe
         ("tocsin.message", letter.cause.to_string()),
         ("tocsin.bytes", letter.whole_bytes.to_string()),
     ];
-    let mut headers = OwnedHeaders::new_with_capacity(own.len() + origin.headers.len());
+    let mut headers = of_epoch.unwrap_or_else(|| OwnedHeaders::new_with_capacity(own.len() + origin.headers.len()));
     for (key, value) in &own {
         headers = headers.insert(Header {
             key,

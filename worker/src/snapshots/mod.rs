@@ -4,11 +4,13 @@
 //! (conditional put), so that nothing half written, and nothing of a worker that was left behind, is ever taken for a
 //! snapshot.
 
+mod begin;
 mod catalog;
 mod restore;
 mod store;
 mod writer;
 
+pub use self::begin::{Beginning, Begun, begin};
 pub use self::catalog::{Entry, Part, StageContents, StageDifference, contents, difference};
 pub use self::restore::{Restored, Wanted, restore};
 pub use self::store::{Object, SnapshotError, SnapshotStore, StoreAddress};

@@ -17,6 +17,8 @@ pub struct Wanted {
     pub n_shards: u32,
     /// The newest cut that may be in it.
     pub committed: u64,
+    /// The run epoch: what an earlier one has left is none.
+    pub epoch: u32,
     /// Whether state may be dropped that the pipeline has no place for.
     pub may_drop: bool,
 }
@@ -40,6 +42,9 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     let Some(manifest) = store.newest(&names, wanted.committed)? else {
         return Ok(None);
     };
+    if manifest.epoch < wanted.epoch {
+        return Ok(None);
+    }
     let name = names.manifest(manifest.sequence);
     let checked = manifest.check(&wanted.pipeline, wanted.shard, wanted.n_shards);
     checked.map_err(|reason| SnapshotError::Invalid {

@@ -68,6 +68,19 @@ pub enum SnapshotError {
     /// There is none of that name.
     #[error("there is no snapshot {0}; `tocsin snapshot list` names all")]
     Unknown(String),
+    /// A pipeline cannot begin with it.
+    #[error("there is no savepoint {0}; `tocsin snapshot list` names all, as PIPELINE/savepoints/ID")]
+    NotSavepoint(String),
+    /// Rows that it does not hold were on their way between shards when it was taken.
+    #[error(
+        "savepoint {name} cannot begin a pipeline: shards sent rows to one another ({input}), and some may have been on their way; the pipeline itself goes on from it without `--restore-from`, and sources with `partitionedBy` need no such rows"
+    )]
+    OnTheWay {
+        /// Name of the savepoint.
+        name: String,
+        /// Name of the input.
+        input: String,
+    },
     /// A restore ended before it was done.
     #[error("a restore ended unexpectedly")]
     Interrupted,
@@ -98,6 +111,8 @@ impl SnapshotError {
             Self::Address { .. }
             | Self::Invalid { .. }
             | Self::Unknown(_)
+            | Self::NotSavepoint(_)
+            | Self::OnTheWay { .. }
             | Self::Restore { .. }
             | Self::Interrupted => false,
         }

@@ -26,9 +26,12 @@ fn manifest(sequence: u64, head: File, files: Vec<File>) -> Manifest {
         sequence,
         epoch: 0,
         journal_offset: 7,
+        restored_from: None,
         positions: vec![SourcePosition {
             source: "alerts".to_owned(),
             position: Some((sequence as i64 * 10, 0)),
+            topic: None,
+            topic_id: None,
         }],
         stages: Vec::new(),
         head,

@@ -92,6 +92,15 @@ impl<'a> Ids<'a> {
         Ok(ids)
     }
 
+    /// The same with so many partitions of the input.
+    ///
+    /// # Errors
+    /// As [`Ids::new`].
+    pub fn of_partitions(kafka: &'a Kafka, name: &str, partitions: i32) -> Result<Self, RigError> {
+        let input = Topic::new(&format!("{name}-events")).partitions(partitions);
+        Self::reading(kafka, name, Listener::Plain, "", &input)
+    }
+
     /// The same, with settings of the Kafka (the inner part of `spec.kafka`) and of the input's topic.
     ///
     /// # Errors
@@ -103,14 +112,21 @@ impl<'a> Ids<'a> {
         settings: &str,
         of_topic: &[(&str, &str)],
     ) -> Result<Self, RigError> {
-        let topic = |name: String| Topic::new(&name).partitions(PARTITIONS);
-        let input = of_topic
-            .iter()
-            .fold(topic(format!("{name}-events")), |topic, (key, value)| {
-                topic.setting(key, value)
-            });
-        kafka.create(&input)?;
-        kafka.create(&topic(format!("{name}-passed")))?;
+        let input = Topic::new(&format!("{name}-events")).partitions(PARTITIONS);
+        let settled = |topic: Topic, (key, value): &(&str, &str)| topic.setting(key, value);
+        let input = of_topic.iter().fold(input, settled);
+        Self::reading(kafka, name, listener, settings, &input)
+    }
+
+    fn reading(
+        kafka: &'a Kafka,
+        name: &str,
+        listener: Listener,
+        settings: &str,
+        input: &Topic,
+    ) -> Result<Self, RigError> {
+        kafka.create(input)?;
+        kafka.create(&Topic::new(&format!("{name}-passed")).partitions(PARTITIONS))?;
         let pipeline = home::new_folder(name)?.join("pipeline.yaml");
         std::fs::write(&pipeline, text(name, settings))
             .map_err(RigError::io(format!("writing {}", pipeline.display())))?;
@@ -175,6 +191,14 @@ impl<'a> Ids<'a> {
     /// When a producer cannot be made.
     pub fn stream(&self, pace: Pace) -> Result<Stream, RigError> {
         Stream::start(self.kafka, &self.topic("events"), pace, self.placing)
+    }
+
+    /// Writes events, each to the partition of its service, and waits until brokers have them.
+    ///
+    /// # Errors
+    /// When brokers did not take all.
+    pub fn write(&self, events: &[Event]) -> Result<(), RigError> {
+        stream::write_all(self.kafka, &self.topic("events"), events)
     }
 
     /// Follows what passes, as a committed reader.

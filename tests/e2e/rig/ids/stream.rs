@@ -9,7 +9,7 @@ use rdkafka::producer::Producer as _;
 use super::oracle::{Event, SERVICES};
 use super::{PARTITIONS, Placing};
 use crate::RigError;
-use crate::kafka::records::{producer, send};
+use crate::kafka::records::{Writing, producer, send};
 use crate::kafka::{Kafka, Listener, Record};
 use crate::wait::lock;
 
@@ -61,13 +61,7 @@ struct State {
 
 impl Stream {
     pub(super) fn start(kafka: &Kafka, topic: &str, pace: Pace, placing: Placing) -> Result<Self, RigError> {
-        let mut config = kafka.client(Listener::Plain)?;
-        config
-            .set("enable.idempotence", "true")
-            .set("partitioner", "murmur2_random")
-            .set("linger.ms", "1")
-            .set("message.timeout.ms", "180000");
-        let producer = producer(&config)?;
+        let producer = writing(kafka)?;
         let shared = Arc::new(Shared::default());
         let (topic, sharing) = (topic.to_owned(), Arc::clone(&shared));
         let thread = std::thread::spawn(move || {
@@ -137,12 +131,26 @@ impl Drop for Stream {
     }
 }
 
-fn write(
-    producer: &crate::kafka::records::Writing,
-    topic: &str,
-    events: &[Event],
-    placing: Placing,
-) -> Result<(), RigError> {
+fn writing(kafka: &Kafka) -> Result<Writing, RigError> {
+    let mut config = kafka.client(Listener::Plain)?;
+    config
+        .set("enable.idempotence", "true")
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", "1")
+        .set("message.timeout.ms", "180000");
+    producer(&config)
+}
+
+/// Writes events, and waits until brokers have them.
+pub(super) fn write_all(kafka: &Kafka, topic: &str, events: &[Event]) -> Result<(), RigError> {
+    let producer = writing(kafka)?;
+    write(&producer, topic, events, Placing::ByService)?;
+    producer
+        .flush(Duration::from_secs(60))
+        .map_err(RigError::client(format!("writing to {topic}")))
+}
+
+fn write(producer: &Writing, topic: &str, events: &[Event], placing: Placing) -> Result<(), RigError> {
     if placing == Placing::ByService {
         let records: Vec<Record> = events.iter().map(Event::record).collect();
         send(producer, topic, None, &records)?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use super::ingest::Ingest;
 use super::lanes::{LaneHead, SavedLanes};
+use super::matching::Matching;
 use super::run::{Donor, StageRun};
 use super::work::SavedWork;
 use crate::aggregate::CorruptState;
@@ -129,6 +130,21 @@ impl SavedStage {
 }
 
 impl SavedHead {
+    /// Inputs by which rows came from other shards, of those that sent any.
+    ///
+    /// # Errors
+    /// If their state is something else.
+    pub fn sent(&self) -> Result<Vec<&str>, CorruptState> {
+        let mut sent = Vec::new();
+        // Names of sources have no dots.
+        for (name, state) in self.sources.iter().filter(|(name, _)| name.contains('.')) {
+            if Repartition::has_sent(state)? {
+                sent.push(name.as_str());
+            }
+        }
+        Ok(sent)
+    }
+
     /// The head as bytes.
     pub fn encode(&self) -> Vec<u8> {
         encode(self)
@@ -202,33 +218,6 @@ pub struct PlacedBlock {
     pub block: Block,
 }
 
-/// What becomes of the stages' state when it is taken back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fit {
-    /// Stages that go on with their state.
-    pub kept: Vec<String>,
-    /// Stages whose state has no place any more: they are gone, or compute something else.
-    pub dropped: Vec<String>,
-    /// Stages that begin without state.
-    pub new: Vec<String>,
-}
-
-/// Which stages of a plan go on with which stages of a capture.
-#[derive(Clone, Debug)]
-pub struct Matching {
-    /// By number in the capture, the number in the plan.
-    stages: Vec<Option<usize>>,
-    /// In words.
-    pub fit: Fit,
-}
-
-impl Matching {
-    /// The number in the plan of the stage with this number in the capture.
-    pub fn number(&self, stage: usize) -> Option<usize> {
-        self.stages.get(stage).copied().flatten()
-    }
-}
-
 impl Engine {
     /// Begins a capture of the state as it is now. One that was under way is given up; then the whole must be captured.
     pub fn begin_capture(&mut self, extent: Extent) -> Head {
@@ -269,35 +258,6 @@ impl Engine {
     /// Whether a capture of changes would lack some: the next must be a whole one.
     pub fn needs_whole_capture(&self) -> bool {
         self.stages.iter().any(StageRun::is_joined)
-    }
-
-    /// Which stages can go on with the state of a capture.
-    pub fn matching(&self, head: &SavedHead) -> Matching {
-        let mut fit = Fit::default();
-        let shapes: Vec<String> = self.plan.stages.iter().map(shape).collect();
-        let place = |saved: &SavedStage| {
-            let same =
-                |(plan, shape): (&crate::plan::StagePlan, &String)| plan.name == saved.name && *shape == saved.shape;
-            let number = self.plan.stages.iter().zip(&shapes).position(same);
-            // What has no state loses none.
-            if number.is_none() && !saved.shape.is_empty() {
-                fit.dropped.push(saved.name.clone());
-            }
-            number
-        };
-        let stages: Vec<Option<usize>> = head.stages.iter().map(place).collect();
-        for (number, stage) in self.plan.stages.iter().enumerate() {
-            if shapes[number].is_empty() {
-                continue;
-            }
-            let names = if stages.contains(&Some(number)) {
-                &mut fit.kept
-            } else {
-                &mut fit.new
-            };
-            names.push(stage.name.clone());
-        }
-        Matching { stages, fit }
     }
 
     /// Takes back the head of a capture, in place of all state; or what belongs here of those of several, one a shard.

@@ -8,6 +8,7 @@ mod capture;
 mod event_time;
 mod ingest;
 mod lanes;
+mod matching;
 mod round;
 mod run;
 mod work;
@@ -26,9 +27,10 @@ use crate::kafka::Unread;
 use crate::plan::{InputPlan, Plan, StagePlan, StreamId};
 use crate::repartition::Repartition;
 use crate::stream::{Micros, NO_WATERMARK};
-pub use capture::{Fit, Head, Later, Matching, PlacedBlock, SavedHead, SavedStage};
+pub use capture::{Head, Later, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
 use ingest::Ingest;
+pub use matching::{Fit, Matching};
 use round::{Next, Readers, count_readers};
 use run::StageRun;
 
@@ -225,18 +227,25 @@ impl Engine {
         }
     }
 
-    /// Takes a record that another shard sent to a stage.
+    /// Takes a record that another shard sent to a stage. One of a run epoch before `epoch` is passed over.
     ///
     /// # Errors
     /// If it is something else.
-    pub fn arrive(&mut self, stage: usize, bytes: &[u8], outputs: &mut Outputs) -> Result<(), CorruptState> {
+    pub fn arrive(
+        &mut self,
+        stage: usize,
+        bytes: &[u8],
+        epoch: u32,
+        outputs: &mut Outputs,
+    ) -> Result<(), CorruptState> {
         let Some(Some(repartition)) = self.repartitions.get_mut(stage) else {
             return Err(CorruptState {
                 what: "a record of a repartition topic",
             });
         };
-        let dealt = repartition.arrive(bytes)?;
-        self.rounds(Some(Next::Dealt(stage, dealt)), outputs);
+        if let Some(dealt) = repartition.arrive(bytes, epoch)? {
+            self.rounds(Some(Next::Dealt(stage, dealt)), outputs);
+        }
         Ok(())
     }
 

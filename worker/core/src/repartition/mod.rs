@@ -180,11 +180,11 @@ impl Repartition {
         input.hold(part, self.shard, self.is_sorted)
     }
 
-    /// Takes a record of another shard.
+    /// Takes a record of another shard; nothing comes of one of a run epoch before `epoch`.
     ///
     /// # Errors
     /// If it is something else.
-    pub fn arrive(&mut self, bytes: &[u8]) -> Result<Dealt, CorruptState> {
+    pub fn arrive(&mut self, bytes: &[u8], epoch: u32) -> Result<Option<Dealt>, CorruptState> {
         let record = DealtRecord::decode(bytes)?;
         let corrupt = CorruptState {
             what: "a record of a repartition topic",
@@ -192,6 +192,9 @@ impl Repartition {
         let is_known = record.from < self.plan.n_partitions && record.from != self.shard;
         if !is_known || record.inputs.len() != self.inputs.len() {
             return Err(corrupt);
+        }
+        if record.epoch < epoch {
+            return Ok(None);
         }
         let rows = record.inputs.iter().map(|input| input.rows(&self.plan.columns));
         // All of it, or nothing.
@@ -215,11 +218,11 @@ impl Repartition {
             }
             parts.push(input.hold(part, self.shard, self.is_sorted));
         }
-        Ok(Dealt {
+        Ok(Some(Dealt {
             shard: record.from,
             parts,
             late: Vec::new(),
-        })
+        }))
     }
 
     /// Whether others must be told something.
@@ -280,6 +283,15 @@ impl Repartition {
     /// The state at a cut, when nothing waits.
     pub fn save(&self) -> Vec<u8> {
         encode(&self.inputs.iter().map(|input| &input.state).collect::<Vec<_>>())
+    }
+
+    /// Whether rows were ever sent to other shards, by what [`Repartition::save`] gave.
+    ///
+    /// # Errors
+    /// If the bytes are something else.
+    pub fn has_sent(bytes: &[u8]) -> Result<bool, CorruptState> {
+        let states: Vec<State> = decode(bytes, "a repartition")?;
+        Ok(states.iter().any(|state| state.n_sent > 0))
     }
 
     /// Takes back what [`Repartition::save`] gave. What was saved among another number of shards says nothing here: then it

@@ -70,7 +70,7 @@ fn rows_go_to_the_shard_of_their_key_and_the_watermark_is_the_least() {
     assert_eq!(records.len(), 1);
     assert!(!first.is_due() && first.pending_bytes() == 0);
     deal(&mut second, &[], 40);
-    let came = second.arrive(&records[0].1).unwrap();
+    let came = second.arrive(&records[0].1, 0).unwrap().unwrap();
     assert_eq!(
         (came.shard, came.parts[0].n_rows(), came.parts[0].watermark),
         (0, 2, 40)
@@ -99,7 +99,7 @@ fn many_rows_become_several_records_and_the_watermark_comes_with_the_last() {
     deal(&mut second, &[], 40);
     let mut n_rows = 0;
     for (i, (_, record)) in records.iter().enumerate() {
-        let came = second.arrive(record).unwrap().parts.remove(0);
+        let came = second.arrive(record, 0).unwrap().unwrap().parts.remove(0);
         n_rows += came.n_rows();
         let is_last = i + 1 == records.len();
         assert_eq!(came.watermark == 40, is_last, "record {i}");
@@ -119,7 +119,7 @@ fn who_sends_what_is_misplaced_is_waited_for_until_it_has_been_right_for_a_time(
         deal(&mut first, &[], watermark);
         let records = first.take_records(0);
         for (_, record) in &records {
-            second.arrive(record).unwrap();
+            second.arrive(record, 0).unwrap();
         }
         records.len()
     };
@@ -150,14 +150,15 @@ fn a_record_of_somebody_else_is_told_and_changes_nothing() {
     deal(&mut first, &[&other], 50);
     let (_, record) = first.take_records(0).remove(0);
     for cut in 0..record.len() {
-        assert!(second.arrive(&record[..cut]).is_err(), "{cut} bytes");
+        assert!(second.arrive(&record[..cut], 0).is_err(), "{cut} bytes");
     }
-    assert!(second.arrive(b"hello").is_err());
+    assert!(second.arrive(b"hello", 0).is_err());
     let own = DealtRecord {
         from: 1,
         ..DealtRecord::decode(&record).unwrap()
     };
-    assert!(second.arrive(&own.encode()).is_err(), "its own");
+    assert!(second.arrive(&own.encode(), 0).is_err(), "its own");
+    assert!(second.arrive(&record, 1).unwrap().is_none(), "of an earlier run epoch");
     deal(&mut second, &[], 40);
     assert_eq!(deal(&mut second, &[], 45).watermark, NO_WATERMARK);
 }

@@ -21,8 +21,10 @@ pub struct JournalRecord {
     pub cut: Cut,
     /// What was done, in order.
     pub steps: Vec<Step>,
-    /// Names of the sources' topics; only the first record has them.
+    /// Names of the sources' topics; only a beginning has them.
     pub sources: Vec<String>,
+    /// The savepoint that the shard began with, if it did; only a beginning has it.
+    pub restored_from: Option<String>,
 }
 
 /// Something that a shard did.
@@ -65,11 +67,19 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The first version with a savepoint.
+const WITH_SAVEPOINT: u8 = 3;
 
 type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>, Vec<String>);
 
 impl JournalRecord {
+    /// Whether a shard begins with it: where nobody had been, or with a savepoint that it was wound back to.
+    pub fn is_beginning(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let cut = self.cut.iter().map(|position| position.map(|at| (at.offset, at.epoch)));
@@ -81,7 +91,7 @@ impl JournalRecord {
             self.sources.clone(),
         );
         let mut bytes = vec![VERSION];
-        bytes.extend(encode(&saved));
+        bytes.extend(encode(&(saved, &self.restored_from)));
         bytes
     }
 
@@ -94,8 +104,14 @@ impl JournalRecord {
         if version > VERSION {
             return Err(InvalidJournal::Newer(version));
         }
-        let saved: Result<Saved, _> = decode(saved, "a journal record");
-        let (sequence, epoch, cut, steps, sources) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let what = "a journal record";
+        let saved: Result<(Saved, Option<String>), _> = if version < WITH_SAVEPOINT {
+            decode(saved, what).map(|saved| (saved, None))
+        } else {
+            decode(saved, what)
+        };
+        let (saved, restored_from) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let (sequence, epoch, cut, steps, sources) = saved;
         let position = |(offset, epoch)| Position { offset, epoch };
         Ok(Self {
             sequence,
@@ -103,6 +119,7 @@ impl JournalRecord {
             cut: cut.into_iter().map(|at| at.map(position)).collect(),
             steps,
             sources,
+            restored_from,
         })
     }
 }

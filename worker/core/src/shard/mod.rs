@@ -6,10 +6,12 @@
 
 mod ahead;
 mod journal;
+mod origin;
 mod replay;
 
 pub use self::ahead::Ahead;
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
+pub use self::origin::Origin;
 pub use self::replay::{Replay, ReplayError, Wants};
 use crate::alignment::Alignment;
 use crate::avro::{SchemaAnswer, SchemaId, schema_ids};
@@ -31,6 +33,8 @@ pub struct Shard {
     sequence: u64,
     epoch: u32,
     steps: Vec<Step>,
+    /// The savepoint that it began with, if it did.
+    restored_from: Option<String>,
     /// Whether a cut is due though nothing happened: it has begun where nobody has been, or a cut was asked for.
     cut_is_due: bool,
     outputs: Outputs,
@@ -43,6 +47,8 @@ pub struct Shard {
 pub struct Committable {
     /// Number of the cut.
     pub sequence: u64,
+    /// The run epoch.
+    pub epoch: u32,
     /// The journal's record of it.
     pub journal: Vec<u8>,
     /// Where each source is read on.
@@ -66,33 +72,6 @@ pub struct Dealt {
     pub record: Vec<u8>,
 }
 
-/// Key and headers of a record that could not be taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The key.
-    pub key: Option<Vec<u8>>,
-    /// Names and values of the headers.
-    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-
-impl Origin {
-    fn of(letter: &DeadLetter, block: &Block<'_>) -> Self {
-        let offset = letter.offset;
-        if let Ok(i) = block.records.spans.binary_search_by_key(&offset, |span| span.offset) {
-            let record = block.record(i);
-            return Self {
-                key: record.key.map(<[u8]>::to_vec),
-                headers: record.owned_headers(),
-            };
-        }
-        let unread = block.unread.iter().find(|unread| unread.offset as u64 == offset);
-        Self {
-            key: unread.and_then(|unread| unread.key.clone()),
-            headers: unread.map(|unread| unread.headers.clone()).unwrap_or_default(),
-        }
-    }
-}
-
 impl Shard {
     /// A shard at its beginning. A source without a partition for it is one that has ended.
     pub fn new(mut engine: Engine, positions: Vec<Option<Position>>, epoch: u32) -> Self {
@@ -110,6 +89,7 @@ impl Shard {
             sequence: 0,
             epoch,
             steps: Vec::new(),
+            restored_from: None,
             cut_is_due: false,
             outputs,
             origins: Vec::new(),
@@ -126,10 +106,28 @@ impl Shard {
             sequence,
             epoch,
             steps: Vec::new(),
+            restored_from: None,
             cut_is_due: false,
             outputs: Outputs::default(),
             origins: Vec::new(),
         }
+    }
+
+    /// The same, of a shard that began with this savepoint, if with any.
+    #[must_use]
+    pub fn begun_with(self, restored_from: Option<String>) -> Self {
+        Self { restored_from, ..self }
+    }
+
+    /// The same, whose beginning is this cut.
+    #[must_use]
+    pub fn begun_at(self, sequence: u64) -> Self {
+        Self { sequence, ..self }
+    }
+
+    /// The savepoint that it began with, if it did.
+    pub fn restored_from(&self) -> Option<&str> {
+        self.restored_from.as_deref()
     }
 
     /// Begins a capture of the state as it is now, at a cut: see [`Engine::begin_capture`].
@@ -190,7 +188,7 @@ impl Shard {
     fn arrive(&mut self, source: usize, stage: usize, block: &Block<'_>) {
         for span in block.records.spans {
             let bytes = &block.records.bytes[span.start..span.end];
-            if self.engine.arrive(stage, bytes, &mut self.outputs).is_ok() {
+            if self.engine.arrive(stage, bytes, self.epoch, &mut self.outputs).is_ok() {
                 continue;
             }
             // Somebody else has written to the topic.
@@ -314,6 +312,7 @@ impl Shard {
             cut: self.positions.clone(),
             steps: Vec::new(),
             sources,
+            restored_from: self.restored_from.clone(),
         }
     }
 
@@ -335,9 +334,11 @@ impl Shard {
             cut: self.positions.clone(),
             steps: std::mem::take(&mut self.steps),
             sources: Vec::new(),
+            restored_from: None,
         };
         Some(Committable {
             sequence: self.sequence,
+            epoch: self.epoch,
             journal: record.encode(),
             positions: record.cut,
             outputs: std::mem::take(&mut self.outputs),

@@ -16,6 +16,7 @@ fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
             },
         ],
         sources: Vec::new(),
+        restored_from: None,
     };
     let bytes = record.encode();
     assert!(bytes.len() < 32, "a record is small: {} bytes", bytes.len());
@@ -25,4 +26,26 @@ fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
     }
     let newer = [&[9], &bytes[1..]].concat();
     assert_eq!(JournalRecord::decode(&newer), Err(InvalidJournal::Newer(9)));
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_read() {
+    let record = JournalRecord {
+        sequence: 0,
+        epoch: 0,
+        cut: vec![Some(Position { offset: 40, epoch: 3 })],
+        steps: Vec::new(),
+        sources: vec!["alerts".to_owned()],
+        restored_from: None,
+    };
+    let bytes = record.encode();
+    // Whether it began with a savepoint stands at the end, in a byte.
+    let earlier = [&[2], &bytes[1..bytes.len() - 1]].concat();
+    assert_eq!(JournalRecord::decode(&earlier), Ok(record.clone()));
+    let restored_from = Some("noc/savepoints/before".to_owned());
+    let record = JournalRecord {
+        restored_from,
+        ..record
+    };
+    assert_eq!(JournalRecord::decode(&record.encode()), Ok(record));
 }

@@ -26,6 +26,9 @@ pub struct Manifest {
     pub epoch: u32,
     /// Offset of the cut's record in the journal; what came after is behind it.
     pub journal_offset: i64,
+    /// The savepoint that the shard began with, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<String>,
     /// Where each source is read on, by its name.
     pub positions: Vec<SourcePosition>,
     /// The stages whose state it holds.
@@ -54,6 +57,12 @@ pub struct SourcePosition {
     pub source: String,
     /// Offset and reign; none where the shard has no partition of it.
     pub position: Option<(i64, i32)>,
+    /// Its topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// The topic's id, if the brokers gave one: a topic that is made again has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
 }
 
 /// A file of a snapshot.
@@ -218,9 +227,12 @@ mod tests {
             sequence: 40,
             epoch: 0,
             journal_offset: 81,
+            restored_from: Some("noc/savepoints/before".to_owned()),
             positions: vec![SourcePosition {
                 source: "alerts".to_owned(),
                 position: Some((1_000, 3)),
+                topic: Some("noc-alerts".to_owned()),
+                topic_id: None,
             }],
             stages: vec![StageEntry {
                 name: "kpis".to_owned(),
@@ -251,6 +263,16 @@ mod tests {
             assert!(Manifest::decode(&bytes).is_err(), "byte {at}");
             assert!(Manifest::decode(&good[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_manifest_of_the_first_format_is_read() {
+        let first = Manifest {
+            format: 1,
+            restored_from: None,
+            ..manifest()
+        };
+        assert_eq!(Manifest::decode(&first.encode()), Ok(first));
     }
 
     #[test]

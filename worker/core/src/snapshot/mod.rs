@@ -4,12 +4,14 @@
 //! are of a snapshot that was interrupted; they are never read.
 
 mod blocks;
+mod dealing;
 mod manifest;
 mod names;
 mod restore;
 mod savepoint;
 
 pub use self::blocks::{BlockWriter, ReadBlock, read_blocks};
+pub use self::dealing::{Dealt, ReadFrom, TopicNow, dealt};
 pub use self::manifest::{FORMAT, File, InvalidManifest, Manifest, SourcePosition, StageEntry};
 pub use self::names::{SavepointNames, ShardNames, choose, kept};
 pub use self::restore::{Restore, RestoreError};

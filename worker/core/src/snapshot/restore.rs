@@ -108,7 +108,10 @@ impl<'a> Restore<'a> {
             stage: self.stages.get(place.0 as usize).cloned().unwrap_or_default(),
         };
         let of_stage = deal.stages.get(number).and_then(Option::as_ref);
-        let (of_stage, hashes) = of_stage.zip(block.hashes.as_ref()).ok_or_else(not_placed)?;
+        let of_stage = of_stage.ok_or_else(not_placed)?;
+        let nowhere_else = (of_stage.before, of_stage.now) == (1, 1);
+        let unknown = || nowhere_else.then(|| vec![0; block.rows.len()]);
+        let hashes = block.hashes.clone().or_else(unknown).ok_or_else(not_placed)?;
         if from >= of_stage.before as usize {
             // It had no partition, and so no key.
             return Ok(());
@@ -116,8 +119,8 @@ impl<'a> Restore<'a> {
         let here = |hash: u32| of_stage.routing.partition(hash, of_stage.now) == deal.shard;
         // Rows without a key of their own go wherever the keys go that they speak of.
         let rows = block.rows.iter().zip(hashes);
-        let kept = rows.filter(|(row, hash)| row.key.is_empty() || here(**hash));
-        let (rows, hashes): (Vec<Row<'_>>, Vec<u32>) = kept.map(|(row, hash)| (*row, *hash)).unzip();
+        let kept = rows.filter(|(row, hash)| row.key.is_empty() || here(*hash));
+        let (rows, hashes): (Vec<Row<'_>>, Vec<u32>) = kept.map(|(row, hash)| (*row, hash)).unzip();
         let restored = self.engine.restore_rows(&self.matching, from, place, &rows, &hashes);
         Ok(restored?)
     }

@@ -65,7 +65,12 @@ impl Fleet {
 
     /// Gives a record to the shard of its key.
     pub fn push(&mut self, source: usize, key: &str, record: &str) {
-        let shard = place(key, self.n_shards()) as usize;
+        self.push_to(place(key, self.n_shards()), source, record);
+    }
+
+    /// Gives a record to a shard, be it that of its key or not.
+    pub fn push_to(&mut self, shard: u32, source: usize, record: &str) {
+        let shard = (shard % self.n_shards()) as usize;
         let span = Span {
             start: 0,
             end: record.len(),

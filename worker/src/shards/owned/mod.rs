@@ -1,27 +1,31 @@
 //! A shard that is ours: how it comes to where the pipeline has committed, and its inputs.
 
+mod beginning;
 mod replay;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::shard::{JournalRecord, Shard};
 
 use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_contract::pipeline::source::Source;
 
 use super::grant::Term;
 use super::input::Input;
-use super::restoring::{Restoring, engine};
+use super::restoring::Restoring;
 use super::schemas::Schemas;
 use super::sequence;
 use super::start::Layout;
 use super::{ShardsError, SnapshotSettings};
 use crate::kafka::{Cluster, Fetcher, KafkaError, Time};
-use crate::snapshots::{Restored, SnapshotError};
+use crate::snapshots::{Begun, Restored, SnapshotError};
+use beginning::{Behind, check_beginning};
 use replay::Replaying;
 
 /// After an answer that is not final.
@@ -50,7 +54,9 @@ enum Phase {
         not_before: Instant,
     },
     /// Its state is brought back from a snapshot.
-    Restoring(Restoring, Asked),
+    Restoring(Restoring<Option<Box<Restored>>>, Asked),
+    /// It begins with a savepoint.
+    Beginning(Restoring<Box<Begun>>, Behind),
     /// What the journal says is done again.
     Replaying(Box<Replaying>),
     Running,
@@ -61,6 +67,8 @@ enum Phase {
 struct Asked {
     /// The last cut that is committed. Not known where the group's offsets are gone: then it is the journal's last.
     until: Option<u64>,
+    /// Its run epoch; 0 where that is not known.
+    epoch: u32,
     /// The offsets that are committed, by topic.
     committed: BTreeMap<String, i64>,
     /// Where the journal begins, and where it ended when it was looked at.
@@ -77,6 +85,8 @@ impl Asked {
 /// What shards of a thread share.
 pub struct Common<'a> {
     pub plan: &'a Plan,
+    /// As the pipeline's file has them.
+    pub sources: &'a [Source],
     pub layout: &'a Layout,
     pub group: &'a str,
     pub snapshots: Option<&'a SnapshotSettings>,
@@ -110,7 +120,11 @@ impl Owned {
 
     /// Whether there may be something to do without a new event.
     pub fn is_asking(&self) -> bool {
-        matches!(self.phase, Phase::Asking { .. } | Phase::Restoring(..))
+        match &self.phase {
+            Phase::Asking { .. } | Phase::Restoring(..) | Phase::Beginning(..) => true,
+            Phase::Replaying(replaying) => replaying.is_beginning(),
+            Phase::Running => false,
+        }
     }
 
     fn partition(&self, source: usize) -> Partition {
@@ -148,6 +162,12 @@ impl Owned {
             let asked = asked.clone();
             self.restored(answer, asked, common)?;
         }
+        if let Phase::Beginning(restoring, behind) = &self.phase
+            && let Some(answer) = restoring.answer()
+        {
+            let behind = *behind;
+            self.begun(answer, behind, common)?;
+        }
         if let Phase::Replaying(_) = self.phase {
             self.replay(common)?;
         }
@@ -181,14 +201,14 @@ impl Owned {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut until = None;
+        let mut until: Option<(u64, u32)> = None;
         for ((topic, _), committed) in &committed {
-            let sequence = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
+            let cut = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
                 shard: self.number,
                 topic: topic.clone(),
                 metadata: committed.metadata.clone(),
             })?;
-            until = until.max(Some(sequence));
+            until = until.max(Some(cut));
         }
         let offsets = self
             .offset(common, self.inputs.len(), Time::Earliest)
@@ -201,12 +221,17 @@ impl Owned {
                 let committed = committed.into_iter();
                 let committed = committed.map(|((topic, _), committed)| (topic, committed.offset));
                 let asked = Asked {
-                    until,
+                    until: until.map(|(sequence, _)| sequence),
+                    epoch: until.map_or(0, |(_, epoch)| epoch),
                     committed: committed.collect(),
                     journal: begins..end,
                 };
+                if self.rewinds(&asked, common)? {
+                    return Ok(());
+                }
                 if let Some(snapshots) = common.snapshots {
-                    let restoring = Restoring::start(snapshots, common, self.number, asked.until);
+                    let cut = (asked.until, asked.epoch);
+                    let restoring = Restoring::newest(snapshots, common, self.number, cut);
                     self.phase = Phase::Restoring(restoring, asked);
                 } else {
                     self.begin_replay(asked, common)?;
@@ -246,6 +271,7 @@ impl Owned {
             let sequence = manifest.sequence;
             return Err(ShardsError::StateWithoutJournal { shard, sequence });
         }
+        check_beginning(common, shard, manifest.restored_from.as_deref(), manifest.epoch)?;
         let next = manifest.journal_offset + 1;
         if asked.journal.start > next && asked.until != Some(manifest.sequence) {
             return Err(ShardsError::JournalGap {
@@ -263,7 +289,8 @@ impl Owned {
             }
         }
         begin_inputs(shard, &mut self.inputs, common, &positions);
-        self.shard = Some(Shard::resumed(engine, positions, manifest.sequence, manifest.epoch));
+        let resumed = Shard::resumed(engine, positions, manifest.sequence, manifest.epoch);
+        self.shard = Some(resumed.begun_with(manifest.restored_from));
         self.replay_from(next.max(asked.journal.start), asked, common);
         Ok(())
     }
@@ -274,14 +301,7 @@ impl Owned {
             self.replay_from(asked.journal.start, asked, common);
             return Ok(());
         }
-        match self.begin(common) {
-            Err(ShardsError::Kafka(error)) if error.may_pass() => {
-                let not_before = Instant::now() + ASK_AGAIN;
-                self.phase = Phase::Asking { not_before };
-                Ok(())
-            }
-            outcome => outcome,
-        }
+        self.begin(common)
     }
 
     fn replay_from(&mut self, next: i64, asked: Asked, common: &Common<'_>) {
@@ -291,30 +311,6 @@ impl Owned {
         };
         let after = common.fetcher.add(self.journal(), position);
         self.phase = Phase::Replaying(Box::new(Replaying::new(asked, next, after)));
-    }
-
-    /// Begins where nobody has been.
-    fn begin(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
-        let time = match common.starting_offsets {
-            StartingOffsets::Earliest => Time::Earliest,
-            StartingOffsets::Latest => Time::LatestCommitted,
-        };
-        let mut positions = Vec::new();
-        for source in 0..self.inputs.len() {
-            positions.push(if common.layout.has_partition(source, self.number) {
-                let offset = self.offset(common, source, time)?;
-                Some(Position { offset, epoch: -1 })
-            } else {
-                None
-            });
-        }
-        self.shard = Some(place(self.number, &mut self.inputs, common, positions, 0));
-        let topics = common.layout.inputs.iter().map(|topic| topic.name.clone()).collect();
-        if let Some(shard) = &mut self.shard {
-            self.beginning = Some(shard.begin(topics));
-        }
-        self.phase = Phase::Running;
-        Ok(())
     }
 
     fn offset(&self, common: &mut Common<'_>, topic: usize, time: Time) -> Result<i64, KafkaError> {
@@ -353,11 +349,12 @@ fn place(
     number: u32,
     inputs: &mut [Input],
     common: &Common<'_>,
+    engine: Engine,
     positions: Vec<Option<Position>>,
     epoch: u32,
 ) -> Shard {
     begin_inputs(number, inputs, common, &positions);
-    Shard::new(engine(common.plan, number, common.is_watched), positions, epoch)
+    Shard::new(engine, positions, epoch)
 }
 
 /// Reads the inputs of a shard from these positions on.

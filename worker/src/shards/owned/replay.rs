@@ -1,15 +1,19 @@
 //! What the journal says, done again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
 
-use super::{Asked, Common, Owned, Phase, begin_again, place};
+use super::beginning::check_beginning;
+use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, place};
 use crate::kafka::Fetched;
 use crate::shards::ShardsError;
 use crate::shards::input::{Input, Taken};
+use crate::shards::restoring::{Answer, Restoring, engine};
 use crate::shards::schemas::Purpose;
+use crate::snapshots::Begun;
 
 /// So many records of the journal wait at most before more are fetched.
 const FEW_RECORDS: usize = 1_000;
@@ -24,6 +28,8 @@ pub(super) struct Replaying {
     /// Bytes of the journal that wait in `records`.
     waiting: usize,
     replay: Option<Replay>,
+    /// The savepoint that it begins with is read.
+    beginning: Option<Restoring<Box<Begun>>>,
 }
 
 impl Replaying {
@@ -36,7 +42,34 @@ impl Replaying {
             records: VecDeque::new(),
             waiting: 0,
             replay: None,
+            beginning: None,
         }
+    }
+
+    /// Whether a savepoint is waited for.
+    pub fn is_beginning(&self) -> bool {
+        self.beginning.is_some()
+    }
+}
+
+impl Replaying {
+    /// What came of reading the savepoint that the journal begins with, once it is known.
+    fn savepoint(
+        &mut self,
+        shard: u32,
+        savepoint: &str,
+        common: &Common<'_>,
+    ) -> Result<Option<Answer<Box<Begun>>>, ShardsError> {
+        let Some(snapshots) = common.snapshots else {
+            let savepoint = savepoint.to_owned();
+            return Err(ShardsError::NoState { shard, savepoint });
+        };
+        let start = || Restoring::savepoint(snapshots, common, shard, savepoint);
+        let answer = self.beginning.get_or_insert_with(start).answer();
+        if answer.is_some() {
+            self.beginning = None;
+        }
+        Ok(answer)
     }
 }
 
@@ -61,7 +94,8 @@ impl Owned {
             for span in block.records.spans {
                 let bytes = &block.records.bytes[span.start..span.end];
                 let record = JournalRecord::decode(bytes).map_err(|source| ShardsError::Journal { shard, source })?;
-                if replaying.asked.until.is_none_or(|until| record.sequence <= until) {
+                let asked = &replaying.asked;
+                if asked.until.is_none_or(|until| record.sequence <= until) && record.epoch >= asked.epoch {
                     replaying.records.push_back(record);
                 }
             }
@@ -123,20 +157,43 @@ impl Owned {
                 return Ok(());
             };
             match &mut self.shard {
-                Some(shard) => {
+                // Where the group's offsets are gone, the journal is followed over the ends of epochs.
+                Some(shard) if !record.is_beginning() || record.epoch <= shard.epoch() => {
                     let begun = shard.replay(record);
                     replaying.replay = Some(begun.map_err(|source| ShardsError::Replay { shard: number, source })?);
                 }
-                None if record.sequence == 0 => {
+                _ if record.is_beginning() => {
                     let topics = common.layout.inputs.iter().map(|topic| topic.name.as_str());
                     if !topics.eq(record.sources.iter().map(String::as_str)) {
                         let found = record.sources.join(", ");
                         return Err(ShardsError::OtherTopics { shard: number, found });
                     }
+                    check_beginning(common, number, record.restored_from.as_deref(), record.epoch)?;
+                    let engine = match &record.restored_from {
+                        None => engine(common.plan, number, common.is_watched),
+                        Some(savepoint) => {
+                            let Some(answer) = replaying.savepoint(number, savepoint, common)? else {
+                                replaying.records.push_front(record);
+                                return Ok(());
+                            };
+                            match answer {
+                                Ok(begun) => begun.engine,
+                                Err(error) if error.may_pass() => {
+                                    tracing::warn!(%error, shard = number, "the savepoint cannot be read yet");
+                                    common.fetcher.remove(journal);
+                                    let not_before = Instant::now() + STORE_AGAIN;
+                                    self.phase = Phase::Asking { not_before };
+                                    return Ok(());
+                                }
+                                Err(error) => return Err(error.into()),
+                            }
+                        }
+                    };
                     let (cut, epoch) = (record.cut, record.epoch);
-                    self.shard = Some(place(number, &mut self.inputs, common, cut, epoch));
+                    let placed = place(number, &mut self.inputs, common, engine, cut, epoch);
+                    self.shard = Some(placed.begun_with(record.restored_from).begun_at(record.sequence));
                 }
-                None => return Err(ShardsError::NoBeginning { shard: number }),
+                _ => return Err(ShardsError::NoBeginning { shard: number }),
             }
         }
         common.fetcher.remove(journal);

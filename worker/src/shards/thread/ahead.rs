@@ -24,7 +24,13 @@ impl Running {
                 continue;
             }
             self.measure.ahead(&taken.outputs);
-            let results = Results::of(owned.number, taken.outputs, taken.origins, layout, targets);
+            let results = Results::of(
+                (owned.number, shard.epoch()),
+                taken.outputs,
+                taken.origins,
+                layout,
+                targets,
+            );
             ahead.send(&results.records, arrivals);
         }
     }

@@ -1,0 +1,287 @@
+//! A pipeline that begins with a savepoint, of another number of partitions and workers: each result once, before and after
+//! together.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value as Json;
+use tocsin_e2e::http::request;
+use tocsin_e2e::ids::{Event, Expected, Ids, SERVICES, Tail};
+use tocsin_e2e::kafka::Topic;
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{Kafka, Worker, home};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+const END: Duration = Duration::from_secs(12);
+
+/// What a worker says when it has brought a shard back.
+const RESTORED: &str = "state was restored";
+
+/// Event time between two events, in milliseconds.
+const STEP: i64 = 10;
+
+/// The events of a test, in parts: the last of each service passes, so that all are read once those that pass are.
+struct Events {
+    base: i64,
+    all: Vec<Event>,
+}
+
+impl Events {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let base = i64::try_from(now.as_millis()).unwrap() - 3_600_000;
+        Self { base, all: Vec::new() }
+    }
+
+    /// The next events; they end so far behind the last one.
+    fn next(&mut self, n_events: i64, behind: i64) -> Vec<Event> {
+        let first = i64::try_from(self.all.len()).unwrap();
+        let last = first + n_events;
+        let time = |id: i64| self.base + id * STEP;
+        let events = (first..last).map(|id| Event::of(id, time(id)));
+        let ends = (last..last + SERVICES).map(|id| Event::closing(id, time(id) + behind));
+        let events: Vec<Event> = events.chain(ends).collect();
+        self.all.extend(events.iter().cloned());
+        events
+    }
+
+    fn wait_until_read(&self, tail: &mut Tail, workers: &[&Worker]) {
+        let n_pass = self.all.iter().filter(|event| event.passes).count();
+        let said = || {
+            workers
+                .iter()
+                .map(|worker| worker.last_lines())
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        tail.wait_for_count(n_pass, PATIENCE)
+            .unwrap_or_else(|error| panic!("{error}\n{}", said()));
+    }
+
+    /// What must come out, before and after together: as of one partition.
+    fn expected(&self) -> Expected {
+        Expected::of(&BTreeMap::from([(0, self.all.clone())]))
+    }
+}
+
+/// Takes a savepoint of all shards of a worker, and ends it.
+fn end_with_savepoint(worker: &Worker, id: &str) {
+    let admin = worker.admin(PATIENCE).unwrap();
+    let ask = |method: &str, path: &str, body: &str| {
+        let answer = request(
+            admin,
+            method,
+            path,
+            &[("Content-Type", "application/json")],
+            body.as_bytes(),
+        )?;
+        assert!(matches!(answer.status(), 200 | 202), "{}", answer.text());
+        Ok(serde_json::from_str::<Json>(&answer.text()).unwrap())
+    };
+    ask("POST", "/v1/savepoints", &format!("{{\"id\": \"{id}\"}}")).unwrap();
+    let completed = || {
+        let savepoint = ask("GET", &format!("/v1/savepoints/{id}"), "")?;
+        assert_ne!(savepoint["state"], "Failed", "{savepoint}");
+        Ok((savepoint["state"] == "Completed").then_some(()))
+    };
+    until("the savepoint", PATIENCE, completed).unwrap();
+    worker.end(END).unwrap();
+}
+
+/// Makes a pipeline of another name of this one, over the same topics, which takes no checkpoint of its own.
+fn clone_pipeline(ids: &mut Ids<'_>, name: &str) {
+    let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+    let changed = text
+        .replace(
+            &format!("metadata: {{name: {}}}", ids.name),
+            &format!("metadata: {{name: {name}}}"),
+        )
+        .replace("interval: 1s", "interval: 1h");
+    assert_ne!(text, changed);
+    ids.pipeline = home::new_folder(name).unwrap().join("pipeline.yaml");
+    std::fs::write(&ids.pipeline, changed).unwrap();
+}
+
+fn restore_from(ids: &mut Ids<'_>, savepoint: &str) {
+    ids.further = vec!["--restore-from".to_owned(), savepoint.to_owned()];
+}
+
+/// Whether a worker that begins like this ends at once, and says so once.
+fn check_refused(ids: &Ids<'_>, said: &str) {
+    let worker = ids.worker("refused").unwrap();
+    assert_eq!(
+        worker.wait(PATIENCE).unwrap().code(),
+        Some(4),
+        "{}",
+        worker.last_lines()
+    );
+    assert_eq!(worker.lines_with(said), 1, "{}", worker.said());
+}
+
+fn has_own_checkpoints(state: &Path, name: &str) -> bool {
+    state.join(name).join("shards").exists()
+}
+
+/// A pipeline of `before` partitions and one worker goes on with `after` and two, of which one is killed before it has a
+/// checkpoint of its own.
+fn check(name: &str, before: i32, after: i32) {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::of_partitions(kafka, name, before).unwrap();
+    let state = home::new_folder("state").unwrap();
+    ids.state = Some(state.display().to_string());
+    let mut events = Events::new();
+    ids.write(&events.next(3_000, 0)).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
+    events.wait_until_read(&mut tail, &[&worker]);
+    end_with_savepoint(&worker, "before");
+    if after > before {
+        kafka
+            .add_partitions(&ids.topic("events"), usize::try_from(after).unwrap())
+            .unwrap();
+    } else {
+        kafka.delete(&ids.topic("events")).unwrap();
+        kafka
+            .create(&Topic::new(&ids.topic("events")).partitions(after))
+            .unwrap();
+    }
+    let (clone, savepoint) = (format!("{name}-clone"), format!("{name}/savepoints/before"));
+    clone_pipeline(&mut ids, &clone);
+    restore_from(&mut ids, &format!("{name}/savepoints/behind"));
+    check_refused(&ids, &format!("there is no savepoint {name}/savepoints/behind"));
+    restore_from(&mut ids, &savepoint);
+    let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
+    let restored = || Ok((a.lines_with(RESTORED) + b.lines_with(RESTORED) >= after as usize).then_some(()));
+    until("all shards", PATIENCE, restored).unwrap_or_else(|error| panic!("{error}\n{}", a.last_lines()));
+    let is_other = a.lines_with("the topic is another") + b.lines_with("the topic is another");
+    assert_eq!(is_other > 0, after < before);
+    a.kill().unwrap();
+    let a = ids.worker("a").unwrap();
+    ids.write(&events.next(2_000, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&a, &b]);
+    // Whoever begins again begins with the savepoint, and follows the journal.
+    b.kill().unwrap();
+    a.kill().unwrap();
+    let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
+    ids.write(&events.next(1_000, 120_000)).unwrap();
+    events.wait_until_read(&mut tail, &[&a, &b]);
+    a.end(END).unwrap();
+    b.end(END).unwrap();
+    assert!(!has_own_checkpoints(&state, &clone));
+    ids.check_against(&events.expected()).unwrap();
+    restore_from(&mut ids, &format!("{name}/savepoints/behind"));
+    check_refused(
+        &ids,
+        &format!("it has run already, and began with savepoint {savepoint}"),
+    );
+    // Without asking it goes on as well.
+    ids.further.clear();
+    let worker = ids.worker("a").unwrap();
+    worker.wait_for_line(RESTORED, PATIENCE).unwrap();
+    worker.end(END).unwrap();
+}
+
+/// How often each row of a topic is there, by run epoch and by what it says.
+fn rows(ids: &Ids<'_>, part: &str, fields: [&str; 2]) -> BTreeMap<(String, String), u32> {
+    let mut rows = BTreeMap::new();
+    for record in ids.kafka.consume_committed(&ids.topic(part)).unwrap() {
+        let epoch = record.headers.iter().find(|(name, _)| name == "tocsin.epoch");
+        let epoch = epoch.and_then(|(_, value)| value.clone()).unwrap_or_default();
+        let row: Json = serde_json::from_str(&record.text()).unwrap();
+        let row = fields.map(|field| row[field].to_string()).join(" ");
+        *rows.entry((String::from_utf8(epoch).unwrap(), row)).or_default() += 1;
+    }
+    rows
+}
+
+/// What passes and escalates of the events from this number on, in one run.
+fn wanted(events: &[Event], from: usize) -> [Vec<String>; 2] {
+    let (mut passed, mut escalated) = (Vec::new(), Vec::new());
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for (number, event) in events.iter().enumerate().filter(|(_, event)| event.passes) {
+        let count = counts.entry(&event.service).or_default();
+        *count += 1;
+        if number < from {
+            continue;
+        }
+        passed.push(format!("{} \"{}\"", event.id, event.service));
+        if count.is_multiple_of(5) {
+            escalated.push(format!("{} \"{}\"", event.id, event.service));
+        }
+    }
+    [passed, escalated]
+}
+
+#[test]
+fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::of_partitions(kafka, "rewound", 2).unwrap();
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let mut events = Events::new();
+    let mut tail = ids.tail().unwrap();
+    ids.write(&events.next(2_000, 0)).unwrap();
+    let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
+    events.wait_until_read(&mut tail, &[&worker]);
+    end_with_savepoint(&worker, "before");
+    let n_before = events.all.len();
+    let worker = ids.worker("w").unwrap();
+    ids.write(&events.next(1_000, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&worker]);
+    worker.kill().unwrap();
+    let n_first = events.all.len();
+    // One after the other; whoever is killed is wound back no second time, and the epoch goes on without being asked for.
+    let savepoint = "rewound/savepoints/before";
+    restore_from(&mut ids, savepoint);
+    ids.further.extend(["--rewind-to-epoch".to_owned(), "1".to_owned()]);
+    let a = ids.worker("a").unwrap();
+    a.wait_for_lines("the shard is wound back", 2, PATIENCE).unwrap();
+    ids.write(&events.next(500, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&a]);
+    a.kill().unwrap();
+    let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
+    ids.write(&events.next(500, 0)).unwrap();
+    events.wait_until_read(&mut tail, &[&a, &b]);
+    assert_eq!(
+        a.lines_with("the shard is wound back") + b.lines_with("the shard is wound back"),
+        0
+    );
+    a.kill().unwrap();
+    b.end(END).unwrap();
+    ids.further.clear();
+    let a = ids.worker("a").unwrap();
+    ids.write(&events.next(500, 120_000)).unwrap();
+    events.wait_until_read(&mut tail, &[&a]);
+    a.end(END).unwrap();
+    let first = wanted(&events.all[..n_first], 0);
+    let second = wanted(&events.all, n_before);
+    for (number, part) in ["passed", "escalations"].into_iter().enumerate() {
+        let of_epoch = |epoch: &str, rows: &[String]| {
+            let row = |row: &String| ((epoch.to_owned(), row.clone()), 1);
+            rows.iter().map(row).collect::<BTreeMap<_, u32>>()
+        };
+        let mut expected = of_epoch("", &first[number]);
+        expected.extend(of_epoch("1", &second[number]));
+        let found = rows(&ids, part, ["id", "service"]);
+        assert!(
+            found == expected,
+            "{part}: {} rows, {} expected",
+            found.len(),
+            expected.len()
+        );
+    }
+    let totals = rows(&ids, "totals", ["window_start", "service"]);
+    assert!(totals.values().all(|times| *times == 1), "{totals:?}");
+    assert!(totals.keys().any(|(epoch, _)| epoch == "1"));
+}
+
+#[test]
+fn a_pipeline_of_two_partitions_goes_on_with_four() {
+    check("grown", 2, 4);
+}
+
+#[test]
+fn a_pipeline_of_four_partitions_goes_on_with_two() {
+    check("shrunk", 4, 2);
+}

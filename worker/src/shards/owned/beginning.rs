@@ -1,0 +1,167 @@
+//! A shard where nobody has been: it begins with a savepoint if one is asked for, else with records alone.
+
+use std::time::Instant;
+
+use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_worker_core::engine::Engine;
+use tocsin_worker_core::kafka::fetching::Position;
+use tocsin_worker_core::snapshot::ReadFrom;
+
+use super::{ASK_AGAIN, Asked, Common, Owned, Phase, STORE_AGAIN, place};
+use crate::kafka::Time;
+use crate::shards::ShardsError;
+use crate::shards::restoring::{Answer, Restoring, engine};
+use crate::snapshots::Begun;
+
+/// What a beginning stands behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Behind {
+    /// The last cut of the epoch before; none where nobody has been.
+    sequence: Option<u64>,
+    /// The run epoch that begins.
+    epoch: u32,
+}
+
+/// Whether a pipeline that has run may go on, by the savepoint that its epoch began with.
+pub(super) fn check_beginning(
+    common: &Common<'_>,
+    shard: u32,
+    began: Option<&str>,
+    epoch: u32,
+) -> Result<(), ShardsError> {
+    let wanted = common.snapshots.and_then(|snapshots| snapshots.rewind_to_epoch);
+    if wanted.is_some_and(|wanted| wanted < epoch) {
+        // It was wound back again since.
+        return Ok(());
+    }
+    let asked = common.snapshots.and_then(|snapshots| snapshots.restore_from.as_ref());
+    match asked.filter(|asked| began != Some(asked.as_str())) {
+        None => Ok(()),
+        Some(asked) => Err(ShardsError::HasRun {
+            shard,
+            asked: asked.clone(),
+            began: began.map(str::to_owned),
+        }),
+    }
+}
+
+impl Owned {
+    /// Begins where nobody has been.
+    pub(super) fn begin(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+        if let Some(snapshots) = common.snapshots
+            && let Some(savepoint) = &snapshots.restore_from
+        {
+            let restoring = Restoring::savepoint(snapshots, common, self.number, savepoint);
+            let epoch = snapshots.rewind_to_epoch.unwrap_or(0);
+            self.phase = Phase::Beginning(restoring, Behind { sequence: None, epoch });
+            return Ok(());
+        }
+        let start = vec![ReadFrom::Start; self.inputs.len()];
+        let engine = engine(common.plan, self.number, common.is_watched);
+        self.begin_at(common, engine, &start, None, Behind::default())
+    }
+
+    /// Begins to wind the shard back, if that is asked for and it has not been; answers whether it does. What it did in
+    /// the epoch before is not needed for that.
+    pub(super) fn rewinds(&mut self, asked: &Asked, common: &Common<'_>) -> Result<bool, ShardsError> {
+        let Some(snapshots) = common.snapshots else {
+            return Ok(false);
+        };
+        let (Some(savepoint), Some(epoch)) = (&snapshots.restore_from, snapshots.rewind_to_epoch) else {
+            return Ok(false);
+        };
+        if asked.is_new() || (asked.until.is_some() && asked.epoch >= epoch) {
+            return Ok(false);
+        }
+        let shard = self.number;
+        let sequence = asked.until.ok_or(ShardsError::RewindsNowhere { shard })?;
+        tracing::info!(shard, epoch, savepoint, "the shard is wound back");
+        let restoring = Restoring::savepoint(snapshots, common, shard, savepoint);
+        let sequence = Some(sequence);
+        self.phase = Phase::Beginning(restoring, Behind { sequence, epoch });
+        Ok(true)
+    }
+
+    /// Begins with a savepoint.
+    pub(super) fn begun(
+        &mut self,
+        answer: Answer<Box<Begun>>,
+        behind: Behind,
+        common: &mut Common<'_>,
+    ) -> Result<(), ShardsError> {
+        let shard = self.number;
+        let begun = match answer {
+            Ok(begun) => *begun,
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, shard, "the savepoint cannot be read yet");
+                let not_before = Instant::now() + STORE_AGAIN;
+                self.phase = Phase::Asking { not_before };
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let savepoint = common.snapshots.and_then(|snapshots| snapshots.restore_from.clone());
+        for source in &begun.others {
+            tracing::warn!(
+                shard,
+                source,
+                savepoint,
+                "the topic is another than when the savepoint was taken: it is read from spec.kafka.startingOffsets on"
+            );
+        }
+        self.begin_at(common, begun.engine, &begun.read_from, savepoint, behind)
+    }
+
+    fn begin_at(
+        &mut self,
+        common: &mut Common<'_>,
+        engine: Engine,
+        read_from: &[ReadFrom],
+        restored_from: Option<String>,
+        behind: Behind,
+    ) -> Result<(), ShardsError> {
+        let positions = match self.positions(common, read_from) {
+            Ok(positions) => positions,
+            Err(ShardsError::Kafka(error)) if error.may_pass() => {
+                let not_before = Instant::now() + ASK_AGAIN;
+                self.phase = Phase::Asking { not_before };
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let placed = place(self.number, &mut self.inputs, common, engine, positions, behind.epoch);
+        let sequence = behind.sequence.map_or(0, |last| last + 1);
+        let mut placed = placed.begun_with(restored_from).begun_at(sequence);
+        let topics = common.layout.inputs.iter().map(|topic| topic.name.clone()).collect();
+        self.beginning = Some(placed.begin(topics));
+        self.shard = Some(placed);
+        self.phase = Phase::Running;
+        Ok(())
+    }
+
+    fn positions(&self, common: &mut Common<'_>, read_from: &[ReadFrom]) -> Result<Vec<Option<Position>>, ShardsError> {
+        let start = match common.starting_offsets {
+            StartingOffsets::Earliest => Time::Earliest,
+            StartingOffsets::Latest => Time::LatestCommitted,
+        };
+        let n_sources = common.plan.sources.len();
+        let mut positions = Vec::new();
+        // What other shards send is read from the first record on: they may have begun before.
+        let sent = std::iter::repeat_n(&ReadFrom::First, self.inputs.len() - n_sources);
+        for (source, from) in read_from.iter().take(n_sources).chain(sent).enumerate() {
+            let time = match from {
+                _ if !common.layout.has_partition(source, self.number) => None,
+                ReadFrom::Nowhere => None,
+                ReadFrom::Position(position) => {
+                    positions.push(Some(*position));
+                    continue;
+                }
+                ReadFrom::First => Some(Time::Earliest),
+                ReadFrom::Start => Some(start),
+            };
+            let offset = time.map(|time| self.offset(common, source, time)).transpose()?;
+            positions.push(offset.map(|offset| Position { offset, epoch: -1 }));
+        }
+        Ok(positions)
+    }
+}
