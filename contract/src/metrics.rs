@@ -79,6 +79,10 @@ metrics! {
     STAGE_STATE_KEYS: Gauge "tocsin_stage_state_keys" ["stage"] "Keys with state";
     STAGE_STATE_BYTES: Gauge "tocsin_stage_state_bytes" ["stage"] "Memory that a stage's state takes";
     SINK_ROWS: Counter "tocsin_sink_rows_total" ["sink"] "Rows written to a sink; counted when they are committed";
+    SINK_DELIVERIES: Counter "tocsin_sink_deliveries_total" ["sink", "outcome"] "What became of rows for a receiver outside of Kafka: Delivered, Retried (a try failed and another follows), Dead (to the dead letters), Deleted (by the buffer's retention, before they were delivered)";
+    SINK_WAITING: Gauge "tocsin_sink_waiting_rows" ["sink"] "Rows for a receiver outside of Kafka that were read and are not done";
+    SINK_OLDEST: Gauge "tocsin_sink_oldest_row_age_seconds" ["sink"] "Age of the oldest of them; absent when none waits";
+    SINK_CIRCUIT: Gauge "tocsin_sink_circuit_open" ["sink"] "1 when the receiver is not tried because it failed again and again, 0.5 when it is tried once more, else 0";
 
     THREAD_BUSY: Counter "tocsin_thread_busy_seconds_total" ["thread"] "Time that a shard thread worked, or waited while the CPU quota held it back";
     THREAD_BACKPRESSURED: Counter "tocsin_thread_backpressured_seconds_total" ["thread"] "Time that a shard thread took no records because commits were outstanding";

@@ -105,6 +105,7 @@ fn start(broker: &Broker, topics: &Topics, case: Case, settings: &Settings) -> a
             is_strict,
             threads,
             out_of_order: "5s",
+            is_dealt: false,
             processors,
         };
         tocsin::start(broker, topics, options)

@@ -9,7 +9,7 @@ use crate::args::{Row, RunArgs};
 use crate::broker::Broker;
 use crate::drain::{self, Case, Run};
 use crate::engine::Delivery;
-use crate::live::{self, LiveRun, Load, Prepared};
+use crate::live::{self, LiveCase, LiveRun, Load, Prepared};
 use crate::load::alerts::Alerts;
 use crate::load::fill::fill;
 use crate::outputs::Outputs;
@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     if !cases.is_empty() {
         drain_rounds(args, &broker, &rows, &cases)?;
     }
-    for row in [Row::Latency, Row::Production] {
+    for row in [Row::Latency, Row::Production, Row::Repartition] {
         if rows.contains(&row) {
             live_rounds(args, &broker, row)?;
         }
@@ -53,9 +53,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 /// What a row waits for.
 fn missing(row: Row) -> Option<&'static str> {
     match row {
-        Row::Repartition => Some("there are no repartition topics"),
-        Row::Recovery => Some("workers take no snapshots"),
-        Row::Snapshots => Some("workers take no snapshots"),
+        Row::Recovery | Row::Snapshots => Some("it has a place only"),
         _ => None,
     }
 }
@@ -238,21 +236,29 @@ fn live_rounds(args: &RunArgs, broker: &Broker, row: Row) -> anyhow::Result<()> 
         warm_up: Duration::from_secs(args.warm_up_seconds),
         measured: Duration::from_secs(args.seconds),
     };
-    let mut cases = vec![(Delivery::ExactlyOnce, true), (Delivery::ExactlyOnce, false)];
+    let case = |delivery, is_strict| LiveCase {
+        delivery,
+        is_strict,
+        is_dealt: row == Row::Repartition,
+    };
+    let mut cases = vec![case(Delivery::ExactlyOnce, true)];
+    if row != Row::Repartition {
+        cases.push(case(Delivery::ExactlyOnce, false));
+    }
     if row == Row::Latency {
-        cases.push((Delivery::AtLeastOnce, true));
+        cases.push(case(Delivery::AtLeastOnce, true));
     }
     let mut prepared = Prepared::new(load, args.partitions)?;
     let mut runs: Vec<Vec<LiveRun>> = cases.iter().map(|_| Vec::new()).collect();
     // Round 0 is not kept: a broker that has just started answers late.
     for round in 0..=args.rounds {
-        for ((delivery, is_strict), runs) in cases
+        for (case, runs) in cases
             .iter()
             .zip(&mut runs)
             .take(if round == 0 { 1 } else { usize::MAX })
         {
-            let title = live_name(rate, *delivery, *is_strict);
-            let run = live::run(broker, load, &mut prepared, *delivery, *is_strict).with_context(|| title.clone())?;
+            let title = live_name(rate, *case);
+            let run = live::run(broker, load, &mut prepared, *case).with_context(|| title.clone())?;
             eprintln!(
                 "round {round}: {title}: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, {} of {} missing, load behind {:.0?}",
                 run.latencies.at(500),
@@ -267,17 +273,23 @@ fn live_rounds(args: &RunArgs, broker: &Broker, row: Row) -> anyhow::Result<()> 
             }
         }
     }
-    for ((delivery, is_strict), runs) in cases.iter().zip(&runs) {
-        let asked = match delivery {
+    for (case, runs) in cases.iter().zip(&runs) {
+        let asked = match case.delivery {
+            _ if case.is_dealt => "at most 200 ms asked for, 100 ms aimed at",
             Delivery::AtLeastOnce => "at most 20 ms asked for, 10 ms aimed at",
             Delivery::ExactlyOnce => "at most 100 ms asked for, 50 ms aimed at",
         };
-        report::live(&live_name(rate, *delivery, *is_strict), asked, runs);
+        report::live(&live_name(rate, *case), asked, runs);
     }
     Ok(())
 }
 
-fn live_name(rate: u64, delivery: Delivery, is_strict: bool) -> String {
-    let strict = if is_strict { "strict" } else { "not strict" };
-    format!("latency at {rate} events/s, {delivery}, {strict}")
+fn live_name(rate: u64, case: LiveCase) -> String {
+    let strict = if case.is_strict { "strict" } else { "not strict" };
+    let hop = if case.is_dealt {
+        ", half of the rows over a repartition topic"
+    } else {
+        ""
+    };
+    format!("latency at {rate} events/s, {}, {strict}{hop}", case.delivery)
 }

@@ -80,12 +80,17 @@ fn kerberos(sasl: &KafkaSasl, secrets: Option<&Path>) -> Result<Sasl, Failure> {
     let at = &sasl.password_secret_ref;
     let keytab = secrets.unwrap_or(Path::new(".")).join(&at.name).join(&at.key);
     let service = sasl.service_name.clone().unwrap_or_else(|| "kafka".to_owned());
+    let Some(ticket) = Ticket::new(&sasl.username, keytab, &service) else {
+        let what = "spec.kafka.sasl: username and serviceName of Kerberos are letters, digits, `.`, `_`, `-`, `/` and `@`, \
+                    and the path of the keytab has no signs of a shell";
+        return Err(Failure::Usage(what.to_owned()));
+    };
     Ok(Sasl {
         mechanism: sasl.mechanism,
         username: sasl.username.clone(),
         password: String::new().into(),
         tokens: None,
-        ticket: Some(Ticket { keytab, service }),
+        ticket: Some(ticket),
     })
 }
 

@@ -63,6 +63,7 @@ pub fn run(
     };
     let deliveries = Deliveries::start(deliveries, &webhooks::settings(&settings))?;
     let metrics = deliveries.metrics();
+    settings.measures.deliveries(metrics.clone());
     let outcome = shards::run(job, &settings);
     let delivered = deliveries.finish();
     // Its clients are told the last figures.

@@ -295,6 +295,12 @@ pub struct KafkaTls {
     pub certificate_secret_ref: Option<ObjectRef>,
 }
 
+/// Whether a name can be a Kerberos principal: it becomes part of a command that gets a ticket.
+pub fn is_principal(name: &str) -> bool {
+    let may_be = |c: char| c.is_ascii_alphanumeric() || "._/@-".contains(c);
+    !name.is_empty() && name.chars().all(may_be)
+}
+
 /// Name and password on the way to the brokers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
 //! `tocsin run` as a child process: started, killed, held, ended in order, and asked for what it said.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -36,6 +37,8 @@ pub struct WorkerOptions {
     pub further: Vec<String>,
     /// Variables of its environment: keys of a store, say.
     pub variables: Vec<(String, String)>,
+    /// What stands in front of the program: how it comes to where a small disk is mounted, say.
+    pub through: Vec<String>,
 }
 
 /// A worker that was started. Dropping it kills it.
@@ -54,8 +57,11 @@ impl Worker {
     pub fn start(options: &WorkerOptions) -> Result<Self, RigError> {
         let name = format!("worker {}", options.name);
         let log = home::new_folder(&format!("worker-{}", options.name))?.join("log");
-        let mut command = Command::new(program()?);
+        let program = program()?.into_os_string();
+        let mut words = options.through.iter().map(OsString::from).chain([program]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .arg("run")
             .arg(&options.pipeline)
             .args(["--bootstrap", &options.bootstrap, "--worker", &options.name])

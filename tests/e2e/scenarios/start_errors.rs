@@ -188,7 +188,7 @@ fn a_broker_whose_certificate_is_not_to_be_believed_is_refused() {
 }
 
 /// What a worker of a pipeline needs, under the names of its topics; each without what is left out.
-fn rights(name: &str) -> [(&'static str, Vec<Rights>); 7] {
+fn rights(name: &str) -> [(&'static str, Vec<Rights>); 8] {
     [
         ("read events", vec![Rights::Read(format!("{name}-events"))]),
         ("write passed", vec![Rights::Write(format!("{name}-passed"))]),
@@ -199,6 +199,14 @@ fn rights(name: &str) -> [(&'static str, Vec<Rights>); 7] {
                 Rights::Write(format!("{name}-totals")),
                 Rights::Write(format!("{name}.dead-letter")),
             ],
+        ),
+        (
+            "what shards send one another",
+            ["escalated", "totals"]
+                .map(|stage| format!("{name}.{stage}.by"))
+                .into_iter()
+                .flat_map(|topic| [Rights::Read(topic.clone()), Rights::Write(topic)])
+                .collect(),
         ),
         ("read the journal", vec![Rights::Read(format!("{name}.journal"))]),
         ("write the journal", vec![Rights::Write(format!("{name}.journal"))]),
@@ -213,7 +221,14 @@ fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
     let settings = format!("{TLS}, {SASL}, manageTopics: false");
     let prepared = |name: &str, without: Option<&str>| {
         let mut ids = Ids::with(kafka, name, Listener::SaslTls, &settings, &[]).unwrap();
-        for topic in ["-escalations", "-totals", ".dead-letter", ".journal"] {
+        for topic in [
+            "-escalations",
+            "-totals",
+            ".dead-letter",
+            ".journal",
+            ".escalated.by",
+            ".totals.by",
+        ] {
             let topic = tocsin_e2e::kafka::Topic::new(&format!("{name}{topic}")).partitions(4);
             kafka.create(&topic).unwrap();
         }
@@ -231,9 +246,10 @@ fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
     worker.end(END).unwrap();
     drop(stream);
 
-    let missing: [(&str, &[&str]); 6] = [
+    let missing: [(&str, &[&str]); 7] = [
         ("read events", &["-events"]),
         ("write passed", &["-passed"]),
+        ("what shards send one another", &[".by"]),
         ("read the journal", &[".journal"]),
         ("write the journal", &[".journal"]),
         ("the group", &["group"]),

@@ -84,6 +84,7 @@ impl<'a> Posting<'a> {
             variables: ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"]
                 .map(|name| (name.to_owned(), "http://127.0.0.1:1".to_owned()))
                 .to_vec(),
+            ..WorkerOptions::default()
         })
         .unwrap()
     }

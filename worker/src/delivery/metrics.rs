@@ -57,7 +57,7 @@ impl DeliveryMetrics {
         Some(self.oldest.load(Ordering::Relaxed)).filter(|oldest| *oldest != 0)
     }
 
-    pub(super) fn set(&self, circuit: CircuitState, waiting: usize, oldest: Option<i64>) {
+    pub(crate) fn set(&self, circuit: CircuitState, waiting: usize, oldest: Option<i64>) {
         let circuit = match circuit {
             CircuitState::Closed => 0,
             CircuitState::HalfOpen => 1,

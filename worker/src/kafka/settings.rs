@@ -1,11 +1,12 @@
 //! Where the brokers are, and how to reach them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tocsin_contract::pipeline::kafka::is_principal;
 
 use super::sasl;
 use super::tokens::{TokenLogin, Tokens};
@@ -179,10 +180,38 @@ pub struct Sasl {
 /// How a Kerberos ticket is got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
+    principal: String,
+    keytab: PathBuf,
+    service: String,
+}
+
+impl Ticket {
+    /// For a principal, by the key in a file; `service` is the first part of the brokers' principals. All of it becomes part
+    /// of a command (`kinit`), so that nothing is taken which a shell could read as more than a name. None if it is not.
+    pub fn new(principal: &str, keytab: PathBuf, service: &str) -> Option<Self> {
+        let is_path = !keytab.to_str()?.contains(['"', '$', '`', '\\', '\n', '!']);
+        let fits = is_principal(principal) && is_principal(service) && is_path;
+        fits.then(|| Self {
+            principal: principal.to_owned(),
+            keytab,
+            service: service.to_owned(),
+        })
+    }
+
+    /// The principal.
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+
     /// The file with the key.
-    pub keytab: PathBuf,
+    pub fn keytab(&self) -> &Path {
+        &self.keytab
+    }
+
     /// First part of the brokers' principals.
-    pub service: String,
+    pub fn service(&self) -> &str {
+        &self.service
+    }
 }
 
 pub use tocsin_contract::pipeline::kafka::SaslMechanism;
@@ -191,6 +220,18 @@ pub use tocsin_contract::pipeline::kafka::SaslMechanism;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn no_name_of_a_ticket_is_more_than_a_name_to_a_shell() {
+        let ticket = |principal: &str, keytab: &str, service: &str| Ticket::new(principal, keytab.into(), service);
+        assert!(ticket("noc/worker-1@EXAMPLE.ORG", "/run/my secrets/noc/key", "kafka").is_some());
+        for wrong in ["", "x; id", "$(id)", "a b", "x`id`", "x|y", "x\ny"] {
+            assert!(ticket(wrong, "/key", "kafka").is_none(), "{wrong}");
+            assert!(ticket("noc", "/key", wrong).is_none(), "{wrong}");
+        }
+        assert!(ticket("noc", "/key\" ; id", "kafka").is_none());
+        assert!(ticket("noc", "/$(id)", "kafka").is_none());
+    }
 
     #[test]
     fn brokers_are_hosts_with_ports() {

@@ -17,6 +17,9 @@ use url::{Host, Url};
 
 use super::error::KafkaError;
 
+/// A token is asked for anew after this, whatever it says of itself.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
 /// An answer comes within this time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -107,7 +110,16 @@ impl Tokens {
         if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.until) {
             return Ok(kept.token.clone());
         }
-        let (text, lifetime) = self.ask()?;
+        let (text, lifetime) = match self.ask() {
+            Ok(answer) => answer,
+            Err(error) => {
+                // One that is still good is better than none while the endpoint is away.
+                let good = kept.as_ref().filter(|kept| SystemTime::now() < kept.token.ends);
+                let token = good.map(|kept| kept.token.clone()).ok_or(error)?;
+                return Ok(token);
+            }
+        };
+        let lifetime = lifetime.min(LONGEST);
         let token = Token {
             text,
             ends: SystemTime::now() + lifetime,

@@ -10,6 +10,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tocsin_contract::metrics::{self, Kind, Metric};
 use tocsin_contract::worker::ShardPhase;
 
+use tocsin_worker_core::delivery::circuit::CircuitState;
+
 use super::sample::{SourceTotals, StageTotals};
 use super::{Histogram, View, not_ready};
 
@@ -47,6 +49,7 @@ impl Collector for Exposition {
         of_worker(view, &mut out)?;
         of_sources(view, &mut out)?;
         of_stages(view, &mut out)?;
+        of_deliveries(view, &mut out)?;
         of_threads(view, &mut out)?;
         of_transactions(view, &mut out)?;
         of_checkpoints(view, &mut out)?;
@@ -128,6 +131,34 @@ fn of_stages(view: &View, out: &mut Out<'_>) -> fmt::Result {
     let sinks = view.about.sinks.iter().zip(&all.sinks);
     let rows = sinks.map(|(name, rows)| (vec![name.clone()], Value::Whole(*rows)));
     out.write(metrics::SINK_ROWS, rows)
+}
+
+fn of_deliveries(view: &View, out: &mut Out<'_>) -> fmt::Result {
+    let sinks = &view.deliveries;
+    let outcomes = sinks.iter().flat_map(|sink| {
+        let label = |outcome: &str| vec![sink.name.clone(), outcome.to_owned()];
+        let outcomes = sink.value.outcomes.iter();
+        outcomes.map(move |(outcome, rows)| (label(outcome), Value::Whole(*rows)))
+    });
+    out.write(metrics::SINK_DELIVERIES, outcomes)?;
+    let waiting = sinks
+        .iter()
+        .map(|sink| (vec![sink.name.clone()], Value::Whole(sink.value.waiting)));
+    out.write(metrics::SINK_WAITING, waiting)?;
+    let oldest = sinks.iter().filter_map(|sink| {
+        let age = view.age(sink.value.oldest?.saturating_mul(1_000));
+        Some((vec![sink.name.clone()], Value::Real(age)))
+    });
+    out.write(metrics::SINK_OLDEST, oldest)?;
+    let circuit = |state: CircuitState| match state {
+        CircuitState::Closed => 0.0,
+        CircuitState::HalfOpen => 0.5,
+        CircuitState::Open => 1.0,
+    };
+    let circuits = sinks
+        .iter()
+        .map(|sink| (vec![sink.name.clone()], Value::Real(circuit(sink.value.circuit))));
+    out.write(metrics::SINK_CIRCUIT, circuits)
 }
 
 fn of_threads(view: &View, out: &mut Out<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! is shared. [`Measures::view`] copies what was published; metrics, status and probes are functions of that copy.
 
 mod checkpoints;
+mod deliveries;
 mod expose;
 mod group;
 mod histogram;
@@ -39,8 +40,10 @@ pub use self::throttling::Throttling;
 pub use self::view::{Named, View};
 
 use self::checkpoints::Checkpoints;
+use self::deliveries::DeliverySample;
 use self::group::Group;
 use self::view::Trouble;
+use crate::delivery::DeliveryMetrics;
 
 /// Who is measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +91,7 @@ pub struct Measures {
     trouble: Mutex<Option<Trouble>>,
     throttling: Throttling,
     watcher: OnceLock<Sender<(usize, Encoded)>>,
+    deliveries: OnceLock<Vec<(String, Arc<DeliveryMetrics>)>>,
 }
 
 impl Measures {
@@ -104,6 +108,7 @@ impl Measures {
             trouble: Mutex::default(),
             throttling: Throttling::default(),
             watcher: OnceLock::new(),
+            deliveries: OnceLock::new(),
         })
     }
 
@@ -122,6 +127,12 @@ impl Measures {
     pub fn watch(&self, rows: Sender<(usize, Encoded)>) {
         // Only one looks.
         self.watcher.set(rows).ok();
+    }
+
+    /// What is counted of sinks outside of Kafka, by name.
+    pub fn deliveries(&self, of_sinks: Vec<(String, Arc<DeliveryMetrics>)>) {
+        // They are started once.
+        self.deliveries.set(of_sinks).ok();
     }
 
     /// Whether somebody watches.
@@ -208,6 +219,13 @@ impl Measures {
             trouble: lock(&self.trouble).clone(),
             throttled: self.throttling.total(),
             process: process::look(),
+            deliveries: self.deliveries.get().map_or_else(Vec::new, |of_sinks| {
+                let of_sink = |(name, metrics): &(String, Arc<DeliveryMetrics>)| Named {
+                    name: name.clone(),
+                    value: DeliverySample::of(metrics),
+                };
+                of_sinks.iter().map(of_sink).collect()
+            }),
         }
     }
 

@@ -8,6 +8,7 @@ use tocsin_worker_core::stream::Micros;
 
 use super::About;
 use super::checkpoints::Checkpoints;
+use super::deliveries::DeliverySample;
 use super::group::Group;
 use super::process::Process;
 use super::sample::{ShardSample, ThreadSample};
@@ -32,12 +33,14 @@ pub struct View {
     /// Time that the CPU quota held the worker back.
     pub(super) throttled: Option<Duration>,
     pub(super) process: Process,
+    /// Sinks outside of Kafka, by name.
+    pub(super) deliveries: Vec<Named<DeliverySample>>,
 }
 
-/// Something of a thread.
+/// Something of a thread, or of a sink.
 #[derive(Clone, Debug)]
 pub struct Named<T> {
-    /// Name of the thread.
+    /// Its name.
     pub name: String,
     /// What it is.
     pub value: T,

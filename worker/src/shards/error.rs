@@ -3,6 +3,7 @@
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::kafka::fetching::Loss;
 use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
+use tocsin_worker_core::snapshot::ChangedInput;
 
 use crate::kafka::KafkaError;
 use crate::schema_registry::RegistryError;
@@ -43,6 +44,14 @@ pub enum ShardsError {
         found: u32,
         /// How many it must have.
         wanted: u32,
+    },
+    /// The shard cannot go on with these inputs.
+    #[error("shard {shard}: {source}")]
+    ChangedInput {
+        /// The shard.
+        shard: u32,
+        /// What changed.
+        source: ChangedInput,
     },
     /// The brokers do not let us.
     #[error(

@@ -69,6 +69,12 @@ impl Ownership {
         self.changed.notify_all();
     }
 
+    /// The shards that are ours.
+    pub(super) fn shards(&self) -> Vec<u32> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.shards.keys().copied().collect()
+    }
+
     /// The grant by which all these shards are ours.
     pub(super) fn grant(&self, shards: &[(u32, Term)]) -> Option<Grant> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

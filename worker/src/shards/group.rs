@@ -1,7 +1,9 @@
 //! Membership in the consumer group: the thread that polls, and what it hands on.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -25,6 +27,13 @@ const POLL: Duration = Duration::from_millis(50);
 const BETWEEN_WORDS: Duration = Duration::from_secs(1);
 const BETWEEN_SAME_WORDS: Duration = Duration::from_secs(10);
 
+/// How often another member may have our name within so long: two workers of one name fence each other without end.
+const MOST_FENCED: usize = 3;
+const AGAIN_AND_AGAIN: Duration = Duration::from_secs(60);
+
+/// Before it joins anew.
+const BEFORE_JOINING: Duration = Duration::from_secs(1);
+
 /// Polls the group until the run is interrupted or a thread ends.
 pub fn run(
     settings: &Settings,
@@ -33,51 +42,39 @@ pub fn run(
     commands: &[Sender<Command>],
     threads: &[ShardThread],
 ) -> Result<(), ShardsError> {
-    let failed = |what| move |source| ShardsError::Client { what, source };
-    let member = Member {
-        ownership: Arc::clone(ownership),
-        commands: commands.to_vec(),
-        measures: Arc::clone(&settings.measures),
-        login: settings.cluster.token_login(),
-    };
     let pulse = settings.measures.pulse("group");
     let instance = format!("{}.{}", settings.group, settings.instance);
-    let mut config = client_config(&settings.cluster);
-    config
-        .set("group.id", &settings.group)
-        .set("group.instance.id", &instance)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "6000")
-        .set("heartbeat.interval.ms", "1500")
-        .set("max.poll.interval.ms", "30000")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("isolation.level", "read_committed")
-        .set("auto.offset.reset", "latest")
-        // It is paused at once; what it fetches in between is thrown away.
-        .set("queued.min.messages", "1")
-        .set("queued.max.messages.kbytes", "64");
-    let consumer: BaseConsumer<Member> = config
-        .create_with_context(member)
-        .map_err(failed("joining the consumer group"))?;
-    consumer
-        .subscribe(&[layout.journal.name.as_str()])
-        .map_err(failed("joining the consumer group"))?;
+    let mut consumer = join(settings, &instance, layout, ownership, commands)?;
+    let mut fenced: VecDeque<Instant> = VecDeque::new();
+    let mut was_member = false;
     let mut outcome = Ok(());
     let mut told: Option<(String, Instant)> = None;
     while !settings.interrupt.is_raised() && threads.iter().all(ShardThread::is_alive) {
         pulse.beat();
+        was_member |= consumer.context().was_assigned.load(Ordering::Relaxed);
         if let Some(Err(error)) = consumer.poll(POLL) {
             match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
-                    outcome = Err(ShardsError::Fenced(instance.clone()));
-                    break;
+                    fenced.retain(|at| at.elapsed() < AGAIN_AND_AGAIN);
+                    fenced.push_back(Instant::now());
+                    consumer.context().lose_all();
+                    if fenced.len() > MOST_FENCED {
+                        outcome = Err(ShardsError::Fenced(instance.clone()));
+                        break;
+                    }
+                    // A coordinator that goes away in the midst of a join knows us by two members, and fences the first.
+                    tracing::warn!(%error, "another member of the consumer group has this worker's name: it joins anew");
+                    settings.measures.group_trouble(&error);
+                    drop(consumer);
+                    std::thread::park_timeout(BEFORE_JOINING);
+                    consumer = join(settings, &instance, layout, ownership, commands)?;
                 }
+                // A login that was good once is tried again: who gives tokens or tickets may be away for a while.
                 Some(
                     RDKafkaErrorCode::GroupAuthorizationFailed
                     | RDKafkaErrorCode::TopicAuthorizationFailed
                     | RDKafkaErrorCode::Authentication,
-                ) => {
+                ) if !(was_member && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication)) => {
                     let what = "joining the consumer group";
                     outcome = Err(ShardsError::Client { what, source: error });
                     break;
@@ -113,6 +110,46 @@ pub fn run(
     outcome
 }
 
+/// A member of the group.
+fn join(
+    settings: &Settings,
+    instance: &str,
+    layout: &Layout,
+    ownership: &Arc<Ownership>,
+    commands: &[Sender<Command>],
+) -> Result<BaseConsumer<Member>, ShardsError> {
+    let failed = |what| move |source| ShardsError::Client { what, source };
+    let member = Member {
+        ownership: Arc::clone(ownership),
+        commands: commands.to_vec(),
+        measures: Arc::clone(&settings.measures),
+        login: settings.cluster.token_login(),
+        was_assigned: AtomicBool::new(false),
+    };
+    let mut config = client_config(&settings.cluster);
+    config
+        .set("group.id", &settings.group)
+        .set("group.instance.id", instance)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "1500")
+        .set("max.poll.interval.ms", "30000")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "latest")
+        // It is paused at once; what it fetches in between is thrown away.
+        .set("queued.min.messages", "1")
+        .set("queued.max.messages.kbytes", "64");
+    let consumer: BaseConsumer<Member> = config
+        .create_with_context(member)
+        .map_err(failed("joining the consumer group"))?;
+    consumer
+        .subscribe(&[layout.journal.name.as_str()])
+        .map_err(failed("joining the consumer group"))?;
+    Ok(consumer)
+}
+
 /// Tells all threads to commit what is done, and to end.
 pub fn finish(commands: &[Sender<Command>]) {
     for thread in commands {
@@ -127,6 +164,8 @@ struct Member {
     commands: Vec<Sender<Command>>,
     measures: Arc<Measures>,
     login: TokenLogin,
+    /// Whether the group has ever taken it in.
+    was_assigned: AtomicBool,
 }
 
 impl ClientContext for Member {
@@ -175,8 +214,17 @@ impl ConsumerContext for Member {
 }
 
 impl Member {
+    /// Whatever it had is another's.
+    fn lose_all(&self) {
+        let shards = self.ownership.shards();
+        if !shards.is_empty() {
+            self.revoke(&shards, true);
+        }
+    }
+
     fn assign(&self, shards: &[u32], grant: Grant) {
         tracing::info!(?shards, "shards were assigned");
+        self.was_assigned.store(true, Ordering::Relaxed);
         let assigned = self.ownership.assign(shards, grant);
         self.measures.assigned(shards);
         let n_threads = self.commands.len().max(1);

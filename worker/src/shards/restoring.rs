@@ -7,11 +7,9 @@ use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::formats::decoder;
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{Plan, SourcePlan};
-use tocsin_worker_core::snapshot::TopicNow;
 
 use super::SnapshotSettings;
 use super::owned::Common;
-use crate::kafka::TopicInfo;
 use crate::snapshots::{Beginning, Begun, Restored, SnapshotError, SnapshotStore, Wanted, begin, restore};
 
 /// What came of a restore.
@@ -75,17 +73,12 @@ impl Restoring<Option<Box<Restored>>> {
 impl Restoring<Box<Begun>> {
     /// Begins a shard with a savepoint.
     pub fn savepoint(settings: &SnapshotSettings, common: &Common<'_>, shard: u32, savepoint: &str) -> Self {
-        let topic = |topic: &TopicInfo| TopicNow {
-            name: topic.name.clone(),
-            id: topic.id.map(|id| id.to_string()),
-            n_partitions: topic.partitions.len() as u32,
-        };
         let beginning = Beginning {
             savepoint: savepoint.to_owned(),
             shard,
             n_shards: common.layout.n_shards,
             sources: common.sources.to_vec(),
-            topics: common.layout.inputs.iter().map(topic).collect(),
+            topics: common.layout.topics_now(),
             may_drop: settings.may_drop,
         };
         Self::spawn(settings, common, shard, move |store, engine| {

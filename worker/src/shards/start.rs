@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::repartition::repartition;
+use tocsin_worker_core::snapshot::TopicNow;
 
 use super::{Job, Settings, ShardsError, Target};
 use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
@@ -36,6 +37,16 @@ impl Layout {
         self.inputs
             .get(source)
             .is_some_and(|topic| topic.partitions.len() > shard as usize)
+    }
+
+    /// The inputs' topics, as snapshots know them.
+    pub fn topics_now(&self) -> Vec<TopicNow> {
+        let topic = |topic: &TopicInfo| TopicNow {
+            name: topic.name.clone(),
+            id: topic.id.map(|id| id.to_string()),
+            n_partitions: topic.partitions.len() as u32,
+        };
+        self.inputs.iter().map(topic).collect()
     }
 
     /// Topics for the fetcher: those of the inputs, then the journal.

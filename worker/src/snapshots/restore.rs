@@ -1,7 +1,6 @@
 //! Brings a shard back from its newest snapshot.
 
 use tocsin_worker_core::engine::{Engine, SavedHead};
-use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::snapshot::{Manifest, Restore, RestoreError, ShardNames};
 
 use super::store::{SnapshotError, SnapshotStore};
@@ -29,8 +28,6 @@ pub struct Restored {
     pub engine: Engine,
     /// The snapshot.
     pub manifest: Manifest,
-    /// Where each source is read on.
-    pub positions: Vec<Option<Position>>,
 }
 
 /// Brings a shard back from its newest snapshot that is not newer than what is committed; nothing if there is none.
@@ -64,12 +61,5 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     }
     let fit = restore.end().map_err(failed)?;
     tracing::info!(shard = wanted.shard, snapshot = name, kept = ?fit.kept, dropped = ?fit.dropped, new = ?fit.new, "state was restored");
-    let inputs = engine.plan().input_names();
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let positions = manifest.positions(&inputs).into_iter().map(Option::flatten).collect();
-    Ok(Some(Restored {
-        engine,
-        manifest,
-        positions,
-    }))
+    Ok(Some(Restored { engine, manifest }))
 }

@@ -28,7 +28,13 @@ impl Secrets {
     pub fn of(endpoint: &Endpoint, token: &SecretString) -> Self {
         let url = endpoint.url();
         let parts = url.path().split('/').chain([url.username()]).chain(url.password());
-        let parts = parts.chain(url.query()).filter(|part| part.len() >= LEAST_SECRET);
+        let raw = url.query().into_iter().flat_map(|query| query.split(['&', '=']));
+        let decoded: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
+        let parts = parts
+            .chain(url.query())
+            .chain(raw)
+            .chain(decoded.iter().map(String::as_str));
+        let parts = parts.filter(|part| part.len() >= LEAST_SECRET);
         let mut secrets: Vec<SecretString> = parts.map(|part| part.to_owned().into()).collect();
         if !token.expose_secret().is_empty() {
             secrets.push(token.clone());

@@ -25,6 +25,8 @@ pub struct Options {
     pub threads: u32,
     /// How far alerts may be out of order, such as `5s`.
     pub out_of_order: &'static str,
+    /// Whether rows are dealt out by key: the source says nothing of its partitions, and escalations go by another key.
+    pub is_dealt: bool,
     /// The processors that it may use, as `taskset` has them; none is all.
     pub processors: Option<&'static str>,
 }
@@ -73,8 +75,14 @@ fn text(topics: &Topics, options: Options) -> String {
     let Options {
         is_strict,
         out_of_order,
+        is_dealt,
         ..
     } = options;
+    let (claim, by) = if is_dealt {
+        ("", "service, severity")
+    } else {
+        ("\n    partitionedBy: {key: [service], partitioner: Murmur2}", "service")
+    };
     // The ends of the topic lie hours ahead of its alerts, hence `maxAhead`.
     format!(
         r#"apiVersion: tocsin.dev/v1alpha1
@@ -84,14 +92,13 @@ spec:
   delivery: {delivery}
   sources:
   - name: alerts
-    kafka: {{topic: {alerts}}}
-    partitionedBy: {{key: [service], partitioner: Murmur2}}
+    kafka: {{topic: {alerts}}}{claim}
     format: {{strict: {is_strict}}}
     eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: {out_of_order}, maxAhead: 1d}}
   stages:
   - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
   - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: 1m}}, select: {{total: count(*)}}}}}}
-  - {{name: escalated, from: critical, escalate: {{by: [service], count: 3, within: 1m}}}}
+  - {{name: escalated, from: critical, escalate: {{by: [{by}], count: 3, within: 1m}}}}
   sinks:
   - {{name: counts, from: counts, kafka: {{topic: {counts}}}}}
   - {{name: escalations, from: escalated, kafka: {{topic: {escalations}}}}}

@@ -38,6 +38,17 @@ pub struct Load {
     pub measured: Duration,
 }
 
+/// How Tocsin runs.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveCase {
+    /// What a crash does to results.
+    pub delivery: Delivery,
+    /// Whether it checks what it does not read.
+    pub is_strict: bool,
+    /// Whether half of the rows go to another shard through a repartition topic.
+    pub is_dealt: bool,
+}
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct LiveRun {
@@ -52,21 +63,16 @@ pub struct LiveRun {
 }
 
 /// Runs Tocsin under a prepared load.
-pub fn run(
-    broker: &Broker,
-    load: Load,
-    prepared: &mut Prepared,
-    delivery: Delivery,
-    is_strict: bool,
-) -> anyhow::Result<LiveRun> {
+pub fn run(broker: &Broker, load: Load, prepared: &mut Prepared, case: LiveCase) -> anyhow::Result<LiveRun> {
     let run = broker.new_name("live");
     let topics = Topics::new(&run, &format!("{run}-alerts"));
     for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
         broker.create(topic)?;
     }
     let options = tocsin::Options {
-        delivery,
-        is_strict,
+        delivery: case.delivery,
+        is_strict: case.is_strict,
+        is_dealt: case.is_dealt,
         threads: broker.partitions(),
         // A load that falls behind its probes is not late, and costs what it should.
         out_of_order: "1m",

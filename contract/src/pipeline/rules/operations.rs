@@ -4,7 +4,7 @@ use super::{exactly_one, positive};
 use crate::pipeline::IncidentPipelineSpec;
 use crate::pipeline::autoscaling::Autoscaling;
 use crate::pipeline::infrastructure::{Infrastructure, Provider};
-use crate::pipeline::kafka::{Kafka, KafkaMode, KafkaRole, SaslMechanism};
+use crate::pipeline::kafka::{Kafka, KafkaMode, KafkaRole, SaslMechanism, is_principal};
 use crate::pipeline::node_pool::{CloudRef, NodePool, ReadySignalKind, SecurityRule, ServerGroupPolicy};
 use crate::pipeline::state::State;
 use crate::pipeline::upgrade::{Upgrade, UpgradeFallback, UpgradeMode};
@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::rule::Rule;
 
 /// Rules of `kafka`.
-pub const KAFKA: [Rule; 8] = [
+pub const KAFKA: [Rule; 9] = [
     Rule::on(
         ".bootstrapServers",
         "!has(self.mode) || (self.mode == 'External') == has(self.bootstrapServers)",
@@ -53,6 +53,11 @@ pub const KAFKA: [Rule; 8] = [
         ".sasl",
         "!has(self.sasl) || self.sasl.mechanism == 'Kerberos' || !has(self.sasl.serviceName)",
         "must not have a serviceName without mechanism Kerberos",
+    ),
+    Rule::on(
+        ".sasl.username",
+        "!has(self.sasl) || self.sasl.mechanism != 'Kerberos' || self.sasl.username.matches('^[A-Za-z0-9._/@-]+$')",
+        "must be a principal of letters, digits, `.`, `_`, `-`, `/` and `@` with mechanism Kerberos",
     ),
 ];
 
@@ -233,6 +238,7 @@ fn kafka(kafka: &Kafka, problems: &mut Vec<Problem>) {
         KAFKA[6].unless(fits, path, problems);
         let is_ticket = sasl.mechanism == SaslMechanism::Kerberos;
         KAFKA[7].unless(is_ticket || sasl.service_name.is_none(), path, problems);
+        KAFKA[8].unless(!is_ticket || is_principal(&sasl.username), path, problems);
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Ids<'a> {
     pub further: Vec<String>,
     /// Variables of the workers' environment.
     pub variables: Vec<(String, String)>,
+    /// What stands in front of the workers' program.
+    pub through: Vec<String>,
     listener: Listener,
     placing: Placing,
 }
@@ -138,6 +140,7 @@ impl<'a> Ids<'a> {
             state: None,
             further: Vec::new(),
             variables: Vec::new(),
+            through: Vec::new(),
             listener,
             placing: Placing::ByService,
         })
@@ -182,6 +185,7 @@ impl<'a> Ids<'a> {
                 .chain(further.iter().map(|argument| (*argument).to_owned()))
                 .collect(),
             variables: self.variables.clone(),
+            through: self.through.clone(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A small file system in memory for a broker's data.
+//! A small file system in memory, for a broker's data or snapshots.
 //!
 //! It is mounted in a mount namespace of its own, which lives as long as the process that holds it: nothing is left
 //! behind, also when the test is killed. Other processes see the files through the holder's `/proc/PID/root`.
@@ -46,11 +46,16 @@ impl SmallDisk {
 
     /// A command that runs where the file system is mounted.
     pub fn enter(&self) -> Command {
-        let mut command = Command::new("nsenter");
+        let [program, arguments @ ..] = self.entering();
+        let mut command = Command::new(program);
+        command.args(arguments);
         command
-            .arg(format!("--mount=/proc/{}/ns/mnt", self.holder.pid()))
-            .arg("--");
-        command
+    }
+
+    /// What stands in front of a program that runs where the file system is mounted.
+    pub fn entering(&self) -> [String; 3] {
+        let mount = format!("--mount=/proc/{}/ns/mnt", self.holder.pid());
+        ["nsenter".to_owned(), mount, "--".to_owned()]
     }
 
     /// The files, as this process sees them.

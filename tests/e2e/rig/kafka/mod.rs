@@ -31,7 +31,7 @@ pub use self::access::Rights;
 pub use self::admin::{Partition, Topic};
 pub use self::certificates::{Certificates, ClientCertificate};
 pub use self::client::{Quiet, connects};
-pub use self::disk::may_mount;
+pub use self::disk::{SmallDisk, may_mount};
 pub use self::kerberos::Kerberos;
 pub use self::offsets::Committed;
 pub use self::options::{KafkaOptions, Listener, ServerCertificate};

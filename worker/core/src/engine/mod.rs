@@ -249,6 +249,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Lets what is dealt out know how far its inputs are, where its own state was of something else.
+    pub fn tell_anew(&mut self) {
+        if self.repartitions.iter().flatten().any(Repartition::is_new) {
+            // At a cut nothing is left to be given out.
+            self.rounds(None, &mut Outputs::default());
+        }
+    }
+
     /// Whether other shards must be told something.
     pub fn has_dealt(&self) -> bool {
         self.repartitions.iter().flatten().any(Repartition::is_due)

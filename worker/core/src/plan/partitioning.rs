@@ -64,27 +64,57 @@ pub(super) fn of_sources(sources: &[Source], n_partitions: &[u32]) -> Vec<Option
     sources.iter().zip(n_partitions).map(of_source).collect()
 }
 
-/// How the input and the output of each stage is partitioned; none where that is not known, or differs between inputs.
-pub(super) fn inputs(
-    stages: &[StagePlan],
-    of_sources: &[Option<Partitioned>],
-) -> (Vec<Option<Partitioned>>, Vec<Option<Partitioned>>) {
-    let mut of_inputs: Vec<Option<Partitioned>> = Vec::new();
-    let mut of_stages: Vec<Option<Partitioned>> = Vec::new();
-    for stage in stages {
-        let mut inputs = stage.inputs.iter().map(|input| match input.stream {
-            StreamId::Source(i) => of_sources.get(i).cloned().flatten(),
-            StreamId::Stage(i) | StreamId::Late(i) => of_stages.get(i).cloned().flatten(),
-        });
-        let first = inputs.next().flatten();
-        let input = inputs.fold(first, |all, next| all?.with(next.as_ref()?));
-        of_inputs.push(input.clone());
-        of_stages.push(match &stage.repartition {
-            Some(repartition) => dealt(stage, repartition),
-            None => input.filter(|input| input.by().iter().all(|column| gives(stage, column))),
-        });
+/// How streams are partitioned, as far as that is known.
+struct Streams<'a> {
+    of_sources: &'a [Option<Partitioned>],
+    of_inputs: Vec<Option<Partitioned>>,
+    of_stages: Vec<Option<Partitioned>>,
+}
+
+impl<'a> Streams<'a> {
+    fn new(of_sources: &'a [Option<Partitioned>]) -> Self {
+        Self {
+            of_sources,
+            of_inputs: Vec::new(),
+            of_stages: Vec::new(),
+        }
     }
-    (of_inputs, of_stages)
+
+    fn of(&self, stream: StreamId) -> Option<&Partitioned> {
+        match stream {
+            StreamId::Source(i) => self.of_sources.get(i)?.as_ref(),
+            StreamId::Stage(i) => self.of_stages.get(i)?.as_ref(),
+            // Late rows stay where they were read.
+            StreamId::Late(i) => self.of_inputs.get(i)?.as_ref(),
+        }
+    }
+
+    /// The input of the next stage; none where it differs between inputs.
+    fn input(&self, stage: &StagePlan) -> Option<Partitioned> {
+        let mut inputs = stage.inputs.iter().map(|input| self.of(input.stream));
+        let first = inputs.next()?.cloned();
+        inputs.fold(first, |all, next| all?.with(next?))
+    }
+
+    fn add(&mut self, stage: &StagePlan, input: Option<Partitioned>, at_its_state: Option<Partitioned>) {
+        self.of_inputs.push(input);
+        let is_given = |at: &Partitioned| at.by().iter().all(|column| gives(stage, column));
+        self.of_stages.push(at_its_state.filter(is_given));
+    }
+}
+
+/// How the input of each stage is partitioned.
+pub(super) fn inputs(stages: &[StagePlan], of_sources: &[Option<Partitioned>]) -> Vec<Option<Partitioned>> {
+    let mut streams = Streams::new(of_sources);
+    for stage in stages {
+        let input = streams.input(stage);
+        let at_its_state = match &stage.repartition {
+            Some(repartition) => dealt(stage, repartition),
+            None => input.clone(),
+        };
+        streams.add(stage, input, at_its_state);
+    }
+    streams.of_inputs
 }
 
 /// How the rows of each stage are partitioned where it keeps its state: as its input is, or by its own key. None where that is
@@ -92,15 +122,10 @@ pub(super) fn inputs(
 pub(super) fn of_state(stages: &[StagePlan], sources: &[Source], n_partitions: &[u32]) -> Vec<Option<Partitioned>> {
     let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
     let of_sources = of_sources(sources, n_partitions);
+    let mut streams = Streams::new(&of_sources);
     let mut of_states: Vec<Option<Partitioned>> = Vec::new();
-    let mut of_stages: Vec<Option<Partitioned>> = Vec::new();
     for stage in stages {
-        let mut inputs = stage.inputs.iter().map(|input| match input.stream {
-            StreamId::Source(i) => of_sources.get(i).cloned().flatten(),
-            StreamId::Stage(i) | StreamId::Late(i) => of_stages.get(i).cloned().flatten(),
-        });
-        let first = inputs.next().flatten();
-        let input = inputs.fold(first, |all, next| all?.with(next.as_ref()?));
+        let input = streams.input(stage);
         let fits = |input: &Partitioned| input.key.iter().all(|name| column_of_key(stage, name));
         let own = || {
             // Rules of an alarm may have further columns, behind those of the stage.
@@ -117,11 +142,11 @@ pub(super) fn of_state(stages: &[StagePlan], sources: &[Source], n_partitions: &
             })
         };
         let state = match keys(stage) {
-            Some(_) => input.filter(fits).or_else(own),
-            None => input,
+            Some(_) => input.clone().filter(fits).or_else(own),
+            None => input.clone(),
         };
         of_states.push(state.clone());
-        of_stages.push(state.filter(|state| state.by().iter().all(|column| gives(stage, column))));
+        streams.add(stage, input, state);
     }
     of_states
 }
@@ -185,7 +210,7 @@ struct TableKey {
 /// not known to be partitioned by it.
 pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
     // As many as are needed for a claim to count.
-    let (inputs, _) = inputs(&plan.stages, &of_sources(sources, &vec![2; sources.len()]));
+    let inputs = inputs(&plan.stages, &of_sources(sources, &vec![2; sources.len()]));
     let of_stage = |(stage, input): (&StagePlan, Option<Partitioned>)| {
         let tables = keys(stage)?;
         let dealt = stage.repartition.as_ref();

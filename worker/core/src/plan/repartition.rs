@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use tocsin_contract::pipeline::source::{Partitioner, Source};
 
-use super::partitioning::{Partitioned, column_of_key, gives, inputs, keys, of_sources};
+use super::partitioning::{Partitioned, column_of_key, inputs, keys, of_sources};
 use super::{Plan, StagePlan, Step, StreamId};
 use crate::expr::Expression;
 use crate::stage::aggregate::AggregatePlan;
@@ -25,7 +25,7 @@ pub struct RepartitionPlan {
     /// The columns of the rows that are dealt out.
     pub columns: SchemaRef,
     /// How rows are added up before: the first of two phases.
-    pub combined: Option<Combined>,
+    pub combined: Option<Arc<AggregatePlan>>,
     /// What makes a row's key.
     pub key: Vec<KeyPart>,
     /// How the key becomes a partition.
@@ -38,15 +38,6 @@ pub struct RepartitionPlan {
     pub idle_timeout: Micros,
     /// Which rows are late: that is decided before they are dealt out.
     pub lateness: Lateness,
-}
-
-/// How rows are added up before they are dealt out.
-#[derive(Clone, Debug)]
-pub struct Combined {
-    /// Of rows.
-    pub rows: Arc<AggregatePlan>,
-    /// Of rows that have been added up before.
-    pub again: Arc<AggregatePlan>,
 }
 
 /// A part of a row's key.
@@ -109,7 +100,7 @@ pub fn repartition(plan: &mut Plan, sources: &[Source], n_partitions: &[u32]) {
     let idle_timeout = plan.sources.iter().map(|source| source.idle_timeout).max();
     let of_sources = of_sources(sources, n_partitions);
     for number in 0..plan.stages.len() {
-        let (of_inputs, _) = inputs(&plan.stages, &of_sources);
+        let of_inputs = inputs(&plan.stages, &of_sources);
         let stage = &plan.stages[number];
         if keys(stage).is_none() {
             continue;
@@ -139,8 +130,11 @@ pub fn repartition(plan: &mut Plan, sources: &[Source], n_partitions: &[u32]) {
     }
 }
 
-/// Adds rows up before they are dealt out, if that is asked for.
+/// Adds rows up before they are dealt out, if that is asked for. Rows that are put in order first are not: each has its place.
 fn combine(stage: &mut StagePlan) {
+    if stage.sorted {
+        return;
+    }
     let Some(repartition) = stage.repartition.as_mut().filter(|dealt| !dealt.claimed) else {
         return;
     };
@@ -150,14 +144,9 @@ fn combine(stage: &mut StagePlan) {
     if !plan.two_phase || !may_be_combined(plan.window) {
         return;
     }
-    let rows = Arc::new(plan.as_ref().clone());
-    plan.reads_states = true;
+    repartition.combined = Some(Arc::new(plan.as_ref().clone()));
     repartition.columns = combined_columns(plan);
-    repartition.key = (0..plan.by.len()).map(KeyPart::Column).collect();
-    repartition.combined = Some(Combined {
-        rows,
-        again: Arc::new(plan.as_ref().clone()),
-    });
+    plan.reads_states = true;
 }
 
 struct By {
@@ -219,7 +208,7 @@ fn dealt_by_key(stage: &StagePlan, n_shards: u32) -> Option<(usize, Vec<KeyPart>
     Some((n_steps, key, by))
 }
 
-/// How a stage's output is partitioned once its rows were dealt out.
+/// How a stage's rows are partitioned once they were dealt out.
 pub(super) fn dealt(stage: &StagePlan, repartition: &RepartitionPlan) -> Option<Partitioned> {
     let names: Option<Vec<String>> = match stage.steps.get(repartition.n_steps)? {
         Step::Aggregate(plan) if !repartition.claimed => Some(plan.by.iter().map(|(name, _)| name.clone()).collect()),
@@ -237,5 +226,4 @@ pub(super) fn dealt(stage: &StagePlan, repartition: &RepartitionPlan) -> Option<
         n_partitions: repartition.n_partitions,
         is_checked: true,
     })
-    .filter(|output| output.key.iter().all(|name| gives(stage, name)))
 }

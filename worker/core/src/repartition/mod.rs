@@ -5,19 +5,19 @@
 //! by the shard that read them, by its own watermark: what was on time there is never late elsewhere, and what is late
 //! does not depend on how far others are.
 
+mod input;
 mod owners;
 mod record;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::aggregate::CorruptState;
 use crate::plan::StagePlan;
-use crate::plan::repartition::RepartitionPlan;
+use crate::plan::repartition::{KeyPart, RepartitionPlan};
 use crate::stage::aggregate::combine::combine;
 use crate::state::{decode, encode};
-use crate::stream::{Batch, END, Micros, NO_WATERMARK, concat_rows, take_rows};
+use crate::stream::{Batch, Micros, NO_WATERMARK};
+use input::{Input, State};
 use owners::owners;
 pub use record::{DealtInput, DealtRecord};
 
@@ -46,70 +46,6 @@ pub struct Dealt {
     pub late: Vec<Batch>,
 }
 
-/// An input of the stage.
-#[derive(Clone, Debug)]
-struct Input {
-    state: State,
-    /// Rows of other shards' keys that wait for a cut, and whose they are.
-    pending: Vec<(Batch, Vec<u32>)>,
-    /// How many bytes they have, about.
-    pending_bytes: usize,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
-    /// How far the own part of the input is.
-    own: Micros,
-    /// How far the stage was told that the input is.
-    given: Micros,
-    /// How far the others were told that the own part is.
-    told: Micros,
-    /// The own watermark when a row was last sent away, where that is not usual and others still wait for this shard.
-    sent_at: Option<Micros>,
-    /// The others, by number.
-    others: Vec<Other>,
-    /// Rows that were sent away.
-    n_sent: u64,
-}
-
-/// Another shard.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Other {
-    watermark: Micros,
-    /// Whether it is not waited for.
-    quiet: bool,
-}
-
-impl State {
-    fn new(plan: &RepartitionPlan) -> Self {
-        let other = Other {
-            watermark: NO_WATERMARK,
-            quiet: plan.claimed,
-        };
-        Self {
-            own: NO_WATERMARK,
-            given: NO_WATERMARK,
-            told: NO_WATERMARK,
-            sent_at: None,
-            others: vec![other; plan.n_partitions as usize],
-            n_sent: 0,
-        }
-    }
-
-    /// How far all others are that are waited for.
-    fn least_other(&self, shard: u32) -> Micros {
-        let others = self.others.iter().enumerate();
-        let others = others.filter(|(number, other)| *number != shard as usize && !other.quiet);
-        others.map(|(_, other)| other.watermark).min().unwrap_or(END)
-    }
-
-    fn waits_for_others(&self, shard: u32) -> bool {
-        let others = self.others.iter().enumerate();
-        let mut others = others.filter(|(number, _)| *number != shard as usize);
-        others.any(|(_, other)| !other.quiet)
-    }
-}
-
 impl Repartition {
     /// For a stage in the shard with this number.
     pub fn new(plan: RepartitionPlan, stage: &StagePlan, shard: u32) -> Self {
@@ -119,7 +55,7 @@ impl Repartition {
     fn of(plan: RepartitionPlan, n_inputs: usize, is_sorted: bool, shard: u32) -> Self {
         let input = Input {
             state: State::new(&plan),
-            pending: Vec::new(),
+            pending: vec![Vec::new(); plan.n_partitions as usize],
             pending_bytes: 0,
         };
         Self {
@@ -141,12 +77,14 @@ impl Repartition {
         let mut late = Vec::new();
         let mut own = Vec::new();
         for (number, part) in parts.into_iter().enumerate() {
-            let (mut part, late_rows) = sort_out(&self.plan, part);
+            let (part, late_rows) = sort_out(&self.plan, part);
             late.extend(late_rows);
-            if let Some(combined) = &self.plan.combined {
-                part = combine(&combined.rows, &self.plan.columns, part);
-            }
-            own.push(self.own(number, part));
+            let part = self.own(number, part);
+            // Nothing is due between rows of one watermark: they are as good as one, however they were batched.
+            own.push(match &self.plan.combined {
+                Some(combined) => combine(combined, &self.plan.columns, part, true),
+                None => part,
+            });
         }
         Dealt {
             shard: self.shard,
@@ -164,16 +102,18 @@ impl Repartition {
         if part.n_rows() > 0 {
             let owners = owners(&self.plan, &part.rows);
             if owners.iter().any(|owner| *owner != self.shard) {
-                let (mut own, mut away, mut whose) = (Vec::new(), Vec::new(), Vec::new());
+                let mut rows: Vec<Vec<u32>> = vec![Vec::new(); self.plan.n_partitions as usize];
+                let mut own = Vec::new();
                 for (row, owner) in (0_u32..).zip(&owners) {
                     if *owner == self.shard {
                         own.push(row);
-                    } else {
-                        away.push(row);
-                        whose.push(*owner);
+                    } else if let Some(rows) = rows.get_mut(*owner as usize) {
+                        rows.push(row);
                     }
                 }
-                input.send(part.take(&away), whose, self.plan.claimed);
+                for (to, rows) in rows.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+                    input.send(part.take(rows), to, self.plan.claimed);
+                }
                 part = part.take(&own);
             }
         }
@@ -204,12 +144,14 @@ impl Repartition {
             let state = &mut input.state;
             let other = &mut state.others[record.from as usize];
             other.watermark = other.watermark.max(dealt.watermark);
-            other.quiet = dealt.quiet;
+            // One that was written before the pipeline claimed anything says nothing of that.
+            other.quiet = dealt.quiet || (self.plan.claimed && !record.claimed);
             let mut part = self.plan.nothing(state.own);
             if let Some(rows) = rows {
                 // What it says of others is said behind its rows.
                 part.watermarks = if self.is_sorted {
-                    dealt.watermarks()
+                    // Where nobody was waited for the stage may be further than they.
+                    dealt.watermarks().iter().map(|own| (*own).max(state.given)).collect()
                 } else {
                     vec![state.given; dealt.times.len()]
                 };
@@ -223,6 +165,11 @@ impl Repartition {
             parts,
             late: Vec::new(),
         }))
+    }
+
+    /// Whether it has not seen its inputs.
+    pub fn is_new(&self) -> bool {
+        self.inputs.iter().any(|input| input.state.own == NO_WATERMARK)
     }
 
     /// Whether others must be told something.
@@ -252,7 +199,7 @@ impl Repartition {
             records.push((to, self.record(epoch, &parts, Some(&quiet))));
         }
         for input in &mut self.inputs {
-            input.pending.clear();
+            input.pending.iter_mut().for_each(Vec::clear);
             input.pending_bytes = 0;
         }
         records
@@ -275,6 +222,7 @@ impl Repartition {
         let record = DealtRecord {
             from: self.shard,
             epoch,
+            claimed: self.plan.claimed,
             inputs: inputs.collect(),
         };
         record.encode()
@@ -282,7 +230,8 @@ impl Repartition {
 
     /// The state at a cut, when nothing waits.
     pub fn save(&self) -> Vec<u8> {
-        encode(&self.inputs.iter().map(|input| &input.state).collect::<Vec<_>>())
+        let states: Vec<&State> = self.inputs.iter().map(|input| &input.state).collect();
+        encode(&(self.plan.identity(), states))
     }
 
     /// Whether rows were ever sent to other shards, by what [`Repartition::save`] gave.
@@ -290,17 +239,20 @@ impl Repartition {
     /// # Errors
     /// If the bytes are something else.
     pub fn has_sent(bytes: &[u8]) -> Result<bool, CorruptState> {
-        let states: Vec<State> = decode(bytes, "a repartition")?;
+        let (_, states): Saved = decode(bytes, "a repartition")?;
         Ok(states.iter().any(|state| state.n_sent > 0))
     }
 
-    /// Takes back what [`Repartition::save`] gave. What was saved among another number of shards says nothing here: then it
-    /// waits for all others anew.
+    /// Takes back what [`Repartition::save`] gave. What was saved among another number of shards, or where rows were dealt out
+    /// by something else, says nothing here: then it begins anew.
     ///
     /// # Errors
     /// If the bytes are something else.
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let states: Vec<State> = decode(bytes, "a repartition")?;
+        let (identity, states): Saved = decode(bytes, "a repartition")?;
+        if identity != self.plan.identity() {
+            return Ok(());
+        }
         for (input, state) in self.inputs.iter_mut().zip(states) {
             if state.others.len() == input.state.others.len() {
                 input.state = state;
@@ -310,80 +262,23 @@ impl Repartition {
     }
 }
 
+/// By what rows were dealt out, and the states of the inputs.
+type Saved = (String, Vec<State>);
+
 impl RepartitionPlan {
+    /// What rows are dealt out by.
+    fn identity(&self) -> String {
+        let key = self.key.iter().map(|part| match part {
+            KeyPart::Column(i) => self.columns.field(*i).name().clone(),
+            KeyPart::Value(value) => value.text.clone(),
+        });
+        let key: Vec<String> = key.collect();
+        let claimed = if self.claimed { " as claimed" } else { "" };
+        format!("[{}] by {:?}{claimed}", key.join(", "), self.partitioner)
+    }
+
     fn nothing(&self, watermark: Micros) -> Batch {
         Batch::empty(Arc::clone(&self.columns), watermark)
-    }
-}
-
-impl Input {
-    fn send(&mut self, rows: Batch, whose: Vec<u32>, is_unusual: bool) {
-        self.state.n_sent += whose.len() as u64;
-        if is_unusual {
-            self.state.sent_at = Some(rows.watermark);
-        }
-        self.pending_bytes += bytes_of(&rows);
-        self.pending.push((rows, whose));
-    }
-
-    /// Holds the watermarks of a part back to what the others are at.
-    fn hold(&mut self, mut part: Batch, shard: u32, is_sorted: bool) -> Batch {
-        let state = &mut self.state;
-        if state.waits_for_others(shard) {
-            let (given, most) = (state.given, state.least_other(shard));
-            part.watermark = part.watermark.min(most).max(given);
-            for watermark in part.watermarks.iter_mut().filter(|_| !is_sorted) {
-                *watermark = (*watermark).clamp(given, part.watermark);
-            }
-            part.ended = None;
-        }
-        state.given = part.watermark;
-        part
-    }
-
-    /// Whether others wait for this shard.
-    fn is_waited_for(&self, plan: &RepartitionPlan) -> bool {
-        !plan.claimed || self.state.sent_at.is_some()
-    }
-
-    fn is_due(&self, plan: &RepartitionPlan) -> bool {
-        !self.pending.is_empty() || (self.is_waited_for(plan) && self.state.own > self.state.told)
-    }
-
-    /// Notes how far the others are told that it is. Answers whether they need not wait any more.
-    fn tell(&mut self, plan: &RepartitionPlan) -> bool {
-        let state = &mut self.state;
-        state.told = state.told.max(state.own);
-        if plan.claimed
-            && state
-                .sent_at
-                .is_none_or(|at| state.own > at.saturating_add(plan.idle_timeout))
-        {
-            state.sent_at = None;
-            return true;
-        }
-        false
-    }
-
-    /// The rows that wait for a shard.
-    fn rows_of(&self, to: u32, plan: &RepartitionPlan) -> Batch {
-        let mut parts = Vec::new();
-        let mut all = plan.nothing(self.state.told);
-        for (rows, whose) in &self.pending {
-            let of_shard = (0_u32..).zip(whose).filter(|(_, owner)| **owner == to);
-            let indices: Vec<u32> = of_shard.map(|(row, _)| row).collect();
-            all.times.extend(indices.iter().map(|&row| rows.times[row as usize]));
-            all.watermarks
-                .extend(indices.iter().map(|&row| rows.watermarks[row as usize]));
-            parts.push(take_rows(&rows.rows, &indices));
-        }
-        if !parts.is_empty() {
-            all.rows = concat_rows(&plan.columns, &parts);
-        }
-        match &plan.combined {
-            Some(combined) => combine(&combined.again, &plan.columns, all),
-            None => all,
-        }
     }
 }
 
@@ -416,10 +311,20 @@ fn split(parts: &mut [Batch]) -> Option<Vec<Batch>> {
     if bytes <= RECORD_BYTES || n_rows < 2 {
         return None;
     }
-    let n_records = bytes.div_ceil(RECORD_BYTES);
+    // As many rows as have room, one at least: some may be far larger than others.
+    let (mut room, mut is_first) = (RECORD_BYTES, true);
     let rest = parts.iter_mut().map(|part| {
-        let n_first = part.n_rows().div_ceil(n_records) as u32;
         let all = part.n_rows() as u32;
+        let mut n_first = 0;
+        while n_first < all {
+            let row = bytes_of_row(part, n_first as usize);
+            if row > room && !is_first {
+                room = 0;
+                break;
+            }
+            (room, is_first) = (room.saturating_sub(row), false);
+            n_first += 1;
+        }
         let rest = part.take(&(n_first..all).collect::<Vec<_>>());
         *part = part.take(&(0..n_first).collect::<Vec<_>>());
         rest
@@ -432,6 +337,12 @@ fn bytes_of(rows: &Batch) -> usize {
     let columns = rows.rows.columns().iter();
     let data = columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
     data.sum::<usize>() + 8 * rows.n_rows()
+}
+
+fn bytes_of_row(rows: &Batch, row: usize) -> usize {
+    let columns = rows.rows.columns().iter();
+    let data = columns.map(|column| column.slice(row, 1).to_data().get_slice_memory_size().unwrap_or(0));
+    data.sum::<usize>() + 8
 }
 
 #[cfg(test)]

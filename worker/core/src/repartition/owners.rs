@@ -1,6 +1,9 @@
 //! Which shard a row belongs to.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 
@@ -8,6 +11,14 @@ use crate::encode::RecordKeys;
 use crate::kafka::partitioner::{hash, partition};
 use crate::plan::repartition::{KeyPart, RepartitionPlan};
 use crate::stream::columns_batch;
+
+/// To state -0.0 and 0.0 are one key.
+fn one_zero(column: ArrayRef) -> ArrayRef {
+    match column.as_primitive_opt::<Float64Type>() {
+        Some(numbers) => Arc::new(numbers.unary::<_, Float64Type>(|number| number + 0.0)),
+        None => column,
+    }
+}
 
 /// The shard of each row, as the partitioner has it. A row without a key has one too, the same for all.
 pub fn owners(plan: &RepartitionPlan, rows: &RecordBatch) -> Vec<u32> {
@@ -19,6 +30,7 @@ pub fn owners(plan: &RepartitionPlan, rows: &RecordBatch) -> Vec<u32> {
             KeyPart::Column(i) => rows.column(*i).clone(),
             KeyPart::Value(value) => value.evaluate(rows),
         })
+        .map(one_zero)
         .collect();
     // Most keys are one text, which is its own key.
     if let [column] = columns.as_slice()

@@ -17,6 +17,8 @@ pub struct DealtRecord {
     pub from: u32,
     /// The run epoch in which it did.
     pub epoch: u32,
+    /// Whether the pipeline claimed then that rows are placed by their key.
+    pub claimed: bool,
     /// One for each input of the stage.
     pub inputs: Vec<DealtInput>,
 }

@@ -26,7 +26,10 @@ impl Shard {
     /// Whether a decision waits for a cut: what came behind it comes again only once that cut is committed. Where a shard
     /// begins is one.
     pub fn has_decided(&self) -> bool {
-        self.cut_is_due || self.steps.iter().any(|step| !matches!(step, Step::Read { .. }))
+        let n_sources = self.engine.plan().sources.len();
+        // Nobody sends the same again at the same place.
+        let is_read = |step: &Step| matches!(step, Step::Read { source, .. } if (*source as usize) < n_sources);
+        self.cut_is_due || !self.steps.iter().all(is_read)
     }
 
     /// Takes what goes ahead of the cut. Everything else is for the cut, and so for its transaction: all of it behind a

@@ -99,6 +99,13 @@ impl Shard {
     /// A shard as it was at a cut, of which this is the engine.
     pub fn resumed(mut engine: Engine, positions: Vec<Option<Position>>, sequence: u64, epoch: u32) -> Self {
         engine.key_records();
+        for (source, position) in positions.iter().enumerate() {
+            if position.is_none() {
+                // One that is new and has no partition here; others have ended before.
+                engine.end(source, &mut Outputs::default());
+            }
+        }
+        engine.tell_anew();
         Self {
             alignment: Alignment::new(engine.plan()),
             engine,
@@ -186,6 +193,11 @@ impl Shard {
 
     /// Takes records that other shards sent.
     fn arrive(&mut self, source: usize, stage: usize, block: &Block<'_>) {
+        let n_dead = self.outputs.dead.len();
+        // Larger than any that a worker writes.
+        self.engine.unread(source, block.unread, &mut self.outputs);
+        let dead = self.outputs.dead[n_dead..].iter();
+        self.origins.extend(dead.map(|letter| Origin::of(letter, block)));
         for span in block.records.spans {
             let bytes = &block.records.bytes[span.start..span.end];
             if self.engine.arrive(stage, bytes, self.epoch, &mut self.outputs).is_ok() {

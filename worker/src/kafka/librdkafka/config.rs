@@ -40,9 +40,9 @@ pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
         config.set("sasl.mechanism", sasl::name(sasl.mechanism));
         if let Some(ticket) = &sasl.ticket {
             config
-                .set("sasl.kerberos.principal", &sasl.username)
-                .set("sasl.kerberos.service.name", &ticket.service)
-                .set("sasl.kerberos.keytab", ticket.keytab.to_string_lossy());
+                .set("sasl.kerberos.principal", ticket.principal())
+                .set("sasl.kerberos.service.name", ticket.service())
+                .set("sasl.kerberos.keytab", ticket.keytab().to_string_lossy());
         } else if sasl.tokens.is_none() {
             // With a token endpoint a callback gives tokens.
             config

@@ -90,6 +90,8 @@ fn figures_of_all_threads_are_summed_up() {
     check("tocsin_stage_rows_in_total", &[("stage", "kpis")], &[100.0]);
     check("tocsin_stage_state_bytes", &[("stage", "kpis")], &[8_192.0]);
     check("tocsin_sink_rows_total", &[("sink", "pager")], &[10.0]);
+    check("tocsin_sink_waiting_rows", &[("sink", "pager")], &[3.0]);
+    check("tocsin_sink_circuit_open", &[("sink", "pager")], &[1.0]);
     check("tocsin_shards", &[("phase", "Running")], &[2.0]);
     check("tocsin_source_lag_records", &[("partition", "3")], &[60.0]);
     check("tocsin_thread_busy_seconds_total", &[("thread", "shards-1")], &[6.0]);
@@ -102,6 +104,7 @@ fn figures_of_all_threads_are_summed_up() {
         ("tocsin_source_lag_seconds", 3.0),
         ("tocsin_source_watermark_delay_seconds", 7.0),
         ("tocsin_checkpoint_age_seconds", 30.0),
+        ("tocsin_sink_oldest_row_age_seconds", 60.0),
     ] {
         let found = values(&scrape, name, &[]);
         assert!(!found.is_empty() && found.iter().all(|found| (least..least + 20.0).contains(found)));

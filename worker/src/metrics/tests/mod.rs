@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tocsin_contract::worker::ShardPhase;
+use tocsin_worker_core::delivery::circuit::CircuitState;
 use tocsin_worker_core::kafka::lag::Behind;
 
 use super::*;
@@ -60,6 +61,9 @@ fn full() -> Arc<Measures> {
         at: wall() - 30_000_000,
     });
     measures.throttling.throttle_for_test();
+    let pager = Arc::new(DeliveryMetrics::default());
+    pager.set(CircuitState::Open, 3, Some((wall() - 60_000_000) / 1_000));
+    measures.deliveries(vec![("pager".to_owned(), pager)]);
     for (name, number) in [("shards-0", 0), ("shards-1", 3)] {
         let sample = measures.add_thread(name);
         let mut sample = lock(&sample);

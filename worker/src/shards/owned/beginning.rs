@@ -139,16 +139,23 @@ impl Owned {
         Ok(())
     }
 
-    fn positions(&self, common: &mut Common<'_>, read_from: &[ReadFrom]) -> Result<Vec<Option<Position>>, ShardsError> {
+    pub(super) fn positions(
+        &self,
+        common: &mut Common<'_>,
+        read_from: &[ReadFrom],
+    ) -> Result<Vec<Option<Position>>, ShardsError> {
         let start = match common.starting_offsets {
             StartingOffsets::Earliest => Time::Earliest,
             StartingOffsets::Latest => Time::LatestCommitted,
         };
         let n_sources = common.plan.sources.len();
         let mut positions = Vec::new();
-        // What other shards send is read from the first record on: they may have begun before.
-        let sent = std::iter::repeat_n(&ReadFrom::First, self.inputs.len() - n_sources);
-        for (source, from) in read_from.iter().take(n_sources).chain(sent).enumerate() {
+        for source in 0..self.inputs.len() {
+            let from = match read_from.get(source) {
+                // What other shards send is read from the first record on: they may have begun before.
+                Some(ReadFrom::Start) | None if source >= n_sources => &ReadFrom::First,
+                from => from.unwrap_or(&ReadFrom::Start),
+            };
             let time = match from {
                 _ if !common.layout.has_partition(source, self.number) => None,
                 ReadFrom::Nowhere => None,

@@ -12,6 +12,7 @@ use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::shard::{JournalRecord, Shard};
+use tocsin_worker_core::snapshot::{InputNow, ReadFrom, inputs_now};
 
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
@@ -262,11 +263,7 @@ impl Owned {
             }
             Err(error) => return Err(error.into()),
         };
-        let Restored {
-            engine,
-            manifest,
-            positions,
-        } = *restored;
+        let Restored { engine, manifest } = *restored;
         if asked.is_new() {
             let sequence = manifest.sequence;
             return Err(ShardsError::StateWithoutJournal { shard, sequence });
@@ -280,14 +277,31 @@ impl Owned {
                 needed: next,
             });
         }
-        let mut positions = positions;
-        for (input, position) in positions.iter_mut().enumerate().skip(common.plan.sources.len()) {
-            // The state is of a plan in which nothing came in this way.
-            if position.is_none() {
-                let offset = self.offset(common, input, Time::Earliest)?;
-                *position = Some(Position { offset, epoch: -1 });
+        let is_last = asked.until == Some(manifest.sequence);
+        let inputs = inputs_now(
+            &manifest,
+            &common.plan.input_names(),
+            &common.layout.topics_now(),
+            is_last,
+        );
+        let inputs = inputs.map_err(|source| ShardsError::ChangedInput { shard, source })?;
+        let read_from: Vec<ReadFrom> = inputs
+            .into_iter()
+            .map(|input| match input {
+                InputNow::Position(position) => ReadFrom::Position(position),
+                InputNow::New => ReadFrom::Start,
+                InputNow::Nowhere => ReadFrom::Nowhere,
+            })
+            .collect();
+        let positions = match self.positions(common, &read_from) {
+            Ok(positions) => positions,
+            Err(ShardsError::Kafka(error)) if error.may_pass() => {
+                let not_before = Instant::now() + ASK_AGAIN;
+                self.phase = Phase::Asking { not_before };
+                return Ok(());
             }
-        }
+            Err(error) => return Err(error),
+        };
         begin_inputs(shard, &mut self.inputs, common, &positions);
         let resumed = Shard::resumed(engine, positions, manifest.sequence, manifest.epoch);
         self.shard = Some(resumed.begun_with(manifest.restored_from));

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
+use tocsin_worker_core::snapshot::ChangedInput;
 
 use super::beginning::check_beginning;
 use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, place};
@@ -167,6 +168,15 @@ impl Owned {
                     if !topics.eq(record.sources.iter().map(String::as_str)) {
                         let found = record.sources.join(", ");
                         return Err(ShardsError::OtherTopics { shard: number, found });
+                    }
+                    // A partition that was added would never be read.
+                    let grown = record.cut.iter().enumerate();
+                    let grown =
+                        grown.filter(|(source, at)| at.is_none() && common.layout.has_partition(*source, number));
+                    if let Some((source, _)) = grown.into_iter().next() {
+                        let topic = common.layout.inputs[source].name.clone();
+                        let source = ChangedInput::Grown { topic };
+                        return Err(ShardsError::ChangedInput { shard: number, source });
                     }
                     check_beginning(common, number, record.restored_from.as_deref(), record.epoch)?;
                     let engine = match &record.restored_from {

@@ -74,6 +74,15 @@ pub(super) fn cases() -> Vec<Case> {
             "spec.kafka.sasl",
         ),
         case(
+            KAFKA[8],
+            external(&format!(
+                ", {}",
+                ticket.replace("username: u", "username: noc/w-1@EXAMPLE.ORG")
+            )),
+            external(&format!(", {}", ticket.replace("username: u", "username: 'u; id'"))),
+            "spec.kafka.sasl.username",
+        ),
+        case(
             STORAGE[0],
             state("storage: {s3: {bucket: b}}"),
             state("storage: {s3: {bucket: b}, volume: {}}"),

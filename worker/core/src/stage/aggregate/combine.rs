@@ -24,18 +24,13 @@ pub fn combined_columns(plan: &AggregatePlan) -> SchemaRef {
     Arc::new(Schema::new(keys.chain(states).collect::<Vec<_>>()))
 }
 
-/// Combines rows: one for each key and pane, in the order of their first rows, with the newest time of each. No row may be
-/// late. If the plan reads states, the rows have been combined before.
-pub fn combine(plan: &AggregatePlan, columns: &SchemaRef, input: Batch) -> Batch {
+/// Combines rows: one for each key and pane, in the order of their first rows, with the newest time of each; rows of other
+/// watermarks apart if these are to be kept. No row may be late.
+pub fn combine(plan: &AggregatePlan, columns: &SchemaRef, input: Batch, keeps_watermarks: bool) -> Batch {
     if input.n_rows() == 0 {
         return input.with_rows(record_batch(columns, empty(columns), 0));
     }
-    let scratch = if plan.reads_states {
-        new_accumulators(plan)
-    } else {
-        Vec::new()
-    };
-    let (keys, arguments) = read(plan, &input.rows, scratch);
+    let (keys, arguments) = read(plan, &input.rows, Vec::new());
     let rows = Rows {
         input: &input,
         keys: &keys,
@@ -49,6 +44,9 @@ pub fn combine(plan: &AggregatePlan, columns: &SchemaRef, input: Batch) -> Batch
     for (row, &time) in input.times.iter().enumerate() {
         rows.key(row, &mut key);
         key.extend_from_slice(&pane(plan, time).to_be_bytes());
+        if keeps_watermarks {
+            key.extend_from_slice(&input.watermarks[row].to_be_bytes());
+        }
         let (id, new) = table.intern(&key);
         if new {
             first.push(row as u32);
