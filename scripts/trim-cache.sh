@@ -12,11 +12,17 @@ gigabytes() {
     du -sc --block-size=1G "$TOCSIN_CACHE"/target/[0-9]* 2>/dev/null | tail -1 | cut -f1
 }
 
-# What the tests do not need goes first: they would wait a quarter of an hour for a build from nothing.
-for part in '*/incremental' release demo ''; do
+# What the tests do not need goes first, then what is ours: the crates of others would take a quarter of an hour.
+for part in '*/incremental' release demo own ''; do
     size=$(gigabytes)
     [ "$size" -gt "$limit" ] || break
     step "clearing the build cache ($size GiB in $TOCSIN_CACHE/target): ${part:-all of it}"
+    if [ "$part" = own ]; then
+        # Tests and programs have no ending; of libraries, those that bear our name.
+        find "${TOCSIN_CACHE:?}"/target/[0-9]*/*/deps -maxdepth 1 -type f \
+            \( ! -name '*.*' -o -name '*tocsin*' \) -delete 2>/dev/null || true
+        continue
+    fi
     # The pattern is meant to be one.
     # shellcheck disable=SC2086
     rm -rf "${TOCSIN_CACHE:?}"/target/[0-9]*/$part
