@@ -55,9 +55,9 @@ pub const KAFKA: [Rule; 9] = [
         "must not have a serviceName without mechanism Kerberos",
     ),
     Rule::on(
-        ".sasl.username",
+        ".sasl",
         "!has(self.sasl) || self.sasl.mechanism != 'Kerberos' || self.sasl.username.matches('^[A-Za-z0-9._/@-]+$')",
-        "must be a principal of letters, digits, `.`, `_`, `-`, `/` and `@` with mechanism Kerberos",
+        "must have a username of letters, digits, `.`, `_`, `-`, `/` and `@` with mechanism Kerberos",
     ),
 ];
 

@@ -80,7 +80,7 @@ pub(super) fn cases() -> Vec<Case> {
                 ticket.replace("username: u", "username: noc/w-1@EXAMPLE.ORG")
             )),
             external(&format!(", {}", ticket.replace("username: u", "username: 'u; id'"))),
-            "spec.kafka.sasl.username",
+            "spec.kafka.sasl",
         ),
         case(
             STORAGE[0],
