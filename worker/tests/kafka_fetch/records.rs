@@ -121,6 +121,12 @@ fn an_open_transaction_holds_committed_readers_back() {
     kafka.produce("fetch-open", Some(0), &[Record::new("behind")]).unwrap();
     assert_eq!(check(kafka, "fetch-open"), 1);
     producer.commit().unwrap();
+    // The brokers answer before they have written the marker.
+    until("the marker", PATIENCE, || {
+        let end = |isolation| kafka.offsets("fetch-open", 0, isolation).map(|(_, end)| end);
+        Ok((end(Isolation::Committed)? == end(Isolation::Uncommitted)?).then_some(()))
+    })
+    .unwrap();
     assert_eq!(check(kafka, "fetch-open"), 3);
 }
 
