@@ -16,13 +16,8 @@ impl FromStr for TopicAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some((brokers, topic)) if !brokers.is_empty() && !topic.is_empty() => Ok(Self {
-                brokers: brokers.to_owned(),
-                topic: topic.to_owned(),
-            }),
-            _ => Err(format!("expected HOST:PORT/TOPIC, found `{text}`")),
-        }
+        let (brokers, topic) = parts(text, '/', "HOST:PORT/TOPIC")?;
+        Ok(Self { brokers, topic })
     }
 }
 
@@ -39,12 +34,16 @@ impl FromStr for Named {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                path: PathBuf::from(path),
-            }),
-            _ => Err(format!("expected NAME=PATH, found `{text}`")),
-        }
+        let (name, path) = parts(text, '=', "NAME=PATH")?;
+        let path = PathBuf::from(path);
+        Ok(Self { name, path })
+    }
+}
+
+/// The two parts of a text, neither of which is empty.
+fn parts(text: &str, between: char, expected: &str) -> Result<(String, String), String> {
+    match text.split_once(between) {
+        Some((first, second)) if !first.is_empty() && !second.is_empty() => Ok((first.to_owned(), second.to_owned())),
+        _ => Err(format!("expected {expected}, found `{text}`")),
     }
 }

@@ -8,6 +8,8 @@ pub mod dead_letter;
 #[cfg(feature = "kafka")]
 pub mod delivery;
 #[cfg(feature = "kafka")]
+mod https;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod live;
 #[cfg(feature = "kafka")]

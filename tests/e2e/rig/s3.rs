@@ -80,6 +80,20 @@ impl S3 {
         self.address
     }
 
+    /// Variables by which a program comes to its buckets at an address: its own, or that of a proxy before it.
+    pub fn variables(endpoint: &str) -> Vec<(String, String)> {
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", Self::ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", Self::SECRET_KEY),
+            ("AWS_REGION", Self::REGION),
+            ("AWS_ENDPOINT", endpoint),
+            ("AWS_ALLOW_HTTP", "true"),
+        ];
+        variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    }
+
     /// `http://127.0.0.1:PORT`. Buckets are in the path, not in the host.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)

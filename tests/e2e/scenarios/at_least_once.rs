@@ -25,6 +25,17 @@ fn end(ids: &Ids<'_>, stream: Stream, mut tail: Tail, worker: &Worker) -> usize 
     ids.check_repeating().unwrap()
 }
 
+/// A pipeline whose results may repeat, with a worker, a stream of events, and who follows what passes.
+fn under_load<'a>(kafka: &'a Kafka, name: &str) -> (Ids<'a>, Stream, Tail, Worker) {
+    let ids = Ids::new(kafka, name, Listener::Proxied)
+        .unwrap()
+        .at_least_once()
+        .unwrap();
+    let (stream, tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
+    let worker = ids.worker("w").unwrap();
+    (ids, stream, tail, worker)
+}
+
 #[test]
 fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
     let points = [
@@ -36,11 +47,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
-        let ids = Ids::new(&kafka, &format!("again-{round}"), Listener::Proxied).unwrap();
-        let ids = ids.at_least_once().unwrap();
-        let stream = ids.stream(Pace::default()).unwrap();
-        let mut tail = ids.tail().unwrap();
-        let mut worker = ids.worker("w").unwrap();
+        let (ids, stream, mut tail, mut worker) = under_load(&kafka, &format!("again-{round}"));
         for (point, (named, api_key)) in (round..).zip(points) {
             let works = tail.wait_for(stream.written(), PATIENCE);
             works.unwrap_or_else(|error| panic!("round {round}, {named}: {error}\n{}", worker.last_lines()));
@@ -68,11 +75,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
 fn a_result_is_there_before_its_transaction_is_committed() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
-    let ids = Ids::new(&kafka, "sooner", Listener::Proxied).unwrap();
-    let ids = ids.at_least_once().unwrap();
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let worker = ids.worker("w").unwrap();
+    let (ids, stream, mut tail, worker) = under_load(&kafka, "sooner");
     tail.wait_for(stream.written(), PATIENCE).unwrap();
 
     let committed = || -> i64 {
@@ -100,11 +103,7 @@ fn a_result_is_there_before_its_transaction_is_committed() {
 fn connections_that_break_lose_and_reorder_nothing() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
-    let ids = Ids::new(&kafka, "broken", Listener::Proxied).unwrap();
-    let ids = ids.at_least_once().unwrap();
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let worker = ids.worker("w").unwrap();
+    let (ids, stream, mut tail, worker) = under_load(&kafka, "broken");
     for _ in 0..5 * rounds() {
         tail.wait_for(stream.written(), PATIENCE).unwrap();
         // Answers are lost: what was asked is done, and asked again.

@@ -1,43 +1,19 @@
 //! Faults of what stands around a worker, and kills where they hurt: no result is lost, none is there twice.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod support;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use support::{END, PATIENCE, or_tell};
 use tocsin_e2e::http::{HttpProxy, HttpRule};
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{Record, SmallDisk, Topic, may_mount};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, Listener, RigError, S3, Worker, WorkerOptions, home};
-
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// A worker that nobody disturbs ends within this.
-const END: Duration = Duration::from_secs(12);
+use tocsin_e2e::{Kafka, KafkaOptions, Listener, S3, Worker, WorkerOptions, home};
 
 /// What a worker says when it has brought a shard back.
 const RESTORED: &str = "state was restored";
-
-fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> T {
-    outcome.unwrap_or_else(|error| {
-        let said: Vec<String> = workers.iter().map(|worker| worker.last_lines()).collect();
-        panic!("{when}: {error}\n{}", said.join("\n----\n"))
-    })
-}
-
-/// How a worker comes to a bucket through a proxy.
-fn bucket(proxy: &HttpProxy) -> Vec<(String, String)> {
-    let url = proxy.url();
-    let variables = [
-        ("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY),
-        ("AWS_REGION", S3::REGION),
-        ("AWS_ENDPOINT", url.as_str()),
-        ("AWS_ALLOW_HTTP", "true"),
-    ];
-    variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
-}
 
 #[test]
 fn a_worker_killed_while_it_writes_or_reads_a_snapshot_loses_and_repeats_nothing() {
@@ -49,7 +25,7 @@ fn a_worker_killed_while_it_writes_or_reads_a_snapshot_loses_and_repeats_nothing
         let at = |what: &str| format!("round {round}: {what}");
         let mut ids = Ids::new(kafka, &format!("killed-snapshot-{round}"), Listener::Plain).unwrap();
         ids.state = Some("s3://state/tocsin".to_owned());
-        ids.variables = bucket(&proxy);
+        ids.variables = S3::variables(&proxy.url());
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
         let mut worker = ids.worker("w").unwrap();
@@ -150,6 +126,35 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
         }
     });
     files.collect()
+}
+
+#[test]
+fn brokers_that_go_away_one_after_the_other_take_no_result_with_them() {
+    let options = KafkaOptions::default().brokers(3);
+    let kafka = Kafka::start(options.setting("broker.session.timeout.ms", "3000")).unwrap();
+    let ids = Ids::new(&kafka, "coordinators", Listener::Plain).unwrap();
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let workers = [ids.worker("first").unwrap(), ids.worker("second").unwrap()];
+    let workers: Vec<&Worker> = workers.iter().collect();
+    // Each of them leads something and coordinates something: group, transactions, partitions.
+    for broker in 0..kafka.brokers() {
+        let at = |what: &str| format!("broker {broker}: {what}");
+        or_tell(&at("before"), &workers, tail.wait_for(stream.written(), PATIENCE));
+        kafka.kill(broker).unwrap();
+        let written = stream.written() + 500;
+        let more = until("events", PATIENCE, || Ok((stream.written() >= written).then_some(())));
+        or_tell(&at("the stream goes on"), &workers, more);
+        or_tell(&at("without it"), &workers, tail.wait_for(written, PATIENCE));
+        kafka.start_again(broker).unwrap();
+    }
+    let n_events = stream.end().unwrap();
+    or_tell("at the end", &workers, tail.wait_for_all_passed(n_events, PATIENCE));
+    for worker in &workers {
+        worker.end(END).unwrap();
+    }
+    let checked = or_tell("compared", &workers, ids.check());
+    assert_eq!(i64::try_from(checked).unwrap(), n_events);
 }
 
 /// An alarm that a timer fires, when its source has been silent.

@@ -1,23 +1,12 @@
 //! Events of a key that stand in all partitions: they come together by repartition topics, each once.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::time::Duration;
+mod support;
 
+use support::{END, PATIENCE, or_tell};
 use tocsin_e2e::ids::{Ids, Pace, Placing, rounds};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, RigError, Worker};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A worker that nobody disturbs ends within this.
-const END: Duration = Duration::from_secs(12);
-
-fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> T {
-    outcome.unwrap_or_else(|error| {
-        let said: Vec<String> = workers.iter().map(|worker| worker.last_lines()).collect();
-        panic!("{when}: {error}\n{}", said.join("\n----\n"))
-    })
-}
+use tocsin_e2e::{Kafka, Worker};
 
 /// Waits until what came out is what went in asks for.
 fn wait_for_results(ids: &Ids<'_>, n_events: i64, workers: &[&Worker]) {

@@ -205,15 +205,7 @@ fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
     let proxy = HttpProxy::before(s3.address()).unwrap();
     let mut ids = Ids::new(kafka, "store-away", Listener::Plain).unwrap();
     ids.state = Some("s3://state/tocsin".to_owned());
-    ids.variables = [
-        ("AWS_ACCESS_KEY_ID", S3::ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", S3::SECRET_KEY),
-        ("AWS_REGION", S3::REGION),
-        ("AWS_ENDPOINT", proxy.url().as_str()),
-        ("AWS_ALLOW_HTTP", "true"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec();
+    ids.variables = S3::variables(&proxy.url());
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();

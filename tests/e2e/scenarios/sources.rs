@@ -1,8 +1,11 @@
 //! Workers whose records librdkafka reads, and workers that log in by a token.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::time::Duration;
 
+use support::survives_kills;
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{ALICE, Kerberos, Record, SCOPE, unsigned_token};
 use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, home};
@@ -21,21 +24,9 @@ fn a_worker_that_reads_by_librdkafka_loses_and_repeats_nothing_when_it_is_killed
     let kafka = Kafka::start(KafkaOptions::default()).unwrap();
     let mut ids = Ids::new(&kafka, "other-source", Listener::Plain).unwrap();
     ids.further = vec!["--source".to_owned(), "librdkafka".to_owned()];
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let mut worker = ids.worker("w").unwrap();
+    let worker = ids.worker("w").unwrap();
     worker.wait_for_line(BY_LIBRDKAFKA, PATIENCE).unwrap();
-    for round in 0..3 * rounds() {
-        let works = tail.wait_for(stream.written(), PATIENCE);
-        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
-        worker.kill().unwrap();
-        worker = ids.worker("w").unwrap();
-    }
-    let n_events = stream.end().unwrap();
-    let end = tail.wait_for_all_passed(n_events, PATIENCE);
-    end.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
-    worker.end(END).unwrap();
-    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+    survives_kills(&ids, worker, 3 * rounds());
 }
 
 #[test]
@@ -158,24 +149,12 @@ fn a_worker_that_logs_in_by_kerberos_reads_by_librdkafka_and_loses_nothing_when_
     let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Kerberos)).unwrap();
     let keytab = kafka.kerberos().unwrap().client_keytab();
     let ids = with_kerberos(&kafka, "ticket", &keytab);
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let mut worker = ids.worker("w").unwrap();
+    let worker = ids.worker("w").unwrap();
     let said = format!("{BY_LIBRDKAFKA}: Tocsin's own client cannot do the login");
     worker
         .wait_for_line(&said, PATIENCE)
         .unwrap_or_else(|error| panic!("{error}"));
-    for round in 0..2 {
-        let works = tail.wait_for(stream.written(), PATIENCE);
-        works.unwrap_or_else(|error| panic!("round {round}: {error}\n{}", worker.last_lines()));
-        worker.kill().unwrap();
-        worker = ids.worker("w").unwrap();
-    }
-    let n_events = stream.end().unwrap();
-    let end = tail.wait_for_all_passed(n_events, PATIENCE);
-    end.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
-    worker.end(END).unwrap();
-    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+    survives_kills(&ids, worker, 2);
 
     let stale = with_kerberos(&kafka, "stale", &kafka.kerberos().unwrap().stale_keytab());
     let worker = stale.worker("w").unwrap();

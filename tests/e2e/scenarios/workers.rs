@@ -1,16 +1,14 @@
 //! Workers that come, go, and stand still, and a broker that goes away: no result is lost, none is there twice.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::time::{Duration, Instant};
 
+use support::{END, PATIENCE, or_tell};
 use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
-
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// A worker that nobody disturbs ends within this.
-const END: Duration = Duration::from_secs(12);
 
 /// Within this the others have the shards of a worker that left for good.
 const HANDED_OVER: Duration = Duration::from_secs(2);
@@ -75,13 +73,6 @@ fn wait_for_shards(worker: &Worker, times: usize, within: Duration) -> Result<()
     until("a worker's shards", within, || {
         worker.check()?;
         Ok((times_given_shards(worker) >= times).then_some(()))
-    })
-}
-
-fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> T {
-    outcome.unwrap_or_else(|error| {
-        let said: Vec<String> = workers.iter().map(|worker| worker.last_lines()).collect();
-        panic!("{when}: {error}\n{}", said.join("\n----\n"))
     })
 }
 
@@ -209,4 +200,23 @@ fn a_broker_that_goes_away_and_comes_back_makes_nothing_late_or_dead() {
         println!("{} after {:?}", at("it goes on"), back.elapsed());
     }
     load.end(&[&worker]);
+}
+
+#[test]
+fn of_two_workers_of_one_name_one_ends_and_says_so_and_no_result_is_lost() {
+    let kafka = Kafka::shared().unwrap();
+    let mut load = Load::start(kafka, "namesakes", Listener::Plain);
+    let one = load.worker("same");
+    load.goes_on("one", &[&one]);
+    let other = load.worker("same");
+    let workers = [&one, &other];
+    let ended = until("one of them to end", 2 * PATIENCE, || {
+        Ok(workers.iter().position(|worker| worker.check().is_err()))
+    });
+    let ended = or_tell("they fence each other", &workers, ended);
+    let said = workers[ended].said();
+    assert!(said.contains("another worker"), "{}", workers[ended].last_lines());
+    let left = workers[1 - ended];
+    load.goes_on("one is left", &[left]);
+    load.end(&[left]);
 }

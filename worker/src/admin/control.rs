@@ -2,8 +2,6 @@
 
 use tocsin_contract::worker::Savepoint;
 
-use crate::source::Interrupt;
-
 /// What may be asked of a running worker. Nothing here waits for what it asks.
 pub trait Control: Send + Sync + 'static {
     /// Ends the worker in order: what was read is committed, its shards are free at once, and the process ends with 0.
@@ -37,26 +35,4 @@ pub enum Refusal {
     /// Not now: another is under way, or the worker is about to end.
     #[error("not now: {0}")]
     NotNow(String),
-}
-
-/// A worker without a place for snapshots.
-#[derive(Clone, Debug)]
-pub struct DrainOnly(pub Interrupt);
-
-impl Control for DrainOnly {
-    fn drain(&self) {
-        self.0.raise();
-    }
-
-    fn is_draining(&self) -> bool {
-        self.0.is_raised()
-    }
-
-    fn begin_savepoint(&self, _id: Option<&str>) -> Result<Savepoint, Refusal> {
-        Err(Refusal::NotAvailable("no state address was given".to_owned()))
-    }
-
-    fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
-        Err(Refusal::Unknown(id.to_owned()))
-    }
 }

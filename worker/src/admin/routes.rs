@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use tocsin_contract::worker::{DRAIN, LIVEZ, METRICS, READYZ, Refused, SAVEPOINTS, STATUS};
+use tocsin_worker_core::snapshot::SavepointNames;
 
 use super::access::{Caller, Gate, admit};
 use super::control::{Control, Refusal};
@@ -21,9 +22,6 @@ use crate::page::{self, Asked, PageFeed, guard};
 
 /// A request says little.
 const LARGEST_BODY: usize = 16 << 10;
-
-/// The longest name of a savepoint.
-const LONGEST_ID: usize = 128;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -115,8 +113,11 @@ async fn begin_savepoint(
         }
     };
     let id = asking.id.as_deref();
-    if id.is_some_and(|id| !is_name(id)) {
-        let what = format!("a savepoint's id has up to {LONGEST_ID} of a-z, 0-9, '-' and '.'");
+    if id.is_some_and(|id| !SavepointNames::is_id(id)) {
+        let what = format!(
+            "a savepoint's id has up to {} of a-z, 0-9, '-' and '.'",
+            SavepointNames::LONGEST_ID
+        );
         return refuse(StatusCode::BAD_REQUEST, what);
     }
     let id = asking.id.clone();
@@ -131,7 +132,7 @@ async fn begin_savepoint(
 }
 
 async fn savepoint(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
-    if !is_name(&id) {
+    if !SavepointNames::is_id(&id) {
         return refuse(StatusCode::NOT_FOUND, "there is no such savepoint".to_owned());
     }
     match with_control(shared, move |control| control.savepoint(&id)).await {
@@ -147,11 +148,6 @@ async fn with_control<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let asked = tokio::task::spawn_blocking(move || ask(shared.control.as_ref())).await;
     asked.unwrap_or_else(|_| Err(Refusal::NotNow("the question was broken off".to_owned())))
-}
-
-fn is_name(id: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(allowed) && !id.starts_with('.')
 }
 
 fn refuse_with(refusal: &Refusal) -> Response {

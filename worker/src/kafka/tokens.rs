@@ -12,10 +12,10 @@ use rdkafka::client::OAuthToken;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use url::{Host, Url};
 
 use super::error::KafkaError;
+use crate::https::by_system_authorities;
 
 /// A token is asked for anew after this, whatever it says of itself.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
@@ -86,7 +86,10 @@ impl Tokens {
             .max_redirects(0)
             .user_agent("tocsin");
         let config = match url.scheme() {
-            "https" => config.tls_config(tls()),
+            "https" => {
+                let none = || refused("this system has no certificate authorities to believe it by");
+                config.tls_config(by_system_authorities().ok_or_else(none)?)
+            }
             "http" if is_here => config,
             _ => return Err(refused("it must begin with https: the client's secret is sent there")),
         };
@@ -205,19 +208,4 @@ impl TokenLogin {
             lifetime_ms: token.ends.duration_since(UNIX_EPOCH)?.as_millis() as i64,
         })
     }
-}
-
-/// Encryption by rustls, with the system's authorities. Without any, no server is believed.
-fn tls() -> TlsConfig {
-    let system = rustls_native_certs::load_native_certs();
-    let certificates = system
-        .certs
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate).to_owned());
-    let certificates: Vec<Certificate<'static>> = certificates.collect();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider)
-        .root_certs(RootCerts::from(certificates))
-        .build()
 }

@@ -1,16 +1,15 @@
 //! Asks a registry one question, and judges the answer: a schema, surely none, or nothing that counts.
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tocsin_worker_core::avro::{SchemaAnswer, SchemaId};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use url::Url;
 
 use super::error::{RegistryError, Unanswered};
+use crate::https::by_system_authorities;
 
 /// An answer comes within this time, or is asked for again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,7 +73,7 @@ impl Asker {
             .http_status_as_error(false)
             .user_agent("tocsin");
         let config = match url.scheme() {
-            "https" => config.tls_config(tls()?),
+            "https" => config.tls_config(by_system_authorities().ok_or(RegistryError::NoAuthorities)?),
             _ => config,
         };
         Ok(Self {
@@ -171,21 +170,3 @@ impl Asker {
 }
 
 const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, application/json";
-
-/// Encryption by rustls, with the system's authorities.
-fn tls() -> Result<TlsConfig, RegistryError> {
-    let system = rustls_native_certs::load_native_certs();
-    let certificates = system
-        .certs
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate).to_owned());
-    let certificates: Vec<Certificate<'static>> = certificates.collect();
-    if certificates.is_empty() {
-        return Err(RegistryError::NoAuthorities);
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider)
-        .root_certs(RootCerts::from(certificates))
-        .build())
-}

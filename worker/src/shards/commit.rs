@@ -172,7 +172,7 @@ impl Committing {
             if self.stopped.load(Ordering::Acquire) {
                 return Outcome::Lost;
             }
-            let Some(producer) = &self.producer else {
+            let Some(producer) = &mut self.producer else {
                 match self.recover(transaction) {
                     Ok(Found::This) => return self.committed(BTreeMap::new()),
                     Ok(Found::Other) => return Outcome::Lost,

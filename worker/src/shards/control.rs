@@ -31,6 +31,12 @@ impl WorkerControl {
         SnapshotStore::open(address)?.has(&names.manifest())
     }
 
+    /// The same, for somebody who is told what stands in the way.
+    fn has(&self, id: &str) -> Result<bool, Refusal> {
+        let complete = self.is_complete(id);
+        complete.map_err(|error| Refusal::NotNow(error.to_string()))
+    }
+
     fn shown(&self, id: &str, progress: &SavepointProgress) -> Savepoint {
         let complete = progress.complete || self.is_complete(id).unwrap_or(false);
         let state = match progress {
@@ -70,14 +76,20 @@ impl Control for WorkerControl {
             .unwrap_or_default()
             .as_secs();
         let id = id.map_or_else(|| format!("at-{seconds}"), str::to_owned);
+        // One of a worker before this one.
+        if SavepointNames::is_id(&id) && self.has(&id)? {
+            return Ok(self.shown(&id, &SavepointProgress::default()));
+        }
         let asked = self.savepoints.ask(&id);
         asked.map_err(|error| Refusal::NotAvailable(error.to_string()))?;
         self.savepoint(&id)
     }
 
     fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
-        let progress = self.savepoints.progress(id);
-        let progress = progress.ok_or_else(|| Refusal::Unknown(id.to_owned()))?;
-        Ok(self.shown(id, &progress))
+        match self.savepoints.progress(id) {
+            Some(progress) => Ok(self.shown(id, &progress)),
+            None if self.has(id)? => Ok(self.shown(id, &SavepointProgress::default())),
+            None => Err(Refusal::Unknown(id.to_owned())),
+        }
     }
 }

@@ -69,12 +69,7 @@ pub fn run(
                     std::thread::park_timeout(BEFORE_JOINING);
                     consumer = join(settings, &instance, layout, ownership, commands)?;
                 }
-                // A login that was good once is tried again: who gives tokens or tickets may be away for a while.
-                Some(
-                    RDKafkaErrorCode::GroupAuthorizationFailed
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::Authentication,
-                ) if !(was_member && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication)) => {
+                Some(code) if is_final(code, was_member) => {
                     let what = "joining the consumer group";
                     outcome = Err(ShardsError::Client { what, source: error });
                     break;
@@ -108,6 +103,16 @@ pub fn run(
         }
     }
     outcome
+}
+
+/// Whether no other try would do.
+fn is_final(code: RDKafkaErrorCode, was_member: bool) -> bool {
+    match code {
+        RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed => true,
+        // A login that was good once is tried again: who gives tokens or tickets may be away for a while.
+        RDKafkaErrorCode::Authentication => !was_member,
+        _ => false,
+    }
 }
 
 /// A member of the group.

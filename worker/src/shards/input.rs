@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tocsin_worker_core::kafka::fetching::Position;
-use tocsin_worker_core::kafka::{CorruptBatch, PartitionReader};
+use tocsin_worker_core::kafka::{CorruptBatch, PartitionReader, ReadMark};
 use tocsin_worker_core::shard::Shard;
 
 use super::schemas::{Purpose, Schemas};
@@ -21,6 +21,8 @@ const JUST_NOW: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Input {
     waiting: VecDeque<Fetched>,
+    /// Where the first of it is read on, if a part of it was read.
+    mark: Option<ReadMark>,
     /// Where the next part begins; none as long as nothing is asked for.
     next: Option<i64>,
     /// Answers to questions up to this are of an earlier life of the shard here.
@@ -63,6 +65,7 @@ impl Input {
     pub fn new(now: Instant) -> Self {
         Self {
             waiting: VecDeque::new(),
+            mark: None,
             next: None,
             after: 0,
             silent_since: None,
@@ -74,6 +77,7 @@ impl Input {
     /// Reading begins at an offset, by questions behind number `after`; what waits is dropped.
     pub fn begin(&mut self, offset: i64, after: u64) {
         self.waiting.clear();
+        self.mark = None;
         self.next = Some(offset);
         self.after = after;
         self.silent_since = None;
@@ -142,7 +146,8 @@ impl Input {
         let (Some(fetched), Some(from)) = (self.waiting.front(), shard.positions()[source]) else {
             return Ok(Taken::Nothing);
         };
-        let mut reading = reader.read_until(&fetched.records, &fetched.aborted, from.offset, until);
+        let mark = self.mark.take().unwrap_or_else(|| ReadMark::new(&fetched.aborted));
+        let mut reading = reader.read_on(&fetched.records, &mark, from.offset, until);
         let (mut records, mut unpacked) = (0, 0);
         let mut waits = false;
         while unpacked < MOST_UNPACKED {
@@ -167,14 +172,18 @@ impl Input {
                 }
             }
         }
+        // A block that waits is read again.
+        let mark = if waits { mark } else { reading.mark() };
         if waits {
             self.silent_since = None;
             if records == 0 {
+                self.mark = Some(mark);
                 return Ok(Taken::Waits);
             }
         }
         let reached = shard.positions()[source].map_or(i64::MAX, |position| position.offset);
         if reached < fetched.next.offset {
+            self.mark = Some(mark);
             return Ok(Taken::Some { bytes: 0, records });
         }
         let bytes = fetched.records.len();

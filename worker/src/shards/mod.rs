@@ -14,6 +14,7 @@ mod group;
 mod idle;
 mod input;
 mod measure;
+mod offsets;
 mod owned;
 mod producer;
 mod restoring;

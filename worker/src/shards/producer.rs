@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::grant::Grant;
+use super::offsets::OffsetsSender;
 use super::sequence;
 use super::transaction::{Out, Transaction};
 use crate::kafka::{ClusterSettings, TokenLogin, client_config};
@@ -74,7 +75,8 @@ impl ProducerContext for Deliveries {
 
 /// A producer whose transactions can begin.
 pub struct Transactional {
-    producer: BaseProducer<Deliveries>,
+    producer: Arc<BaseProducer<Deliveries>>,
+    offsets: OffsetsSender,
     refused: Refused,
     journal: Arc<Mutex<BTreeMap<u32, i64>>>,
 }
@@ -108,7 +110,9 @@ impl Transactional {
         // Where a token is needed, it is asked for by the first event: nobody polls while transactions begin.
         producer.poll(Duration::ZERO);
         producer.init_transactions(CALL)?;
+        let producer = Arc::new(producer);
         Ok(Self {
+            offsets: OffsetsSender::start(&producer, CALL),
             producer,
             refused,
             journal: offsets,
@@ -116,7 +120,7 @@ impl Transactional {
     }
 
     /// Writes a transaction and commits it, once.
-    pub fn attempt(&self, transaction: &Transaction, grant: &Grant) -> Tried {
+    pub fn attempt(&mut self, transaction: &Transaction, grant: &Grant) -> Tried {
         let mut offsets = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         offsets.clear();
         drop(offsets);
@@ -140,14 +144,19 @@ pub enum Tried {
     Refused(String, ClientError),
 }
 
-fn attempt(transactional: &Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
-    let Transactional { producer, refused, .. } = transactional;
+fn attempt(transactional: &mut Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
+    let Transactional {
+        producer,
+        offsets,
+        refused,
+        ..
+    } = transactional;
     if let Err(error) = producer.begin_transaction() {
         return Tried::Unknown(error);
     }
     let take_refused = || refused.lock().unwrap_or_else(PoisonError::into_inner).take();
     take_refused();
-    let filled = fill(producer, transaction, grant);
+    let filled = fill(producer, offsets, transaction, grant);
     if let Some((topic, error)) = take_refused() {
         return if is_never_taken(&error) {
             Tried::Refused(topic, error)
@@ -231,6 +240,7 @@ pub fn send<C: ProducerContext>(
 /// Sends the records and the offsets of a transaction. An error may name the topic at fault.
 fn fill(
     producer: &BaseProducer<Deliveries>,
+    sender: &mut OffsetsSender,
     transaction: &Transaction,
     grant: &Grant,
 ) -> Result<(), (Option<String>, ClientError)> {
@@ -256,9 +266,7 @@ fn fill(
             element.set_metadata(sequence::to_metadata(cut.sequence, cut.epoch));
         }
     }
-    producer
-        .send_offsets_to_transaction(&offsets, grant.metadata(), CALL)
-        .map_err(nowhere)
+    sender.send(offsets, grant).map_err(nowhere)
 }
 
 /// Whether no other try would do: what the brokers' administrator must change.

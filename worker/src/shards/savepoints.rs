@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Longest name of a savepoint.
-const LONGEST: usize = 128;
+use tocsin_worker_core::snapshot::SavepointNames;
 
 /// How far a savepoint is, as far as this worker knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +39,10 @@ struct Asked {
 
 /// A name that no savepoint can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no name of a savepoint: use a-z, 0-9, '-' and '.', at most {LONGEST}, and no '.' in front")]
+#[error(
+    "'{0}' is no name of a savepoint: use a-z, 0-9, '-' and '.', at most {longest}, and no '.' in front",
+    longest = SavepointNames::LONGEST_ID
+)]
 pub struct InvalidName(String);
 
 impl Savepoints {
@@ -49,8 +51,7 @@ impl Savepoints {
     /// # Errors
     /// If there can be none of that name.
     pub fn ask(&self, id: &str) -> Result<(), InvalidName> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-        if id.is_empty() || id.len() > LONGEST || id.starts_with('.') || !id.chars().all(fits) {
+        if !SavepointNames::is_id(id) {
             return Err(InvalidName(id.to_owned()));
         }
         let mut asked = self.lock();

@@ -111,7 +111,7 @@ impl Lane {
     }
 
     /// The part of an input that is for this lane, with watermarks not below its floor.
-    fn part(&mut self, input: usize, part: &Batch, rows: Option<&[u32]>, is_level: bool) -> Batch {
+    fn part(&mut self, input: usize, part: &Batch, rows: Option<&[u32]>, is_dealt: bool) -> Batch {
         let mut part = rows.map_or_else(|| part.clone(), |rows| part.take(rows));
         if self.floors.len() <= input {
             self.floors.resize(input + 1, NO_WATERMARK);
@@ -121,7 +121,7 @@ impl Lane {
             *watermark = (*watermark).max(*floor);
         }
         // Rows of a lane of the stage before may be ahead of that stage's watermark.
-        if !is_level {
+        if !is_dealt {
             *floor = part.watermarks.last().copied().unwrap_or(*floor).max(*floor);
         }
         part.watermark = part.watermark.max(*floor);

@@ -15,7 +15,7 @@ pub struct AbortedTransaction {
 
 /// Which producers' transactions are being passed over. A producer has one transaction at a time, so its id is enough;
 /// the transaction begins at its first offset and ends at the producer's next ABORT marker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Aborted {
     /// Not begun yet, the first at the end.
     to_come: Vec<AbortedTransaction>,

@@ -11,6 +11,7 @@ pub mod fetching;
 mod framing;
 pub mod lag;
 mod lz4;
+mod mark;
 pub mod partitioner;
 mod reader;
 mod record;
@@ -24,6 +25,7 @@ pub use self::batch::{CorruptBatch, Fault};
 pub use self::block::{Block, Settings, Unread};
 pub use self::codec::Codec;
 pub use self::framing::{Framing, Unpacked};
+pub use self::mark::ReadMark;
 pub use self::reader::PartitionReader;
 pub use self::record::{Header, OwnedHeaders, Record};
 

@@ -7,6 +7,7 @@ use super::aborted::{Aborted, AbortedTransaction};
 use super::batch::{self, Batch, CorruptBatch, Fault};
 use super::block::{Block, Settings, Unread};
 use super::codec::Decompress;
+use super::mark::ReadMark;
 use super::record::{self, Record};
 use super::scratch::Scratch;
 use super::varint;
@@ -30,6 +31,8 @@ pub struct Reading<'a> {
     response: &'a [u8],
     /// Batches that are not begun.
     rest: &'a [u8],
+    /// Bytes of the response in front of the last batch that was begun, and that batch's last offset.
+    begun: (usize, i64),
     aborted: Aborted,
     wanted: Wanted,
     /// The position behind the last block.
@@ -110,11 +113,17 @@ impl PartitionReader {
         position: i64,
         until: i64,
     ) -> Reading<'a> {
+        self.read_on(response, &ReadMark::new(aborted), position, until)
+    }
+
+    /// The same from a mark of this response on; `position` is that of [`Reading::mark`] then, or one behind it.
+    pub fn read_on<'a>(&'a mut self, response: &'a [u8], mark: &ReadMark, position: i64, until: i64) -> Reading<'a> {
         Reading {
             reader: self,
             response,
-            rest: response,
-            aborted: Aborted::new(aborted),
+            rest: response.get(mark.at..).unwrap_or_default(),
+            begun: (mark.at, i64::MIN),
+            aborted: mark.aborted.clone(),
             wanted: Wanted { from: position, until },
             given: position,
             next: None,
@@ -189,6 +198,20 @@ impl Reading<'_> {
         self.given
     }
 
+    /// Where another reading of this response goes on behind the blocks that were given out.
+    pub fn mark(&self) -> ReadMark {
+        let (at, last_offset) = self.begun;
+        let is_whole = last_offset < self.given;
+        ReadMark {
+            at: if is_whole {
+                self.response.len() - self.rest.len()
+            } else {
+                at
+            },
+            aborted: self.aborted.clone(),
+        }
+    }
+
     fn step(&mut self, in_place: &mut bool) -> Result<Step, CorruptBatch> {
         if let Some(mut open) = self.open.take() {
             let step = self.unpack(&mut open)?;
@@ -201,7 +224,14 @@ impl Reading<'_> {
         }
         let next = match self.next.take() {
             Some(batch) => Some(batch),
-            None => batch::take(&mut self.rest)?,
+            None => {
+                let at = self.response.len() - self.rest.len();
+                let batch = batch::take(&mut self.rest)?;
+                if let Some(batch) = &batch {
+                    self.begun = (at, batch.last_offset);
+                }
+                batch
+            }
         };
         let Some(batch) = next else {
             return Ok(Step::End);

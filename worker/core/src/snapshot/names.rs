@@ -64,6 +64,15 @@ pub struct SavepointNames {
 }
 
 impl SavepointNames {
+    /// Longest id.
+    pub const LONGEST_ID: usize = 128;
+
+    /// Whether this can be the id of a savepoint: it becomes part of a path.
+    pub fn is_id(id: &str) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        (1..=Self::LONGEST_ID).contains(&id.len()) && id.bytes().all(allowed) && !id.starts_with('.')
+    }
+
     /// The names of a savepoint.
     pub fn of(pipeline: &str, id: &str) -> Self {
         Self {

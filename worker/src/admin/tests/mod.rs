@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tocsin_contract::worker::Savepoint;
+
 use super::*;
 use crate::metrics::About;
 use crate::source::Interrupt;
@@ -22,6 +24,28 @@ struct Answer {
     status: u16,
     head: String,
     body: String,
+}
+
+/// A worker without a place for snapshots.
+#[derive(Clone, Debug)]
+struct DrainOnly(Interrupt);
+
+impl Control for DrainOnly {
+    fn drain(&self) {
+        self.0.raise();
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.is_raised()
+    }
+
+    fn begin_savepoint(&self, _id: Option<&str>) -> Result<Savepoint, Refusal> {
+        Err(Refusal::NotAvailable("no state address was given".to_owned()))
+    }
+
+    fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
+        Err(Refusal::Unknown(id.to_owned()))
+    }
 }
 
 /// A server of a worker that has just begun.

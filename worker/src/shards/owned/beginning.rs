@@ -1,14 +1,12 @@
 //! A shard where nobody has been: it begins with a savepoint if one is asked for, else with records alone.
 
-use std::time::Instant;
-
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::snapshot::ReadFrom;
 
 use super::{ASK_AGAIN, Asked, Common, Owned, Phase, STORE_AGAIN, place};
-use crate::kafka::Time;
+use crate::kafka::{KafkaError, Time};
 use crate::shards::ShardsError;
 use crate::shards::restoring::{Answer, Restoring, engine};
 use crate::snapshots::Begun;
@@ -94,8 +92,7 @@ impl Owned {
             Ok(begun) => *begun,
             Err(error) if error.may_pass() => {
                 tracing::warn!(%error, shard, "the savepoint cannot be read yet");
-                let not_before = Instant::now() + STORE_AGAIN;
-                self.phase = Phase::Asking { not_before };
+                self.ask_again(STORE_AGAIN);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -120,14 +117,8 @@ impl Owned {
         restored_from: Option<String>,
         behind: Behind,
     ) -> Result<(), ShardsError> {
-        let positions = match self.positions(common, read_from) {
-            Ok(positions) => positions,
-            Err(ShardsError::Kafka(error)) if error.may_pass() => {
-                let not_before = Instant::now() + ASK_AGAIN;
-                self.phase = Phase::Asking { not_before };
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        let Some(positions) = self.positions(common, read_from)? else {
+            return Ok(());
         };
         let placed = place(self.number, &mut self.inputs, common, engine, positions, behind.epoch);
         let sequence = behind.sequence.map_or(0, |last| last + 1);
@@ -139,11 +130,27 @@ impl Owned {
         Ok(())
     }
 
+    /// Where each input is read from; nothing if the brokers cannot say: then the shard begins from the front.
     pub(super) fn positions(
+        &mut self,
+        common: &mut Common<'_>,
+        read_from: &[ReadFrom],
+    ) -> Result<Option<Vec<Option<Position>>>, ShardsError> {
+        match self.asked_positions(common, read_from) {
+            Ok(positions) => Ok(Some(positions)),
+            Err(error) if error.may_pass() => {
+                self.ask_again(ASK_AGAIN);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn asked_positions(
         &self,
         common: &mut Common<'_>,
         read_from: &[ReadFrom],
-    ) -> Result<Vec<Option<Position>>, ShardsError> {
+    ) -> Result<Vec<Option<Position>>, KafkaError> {
         let start = match common.starting_offsets {
             StartingOffsets::Earliest => Time::Earliest,
             StartingOffsets::Latest => Time::LatestCommitted,

@@ -47,6 +47,8 @@ pub struct Owned {
     pub beginning: Option<JournalRecord>,
     /// Open until it runs.
     recovery: tracing::Span,
+    /// When that began.
+    since: Instant,
 }
 
 enum Phase {
@@ -111,6 +113,7 @@ impl Owned {
             phase: Phase::Asking { not_before: now },
             beginning: None,
             recovery: tracing::info_span!("recover a shard", shard = number),
+            since: now,
         }
     }
 
@@ -146,11 +149,11 @@ impl Owned {
         }
     }
 
-    /// Goes on as far as it can without new events.
+    /// Goes on without new events, for a turn. Answers whether there is more to do.
     ///
     /// # Errors
     /// What a person must see.
-    pub fn go_on(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+    pub fn go_on(&mut self, common: &mut Common<'_>) -> Result<bool, ShardsError> {
         let _span = self.recovery.clone().entered();
         if let Phase::Asking { not_before } = self.phase
             && Instant::now() >= not_before
@@ -169,13 +172,13 @@ impl Owned {
             let behind = *behind;
             self.begun(answer, behind, common)?;
         }
-        if let Phase::Replaying(_) = self.phase {
-            self.replay(common)?;
-        }
+        let goes_on = matches!(self.phase, Phase::Replaying(_)) && self.replay(common)?;
         if self.is_running() {
+            let sequence = self.shard.as_ref().map(Shard::sequence);
+            tracing::info!(sequence, took = ?self.since.elapsed(), "the shard runs");
             self.recovery = tracing::Span::none();
         }
-        Ok(())
+        Ok(goes_on)
     }
 
     /// Asks where the pipeline has come to.
@@ -244,6 +247,12 @@ impl Owned {
         Ok(())
     }
 
+    /// Begins from the front, after a while.
+    fn ask_again(&mut self, after: Duration) {
+        let not_before = Instant::now() + after;
+        self.phase = Phase::Asking { not_before };
+    }
+
     /// Goes on from a snapshot, if there was one.
     fn restored(
         &mut self,
@@ -257,8 +266,7 @@ impl Owned {
             Ok(None) => return self.begin_replay(asked, common),
             Err(error) if error.may_pass() => {
                 tracing::warn!(%error, shard, "state cannot be brought back yet");
-                let not_before = Instant::now() + STORE_AGAIN;
-                self.phase = Phase::Asking { not_before };
+                self.ask_again(STORE_AGAIN);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -293,14 +301,8 @@ impl Owned {
                 InputNow::Nowhere => ReadFrom::Nowhere,
             })
             .collect();
-        let positions = match self.positions(common, &read_from) {
-            Ok(positions) => positions,
-            Err(ShardsError::Kafka(error)) if error.may_pass() => {
-                let not_before = Instant::now() + ASK_AGAIN;
-                self.phase = Phase::Asking { not_before };
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        let Some(positions) = self.positions(common, &read_from)? else {
+            return Ok(());
         };
         begin_inputs(shard, &mut self.inputs, common, &positions);
         let resumed = Shard::resumed(engine, positions, manifest.sequence, manifest.epoch);

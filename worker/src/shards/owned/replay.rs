@@ -1,7 +1,7 @@
 //! What the journal says, done again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
@@ -18,6 +18,9 @@ use crate::snapshots::Begun;
 
 /// So many records of the journal wait at most before more are fetched.
 const FEW_RECORDS: usize = 1_000;
+
+/// For so long a shard goes on without a look at anything else.
+const TURN: Duration = Duration::from_millis(20);
 
 /// What is done again.
 pub(super) struct Replaying {
@@ -118,24 +121,29 @@ impl Owned {
         Ok(())
     }
 
-    /// Goes on with what is done again, as far as there are records.
-    pub(super) fn replay(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
+    /// Goes on with what is done again, as far as there are records. Answers whether there are more: the thread's other
+    /// shards, and the group, wait no longer than a turn.
+    pub(super) fn replay(&mut self, common: &mut Common<'_>) -> Result<bool, ShardsError> {
         let (number, journal) = (self.number, self.journal());
         let Phase::Replaying(replaying) = &mut self.phase else {
-            return Ok(());
+            return Ok(false);
         };
+        let until = Instant::now() + TURN;
         loop {
+            if Instant::now() > until {
+                return Ok(true);
+            }
             if let (Some(shard), Some(current)) = (&mut self.shard, replaying.replay.as_mut()) {
                 match current.go_on(shard) {
                     Wants::Nothing => replaying.replay = None,
                     Wants::Schema { source, id } => {
                         if !common.schemas.tell_again(shard, source, id) {
-                            return Ok(());
+                            return Ok(false);
                         }
                     }
                     Wants::Records { source, until } => {
                         if !bring(number, shard, source, &mut self.inputs[source], until, common)? {
-                            return Ok(());
+                            return Ok(false);
                         }
                     }
                 }
@@ -155,7 +163,7 @@ impl Owned {
                 if replaying.asked.until.is_none() && replaying.next >= replaying.asked.journal.end {
                     break;
                 }
-                return Ok(());
+                return Ok(false);
             };
             match &mut self.shard {
                 // Where the group's offsets are gone, the journal is followed over the ends of epochs.
@@ -184,16 +192,15 @@ impl Owned {
                         Some(savepoint) => {
                             let Some(answer) = replaying.savepoint(number, savepoint, common)? else {
                                 replaying.records.push_front(record);
-                                return Ok(());
+                                return Ok(false);
                             };
                             match answer {
                                 Ok(begun) => begun.engine,
                                 Err(error) if error.may_pass() => {
                                     tracing::warn!(%error, shard = number, "the savepoint cannot be read yet");
                                     common.fetcher.remove(journal);
-                                    let not_before = Instant::now() + STORE_AGAIN;
-                                    self.phase = Phase::Asking { not_before };
-                                    return Ok(());
+                                    self.ask_again(STORE_AGAIN);
+                                    return Ok(false);
                                 }
                                 Err(error) => return Err(error.into()),
                             }
@@ -208,7 +215,8 @@ impl Owned {
         }
         common.fetcher.remove(journal);
         let committed = std::mem::take(&mut replaying.asked.committed);
-        self.replayed(&committed, common)
+        self.replayed(&committed, common)?;
+        Ok(false)
     }
 
     /// What was done again must have come to what is committed.

@@ -23,7 +23,7 @@ use super::owned::{Owned, begin_again};
 use super::schemas::Purpose;
 use super::setup::Setup;
 use super::snapshotting::Snapshotting;
-use super::transaction::Transaction;
+use super::transaction::{ShardCut, Transaction};
 use super::{LONGEST_END, Report, ShardsError};
 use crate::kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
 use crate::metrics::ThreadMeasure;
@@ -196,12 +196,15 @@ impl Running {
     /// Commits what was done with these shards, unless they are lost, and lets go of them.
     fn give_up(&mut self, shards: &[u32], lost: bool) -> Result<(), ShardsError> {
         self.measure.waits(true);
-        let until = Instant::now() + LONGEST_END;
-        self.wait_for_commit(until)?;
-        // What is under way may yet be lost: then nothing that comes behind it may be committed.
-        if !lost && self.committing.is_empty() {
-            self.commit();
+        // Of what is lost nothing can be committed, and the group waits: it comes back the later.
+        if !lost {
+            let until = Instant::now() + LONGEST_END;
             self.wait_for_commit(until)?;
+            // What is under way may yet be lost: then nothing that comes behind it may be committed.
+            if self.committing.is_empty() {
+                self.commit();
+                self.wait_for_commit(until)?;
+            }
         }
         self.publish();
         for shard in shards {
@@ -246,7 +249,13 @@ impl Running {
                     let sink_plan = &self.setup.plan.sinks[*sink];
                     self.setup.targets.write(&sink_plan.name, *sink, rows)?;
                 }
-                Ok(())
+                // Shards that were lost in the meantime could not take along what went ahead for them.
+                let is_ours = |cut: &ShardCut| self.owned.get(&cut.shard).is_some_and(|owned| owned.term == cut.term);
+                if transaction.shards.iter().all(is_ours) {
+                    Ok(())
+                } else {
+                    self.give_up_ahead()
+                }
             }
             Outcome::Lost => {
                 tracing::warn!(?shards, "shards are recovered from what is committed");
@@ -332,7 +341,7 @@ impl Running {
             self.measure.works();
             if !owned.is_running() {
                 let mut common = self.setup.common(&mut self.cluster, &self.fetcher, &mut self.reader);
-                owned.go_on(&mut common)?;
+                worked |= owned.go_on(&mut common)?;
                 note_recovered(&mut self.measure, owned);
                 continue;
             }

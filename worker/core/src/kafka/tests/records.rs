@@ -87,6 +87,8 @@ proptest! {
         record_limit in 1..2_000_usize,
         from in 0..60_i64,
         cut in 0..40_000_usize,
+        part in 0..20_usize,
+        stops_early in any::<bool>(),
     ) {
         let settings = Settings { block_bytes, record_limit, head_bytes: 16 };
         let whole = response(&batches);
@@ -108,6 +110,22 @@ proptest! {
             }
         }
         prop_assert_eq!(halves, expected(&batches, from, settings));
+
+        // So it is if each part goes on from the mark of the one before, of which not all was wanted.
+        let (mut parts, mut position) = (Vec::new(), from);
+        let mut mark = ReadMark::new(&[]);
+        for until in (from..).step_by(1 + part).take(60).chain([i64::MAX]) {
+            let mut reading = reader.read_on(&whole, &mark, position, until);
+            while let Some(block) = reading.next_block().unwrap() {
+                position = block.next_offset;
+                take(&block, &mut parts);
+                if stops_early && until < i64::MAX {
+                    break;
+                }
+            }
+            mark = reading.mark();
+        }
+        prop_assert_eq!(parts, expected(&batches, from, settings));
 
         // A broker cuts the last batch where the response is full.
         let cut = cut.min(whole.len());

@@ -33,6 +33,44 @@ fn aborted(producer_id: i64, first_offset: i64) -> AbortedTransaction {
     }
 }
 
+/// The same read in parts of so many offsets, each from the mark of the one before.
+fn offsets_in_parts(log: &[u8], aborted: &[AbortedTransaction], part: i64) -> Vec<i64> {
+    let (mut reader, mut mark) = (PartitionReader::new(SETTINGS), ReadMark::new(aborted));
+    let (mut got, mut position) = (Vec::new(), 0);
+    for until in (part..).step_by(part as usize).take(20) {
+        let mut reading = reader.read_on(log, &mark, position, until);
+        while let Some(block) = reading.next_block().unwrap() {
+            got.extend(block.records.spans.iter().map(|span| span.offset as i64));
+            position = block.next_offset;
+        }
+        mark = reading.mark();
+    }
+    got
+}
+
+#[test]
+fn what_is_read_in_parts_passes_over_the_same() {
+    let log = response(&[
+        transactional(1, 0, 2),
+        marker(1, 2, ABORT),
+        transactional(2, 3, 3),
+        transactional(1, 6, 1),
+        marker(1, 7, COMMIT),
+        marker(2, 8, ABORT),
+        transactional(2, 9, 2),
+        marker(2, 11, COMMIT),
+    ]);
+    let aborted = [aborted(1, 0), aborted(2, 3)];
+    assert_eq!(offsets(&log, &aborted, 0).0, vec![6, 9, 10]);
+    for part in 1..14 {
+        assert_eq!(
+            offsets_in_parts(&log, &aborted, part),
+            vec![6, 9, 10],
+            "parts of {part}"
+        );
+    }
+}
+
 #[test]
 fn an_aborted_transaction_is_passed_over_and_the_producers_next_one_is_not() {
     let log = response(&[
