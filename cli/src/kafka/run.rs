@@ -45,6 +45,7 @@ pub fn run(
         starting_offsets: pipeline.spec.kafka.starting_offsets,
         delivery: pipeline.spec.delivery,
         makes_topics: pipeline.spec.kafka.manage_topics,
+        on_growth: pipeline.spec.partitions.on_growth,
         savepoints: Arc::default(),
         snapshots: snapshots(args, &pipeline.spec.state),
         interrupt,

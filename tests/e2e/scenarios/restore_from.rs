@@ -70,7 +70,7 @@ impl Events {
 }
 
 /// Takes a savepoint of all shards of a worker, and ends it.
-fn end_with_savepoint(worker: &Worker, id: &str) {
+fn end_with_savepoint(worker: &Worker, id: &str, drain: bool) {
     let admin = worker.admin(PATIENCE).unwrap();
     let ask = |method: &str, path: &str, body: &str| {
         let answer = request(
@@ -83,7 +83,12 @@ fn end_with_savepoint(worker: &Worker, id: &str) {
         assert!(matches!(answer.status(), 200 | 202), "{}", answer.text());
         Ok(serde_json::from_str::<Json>(&answer.text()).unwrap())
     };
-    ask("POST", "/v1/savepoints", &format!("{{\"id\": \"{id}\"}}")).unwrap();
+    ask(
+        "POST",
+        "/v1/savepoints",
+        &format!("{{\"id\": \"{id}\", \"drain\": {drain}}}"),
+    )
+    .unwrap();
     let completed = || {
         let savepoint = ask("GET", &format!("/v1/savepoints/{id}"), "")?;
         assert_ne!(savepoint["state"], "Failed", "{savepoint}");
@@ -127,11 +132,37 @@ fn has_own_checkpoints(state: &Path, name: &str) -> bool {
     state.join(name).join("shards").exists()
 }
 
+/// Lets a stage have another key than that by which the topic is partitioned.
+fn deal_out(ids: &Ids<'_>) {
+    let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+    let levels = "  - {name: levels, from: events, aggregate: {by: [severity], window: {tumbling: 1s}, \
+                  select: {events: count(*)}}}\n  sinks:\n";
+    let sink = format!(
+        "  - {{name: levels, from: levels, kafka: {{topic: {}-levels}}}}\n",
+        ids.name
+    );
+    std::fs::write(&ids.pipeline, text.replace("  sinks:\n", levels) + &sink).unwrap();
+}
+
+/// The events of the windows that were given out, each once, together.
+fn counted_once(ids: &Ids<'_>) -> i64 {
+    let mut windows = BTreeMap::new();
+    for record in ids.kafka.consume_committed(&ids.topic("levels")).unwrap() {
+        let row: Json = serde_json::from_str(&record.text()).unwrap();
+        let window = format!("{} {}", row["severity"], row["window_start"]);
+        assert_eq!(windows.insert(window, row["events"].as_i64().unwrap()), None, "{row}");
+    }
+    windows.into_values().sum()
+}
+
 /// A pipeline of `before` partitions and one worker goes on with `after` and two, of which one is killed before it has a
 /// checkpoint of its own.
-fn check(name: &str, before: i32, after: i32) {
+fn check(name: &str, (before, after): (i32, i32), is_dealt: bool) {
     let kafka = Kafka::shared().unwrap();
     let mut ids = Ids::of_partitions(kafka, name, before).unwrap();
+    if is_dealt {
+        deal_out(&ids);
+    }
     let state = home::new_folder("state").unwrap();
     ids.state = Some(state.display().to_string());
     let mut events = Events::new();
@@ -139,7 +170,7 @@ fn check(name: &str, before: i32, after: i32) {
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
     events.wait_until_read(&mut tail, &[&worker]);
-    end_with_savepoint(&worker, "before");
+    end_with_savepoint(&worker, "before", is_dealt);
     if after > before {
         kafka
             .add_partitions(&ids.topic("events"), usize::try_from(after).unwrap())
@@ -176,6 +207,7 @@ fn check(name: &str, before: i32, after: i32) {
     b.end(END).unwrap();
     assert!(!has_own_checkpoints(&state, &clone));
     ids.check_against(&events.expected()).unwrap();
+    assert_eq!(counted_once(&ids) > 0, is_dealt);
     restore_from(&mut ids, &format!("{name}/savepoints/behind"));
     check_refused(
         &ids,
@@ -229,7 +261,7 @@ fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
     ids.write(&events.next(2_000, 0)).unwrap();
     let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
     events.wait_until_read(&mut tail, &[&worker]);
-    end_with_savepoint(&worker, "before");
+    end_with_savepoint(&worker, "before", false);
     let n_before = events.all.len();
     let worker = ids.worker("w").unwrap();
     ids.write(&events.next(1_000, 0)).unwrap();
@@ -283,10 +315,20 @@ fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
 
 #[test]
 fn a_pipeline_of_two_partitions_goes_on_with_four() {
-    check("grown", 2, 4);
+    check("grown", (2, 4), false);
 }
 
 #[test]
 fn a_pipeline_of_four_partitions_goes_on_with_two() {
-    check("shrunk", 4, 2);
+    check("shrunk", (4, 2), false);
+}
+
+#[test]
+fn a_pipeline_whose_rows_are_dealt_out_goes_on_with_four_once_it_is_drained() {
+    check("dealt-grown", (2, 4), true);
+}
+
+#[test]
+fn a_pipeline_whose_rows_are_dealt_out_goes_on_with_two_once_it_is_drained() {
+    check("dealt-shrunk", (4, 2), true);
 }

@@ -27,6 +27,7 @@ fn savepoint(alerts: u32, metrics: u32) -> Vec<Manifest> {
         sequence: 40,
         epoch: 0,
         journal_offset: 81,
+        drained: None,
         restored_from: None,
         positions: vec![position("alerts", shard, alerts), position("metrics", shard, metrics)],
         stages: Vec::new(),

@@ -10,11 +10,11 @@ pub trait Control: Send + Sync + 'static {
     /// Whether it was asked to end.
     fn is_draining(&self) -> bool;
 
-    /// Begins a savepoint of this worker's shards. The same name again is the same savepoint; without one, it gets one.
+    /// Begins a savepoint of this worker's shards; if it `drains`, they stand still behind it. The same name again is the same savepoint; without one, it gets one.
     ///
     /// # Errors
     /// If there can be none.
-    fn begin_savepoint(&self, id: Option<&str>) -> Result<Savepoint, Refusal>;
+    fn begin_savepoint(&self, id: Option<&str>, drains: bool) -> Result<Savepoint, Refusal>;
 
     /// How far a savepoint is.
     ///

@@ -91,6 +91,8 @@ async fn drain(State(shared): State<Shared>, Extension(caller): Extension<Caller
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Asking {
     id: Option<String>,
+    #[serde(default)]
+    drain: bool,
 }
 
 async fn begin_savepoint(
@@ -108,7 +110,7 @@ async fn begin_savepoint(
         Err(error) => {
             return refuse(
                 StatusCode::BAD_REQUEST,
-                format!("expected {{\"id\": \"...\"}}: {error}"),
+                format!("expected {{\"id\": \"...\", \"drain\": false}}: {error}"),
             );
         }
     };
@@ -120,8 +122,8 @@ async fn begin_savepoint(
         );
         return refuse(StatusCode::BAD_REQUEST, what);
     }
-    let id = asking.id.clone();
-    match with_control(shared, move |control| control.begin_savepoint(id.as_deref())).await {
+    let Asking { id, drain } = asking;
+    match with_control(shared, move |control| control.begin_savepoint(id.as_deref(), drain)).await {
         Ok(savepoint) => {
             tracing::info!(by = %caller.address, id = savepoint.id, "a savepoint was asked for");
             let place = format!("{SAVEPOINTS}/{}", savepoint.id);

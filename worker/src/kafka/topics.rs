@@ -1,7 +1,8 @@
 //! Making topics.
 
-use kafka_protocol::messages::CreateTopicsRequest;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest};
 use kafka_protocol::protocol::StrBytes;
 
 use super::cluster::{Cluster, topic_name};
@@ -24,8 +25,38 @@ pub struct NewTopic {
 const CREATE_TOPICS: i16 = 5;
 /// TOPIC_ALREADY_EXISTS.
 const EXISTS: i16 = 36;
+/// CreatePartitions.
+const CREATE_PARTITIONS: i16 = 2;
+/// INVALID_PARTITIONS: it has as many already.
+const HAS_THEM: i16 = 37;
 
 impl Cluster {
+    /// Gives a topic partitions until it has so many; one that has them stays as it is.
+    ///
+    /// # Errors
+    /// If the cluster refuses that.
+    pub fn create_partitions(&mut self, name: &str, n_partitions: u32) -> Result<(), KafkaError> {
+        if let Some(other) = &mut self.other {
+            return other.create_partitions(name, n_partitions);
+        }
+        let what = "CreatePartitions";
+        let topic = CreatePartitionsTopic::default()
+            .with_name(topic_name(name))
+            .with_count(n_partitions as i32)
+            .with_assignments(None);
+        let request = CreatePartitionsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(15_000);
+        let connection = self.any()?;
+        let response = connection.call(what, &request, CREATE_PARTITIONS)?;
+        for topic in response.results.iter().filter(|topic| topic.error_code != HAS_THEM) {
+            connection
+                .check(what, topic.error_code)
+                .map_err(|error| error.of_topic(name))?;
+        }
+        Ok(())
+    }
+
     /// Makes topics; one that is there stays as it is.
     ///
     /// # Errors

@@ -147,6 +147,13 @@ impl Measures {
         pulse
     }
 
+    /// A run begins: what the threads of one before it did is forgotten.
+    pub fn begin_run(&self) {
+        lock(&self.threads).clear();
+        lock(&self.pulses).clear();
+        *lock(&self.group) = Group::default();
+    }
+
     /// The group gave these shards; perhaps none.
     pub fn assigned(&self, shards: &[u32]) {
         lock(&self.group).assigned(shards);

@@ -37,6 +37,16 @@ impl WorkerControl {
         complete.map_err(|error| Refusal::NotNow(error.to_string()))
     }
 
+    /// Whether nothing was on its way between shards when a savepoint was taken that is complete.
+    fn is_drained(&self, id: &str) -> Result<bool, Refusal> {
+        let Some(address) = &self.state else { return Ok(false) };
+        let names = SavepointNames::of(&self.pipeline, id);
+        let savepoint = SnapshotStore::open(address).and_then(|store| store.savepoint(&names));
+        savepoint
+            .map(|savepoint| savepoint.drained)
+            .map_err(|error| Refusal::NotNow(error.to_string()))
+    }
+
     fn shown(&self, id: &str, progress: &SavepointProgress) -> Savepoint {
         let complete = progress.complete || self.is_complete(id).unwrap_or(false);
         let state = match progress {
@@ -63,7 +73,7 @@ impl Control for WorkerControl {
         self.interrupt.is_raised()
     }
 
-    fn begin_savepoint(&self, id: Option<&str>) -> Result<Savepoint, Refusal> {
+    fn begin_savepoint(&self, id: Option<&str>, drains: bool) -> Result<Savepoint, Refusal> {
         if self.state.is_none() {
             let why = "the worker was started without --state".to_owned();
             return Err(Refusal::NotAvailable(why));
@@ -78,9 +88,13 @@ impl Control for WorkerControl {
         let id = id.map_or_else(|| format!("at-{seconds}"), str::to_owned);
         // One of a worker before this one.
         if SavepointNames::is_id(&id) && self.has(&id)? {
+            if drains && !self.is_drained(&id)? {
+                let why = format!("there is a savepoint {id} that was not drained: choose another name");
+                return Err(Refusal::NotAvailable(why));
+            }
             return Ok(self.shown(&id, &SavepointProgress::default()));
         }
-        let asked = self.savepoints.ask(&id);
+        let asked = self.savepoints.ask(&id, drains);
         asked.map_err(|error| Refusal::NotAvailable(error.to_string()))?;
         self.savepoint(&id)
     }

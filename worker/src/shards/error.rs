@@ -45,6 +45,46 @@ pub enum ShardsError {
         /// How many it must have.
         wanted: u32,
     },
+    /// A topic has more partitions than the pipeline reads, and it may not go on by itself.
+    #[error("the topic {topic} has {now} partitions, and the pipeline reads {then} of them; {why}")]
+    Grown {
+        /// The topic.
+        topic: String,
+        /// Its partitions.
+        now: u32,
+        /// Those that are read.
+        then: u32,
+        /// What stands in the way, and what to do.
+        why: &'static str,
+    },
+    /// A run epoch was asked for that has begun.
+    #[error(
+        "the pipeline cannot begin run epoch {epoch} with {asked}: it began with {began}, because a topic had grown; name a later one with --rewind-to-epoch"
+    )]
+    EpochTaken {
+        /// The savepoint that was asked for.
+        asked: String,
+        /// The epoch.
+        epoch: u32,
+        /// The savepoint that it began with.
+        began: String,
+    },
+    /// There is a savepoint of an earlier pipeline of this name.
+    #[error(
+        "the pipeline has not run, and there is {savepoint} of one of its name, whose topics had grown: remove that, or bring the topics back"
+    )]
+    SavepointLeft {
+        /// The savepoint.
+        savepoint: String,
+    },
+    /// Others are in a later run epoch: this worker begins anew.
+    #[error("shard {shard} is in run epoch {epoch}, and this worker began in an earlier one")]
+    LaterEpoch {
+        /// The shard.
+        shard: u32,
+        /// The epoch.
+        epoch: u32,
+    },
     /// The shard cannot go on with these inputs.
     #[error("shard {shard}: {source}")]
     ChangedInput {

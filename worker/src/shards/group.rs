@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::grant::{Grant, Ownership};
+use super::growth::Watch;
 use super::start::Layout;
 use super::thread::{Command, ShardThread};
 use super::{LONGEST_END, Settings, ShardsError};
@@ -41,6 +42,7 @@ pub fn run(
     ownership: &Arc<Ownership>,
     commands: &[Sender<Command>],
     threads: &[ShardThread],
+    watch: &Watch,
 ) -> Result<(), ShardsError> {
     let pulse = settings.measures.pulse("group");
     let instance = format!("{}.{}", settings.group, settings.instance);
@@ -49,7 +51,7 @@ pub fn run(
     let mut was_member = false;
     let mut outcome = Ok(());
     let mut told: Option<(String, Instant)> = None;
-    while !settings.interrupt.is_raised() && threads.iter().all(ShardThread::is_alive) {
+    while !settings.interrupt.is_raised() && !watch.is_due() && threads.iter().all(ShardThread::is_alive) {
         pulse.beat();
         was_member |= consumer.context().was_assigned.load(Ordering::Relaxed);
         if let Some(Err(error)) = consumer.poll(POLL) {
@@ -126,6 +128,7 @@ fn join(
     let failed = |what| move |source| ShardsError::Client { what, source };
     let member = Member {
         ownership: Arc::clone(ownership),
+        n_shards: layout.n_shards,
         commands: commands.to_vec(),
         measures: Arc::clone(&settings.measures),
         login: settings.cluster.token_login(),
@@ -166,6 +169,8 @@ pub fn finish(commands: &[Sender<Command>]) {
 /// What happens at a rebalance.
 struct Member {
     ownership: Arc<Ownership>,
+    /// Partitions that the journal got meanwhile are for the run that begins with them.
+    n_shards: u32,
     commands: Vec<Sender<Command>>,
     measures: Arc<Measures>,
     login: TokenLogin,
@@ -192,6 +197,7 @@ impl ConsumerContext for Member {
             .elements()
             .iter()
             .map(|element| element.partition() as u32)
+            .filter(|shard| *shard < self.n_shards)
             .collect();
         let outcome = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => consumer.incremental_assign(list).and_then(|()| {

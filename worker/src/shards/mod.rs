@@ -11,6 +11,7 @@ mod control;
 mod error;
 mod grant;
 mod group;
+mod growth;
 mod idle;
 mod input;
 mod measure;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use tocsin_contract::pipeline::Delivery;
 use tocsin_contract::pipeline::kafka::StartingOffsets;
+use tocsin_contract::pipeline::partitions::OnGrowth;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::plan::Plan;
@@ -50,6 +52,7 @@ use crate::snapshots::StoreAddress;
 use crate::source::Interrupt;
 
 /// How a pipeline is run on Kafka.
+#[derive(Clone)]
 pub struct Settings {
     /// The Kafka.
     pub cluster: ClusterSettings,
@@ -65,8 +68,10 @@ pub struct Settings {
     pub starting_offsets: StartingOffsets,
     /// Whether results in Kafka may repeat.
     pub delivery: Delivery,
-    /// Whether topics that are missing are made.
+    /// Whether topics that are missing are made, and get partitions.
     pub makes_topics: bool,
+    /// What happens when a topic that it reads has more partitions than before.
+    pub on_growth: OnGrowth,
     /// Where snapshots are kept, and how often they are taken; without, the journal is read from its beginning.
     pub snapshots: Option<SnapshotSettings>,
     /// Savepoints that are asked for while it runs.
@@ -167,35 +172,66 @@ const LONGEST_END: Duration = Duration::from_secs(10);
 /// # Errors
 /// What cannot be mended by another try: a setting, a topic that is missing, a log that has lost what a shard needs.
 pub fn run(mut job: Job, settings: &Settings) -> Result<Report, ShardsError> {
+    let targets = transaction::Targets::new(std::mem::take(&mut job.targets), &settings.topics);
+    let targets = Arc::new(targets);
+    let mut report = Report::default();
+    let ended = loop {
+        settings.savepoints.begin_run();
+        settings.measures.begin_run();
+        match run_once(&job, settings, &targets, &mut report) {
+            Ok(Ended::Finished) => break Ok(()),
+            Ok(Ended::BeginsAnew) if settings.interrupt.is_raised() => break Ok(()),
+            Ok(Ended::BeginsAnew) => tracing::info!("the worker begins anew, in the next run epoch"),
+            Err(error) => break Err(error),
+        }
+    };
+    // The threads have ended, and with them those who shared them.
+    let closed = Arc::into_inner(targets).map_or(Ok(()), transaction::Targets::close);
+    ended.and(closed.map_err(ShardsError::from)).map(|()| report)
+}
+
+/// How a run ended.
+enum Ended {
+    /// It was asked to.
+    Finished,
+    /// Topics have grown, or others are in a later run epoch.
+    BeginsAnew,
+}
+
+fn run_once(
+    job: &Job,
+    settings: &Settings,
+    targets: &Arc<transaction::Targets>,
+    report: &mut Report,
+) -> Result<Ended, ShardsError> {
     let mut cluster = Cluster::new(settings.cluster.clone())?;
-    let layout = Arc::new(start::prepare(&mut cluster, &mut job, settings)?);
+    let prepared = start::prepare(&mut cluster, job, targets, settings)?;
+    let layout = Arc::new(prepared.layout);
     tracing::info!("records are read by {}", settings.cluster.source_and_why());
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);
-    let targets = transaction::Targets::new(job.targets, &settings.topics);
-    let targets = Arc::new(targets);
     let mut threads = Vec::new();
     let mut commands = Vec::new();
     for number in 0..n_threads {
         let (sender, receiver) = crossbeam_channel::bounded(64);
         commands.push(sender);
         threads.push(ShardThread::spawn(setup::Setup {
-            plan: job.plan.clone(),
+            plan: prepared.plan.clone(),
             sources: job.sources.clone(),
-            placements: placements(&job.plan, &job.sources),
+            placements: placements(&prepared.plan, &job.sources),
             schemas: schemas.clone(),
             layout: Arc::clone(&layout),
-            settings: setup::ThreadSettings::of(settings, number),
+            settings: setup::ThreadSettings::of(settings, number).begun_with(prepared.savepoint.as_ref(), layout.epoch),
             ownership: Arc::clone(&ownership),
-            targets: Arc::clone(&targets),
+            targets: Arc::clone(targets),
             commands: receiver,
         })?);
     }
-    let outcome = group::run(settings, &layout, &ownership, &commands, &threads);
+    let watch = growth::Watch::start(settings, &layout, prepared.has_grown)?;
+    let outcome = group::run(settings, &layout, &ownership, &commands, &threads, &watch);
     // It may have ended before it could tell them.
     group::finish(&commands);
-    let mut report = Report::default();
     let mut ended = outcome;
     for thread in threads {
         match thread.join() {
@@ -203,7 +239,14 @@ pub fn run(mut job: Job, settings: &Settings) -> Result<Report, ShardsError> {
             Err(error) => ended = ended.and(Err(error)),
         }
     }
-    // The threads have ended, and with them those who shared them.
-    let closed = Arc::into_inner(targets).map_or(Ok(()), transaction::Targets::close);
-    ended.and(closed.map_err(ShardsError::from)).map(|()| report)
+    let due = watch.finish();
+    match (ended, due) {
+        (Err(ShardsError::LaterEpoch { shard, epoch }), _) => {
+            tracing::info!(shard, epoch, "others are in a later run epoch");
+            Ok(Ended::BeginsAnew)
+        }
+        (Err(error), _) | (Ok(()), Some(Err(error))) => Err(error),
+        (Ok(()), Some(Ok(()))) => Ok(Ended::BeginsAnew),
+        (Ok(()), None) => Ok(Ended::Finished),
+    }
 }

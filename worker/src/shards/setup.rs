@@ -67,6 +67,15 @@ impl ThreadSettings {
         }
     }
 
+    /// The same, for a run epoch that began with a savepoint because topics had grown.
+    pub fn begun_with(mut self, savepoint: Option<&String>, epoch: u32) -> Self {
+        if let (Some(snapshots), Some(savepoint)) = (&mut self.snapshots, savepoint) {
+            snapshots.restore_from = Some(savepoint.clone());
+            snapshots.rewind_to_epoch = Some(epoch);
+        }
+        self
+    }
+
     /// The pulse of the thread that commits for this one.
     pub fn pulse_of_commits(&self) -> Arc<Pulse> {
         self.measures.pulse(&format!("{}-commits", self.name))

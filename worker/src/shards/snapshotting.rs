@@ -3,7 +3,7 @@
 //! A snapshot begins at the cut of a transaction. Its blocks are handed to the writer bit by bit while the shard goes on;
 //! its manifest is written once all are, and the transaction is known to be committed. One is under way at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,12 +12,12 @@ use tocsin_worker_core::capture::Extent;
 use tocsin_worker_core::engine::{Head, PlacedBlock};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::plan::partitioning::Placement;
-use tocsin_worker_core::shard::Shard;
+use tocsin_worker_core::shard::{Drained, Shard};
 use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointNames, ShardNames, SourcePosition};
 
 use super::SnapshotSettings;
 use super::grant::Term;
-use super::savepoints::Savepoints;
+use super::savepoints::{Kind, Savepoints};
 use crate::metrics::{Checkpoint, Measures};
 use crate::snapshots::{PartOf, Publish, Size, SnapshotError, SnapshotWriter, Written};
 
@@ -26,6 +26,9 @@ const SLICE: Duration = Duration::from_millis(1);
 
 /// Bytes of blocks that are handed over at once.
 const LOT: usize = 256 << 10;
+
+/// Until a savepoint that must be is tried again.
+const TRIED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Most files that a snapshot lies over before all is captured anew.
 const MOST_FILES: usize = 32;
@@ -51,8 +54,30 @@ pub struct Snapshotting {
     savepoints: Arc<Savepoints>,
     /// How many of them this thread has seen.
     n_seen: u64,
-    /// Those that are not complete, and the shards that this thread has written for them.
-    wanted: Vec<(String, BTreeSet<u32>)>,
+    /// Those that are not complete.
+    wanted: Vec<WantedSavepoint>,
+}
+
+/// A savepoint that is not complete, as far as this thread knows.
+struct WantedSavepoint {
+    id: String,
+    kind: Kind,
+    /// The shards that this thread has written for it, and what was said of ends there: more may come, then they are written
+    /// again.
+    written: BTreeMap<u32, Option<Drained>>,
+    /// It is not tried before, where it could not be written.
+    not_before: Instant,
+}
+
+impl WantedSavepoint {
+    /// Whether a shard is to be written for it.
+    fn wants(&self, number: u32, shard: &Shard) -> bool {
+        if !self.kind.holds() {
+            return !self.written.contains_key(&number);
+        }
+        let is_new = |drained: Drained| self.written.get(&number) != Some(&Some(drained));
+        Instant::now() >= self.not_before && shard.drained().is_some_and(is_new)
+    }
 }
 
 /// What is known of a shard's snapshots.
@@ -75,6 +100,7 @@ struct UnderWay {
     sequence: u64,
     epoch: u32,
     restored_from: Option<String>,
+    drained: Option<Drained>,
     positions: Vec<Option<Position>>,
     base: Option<Base>,
     /// The savepoint that it is for, if it is for one.
@@ -128,10 +154,15 @@ impl Snapshotting {
     }
 
     /// Whether a savepoint waits for a cut of a shard.
-    pub fn wants_cut(&mut self, shard: u32) -> bool {
+    pub fn wants_cut(&mut self, number: u32, shard: &Shard) -> bool {
         let new = self.savepoints.since(&mut self.n_seen).into_iter();
-        self.wanted.extend(new.map(|id| (id, BTreeSet::new())));
-        self.under_way.is_none() && self.wanted.iter().any(|(_, written)| !written.contains(&shard))
+        self.wanted.extend(new.map(|(id, kind)| WantedSavepoint {
+            id,
+            kind,
+            written: BTreeMap::new(),
+            not_before: Instant::now(),
+        }));
+        self.under_way.is_none() && self.wanted.iter().any(|wanted| wanted.wants(number, shard))
     }
 
     /// When a snapshot of a shard is due. The first is taken one interval behind its first cut.
@@ -154,9 +185,10 @@ impl Snapshotting {
         if self.under_way.is_some() {
             return;
         }
-        let savepoint = self.wanted.iter().find(|(_, written)| !written.contains(&number));
-        let savepoint = savepoint.map(|(id, _)| id.clone());
-        if savepoint.is_none() && Instant::now() < of_shard.due {
+        let savepoint = self.wanted.iter().find(|wanted| wanted.wants(number, shard));
+        let savepoint = savepoint.map(|wanted| (wanted.id.clone(), wanted.kind.clone()));
+        // Of a shard that is held there is none to recover from: the journal holds it again.
+        if savepoint.is_none() && (shard.is_held() || Instant::now() < of_shard.due) {
             return;
         }
         of_shard.due = Instant::now() + interval;
@@ -168,12 +200,18 @@ impl Snapshotting {
         let (pipeline, sequence) = (&self.place.pipeline, shard.sequence());
         match &savepoint {
             None => self.writer.begin(ShardNames::of(pipeline, number), sequence, None),
-            Some(id) => {
+            Some((id, kind)) => {
                 let names = SavepointNames::of(pipeline, id);
-                let whole = PartOf {
+                let mut whole = PartOf {
                     names: names.clone(),
                     savepoint: Savepoint::new(pipeline, id, vec![0; self.place.n_shards as usize]),
+                    drains: kind.holds(),
+                    epoch: None,
                 };
+                if let Kind::Grown(epoch, partitions) = kind {
+                    whole.epoch = epoch.checked_sub(1);
+                    whole.savepoint.grown_to.clone_from(partitions);
+                }
                 self.writer.begin(names.shard(number), sequence, Some(whole));
             }
         }
@@ -185,7 +223,8 @@ impl Snapshotting {
             restored_from: shard.restored_from().map(str::to_owned),
             positions: shard.positions().to_vec(),
             base,
-            savepoint,
+            drained: shard.drained(),
+            savepoint: savepoint.map(|(id, _)| id),
             head: Some(head),
             waiting: Vec::new(),
             captured: false,
@@ -299,6 +338,7 @@ impl Snapshotting {
                 epoch: under_way.epoch,
                 journal_offset,
                 restored_from: under_way.restored_from.clone(),
+                drained: under_way.drained.clone(),
                 positions: positions.collect(),
                 stages: Vec::new(),
                 head: File::default(),
@@ -325,7 +365,7 @@ impl Snapshotting {
         };
         let took = under_way.begun.elapsed();
         if let Some(id) = under_way.savepoint {
-            self.savepoint_written(&id, shard, outcome);
+            self.savepoint_written(&id, shard, under_way.drained, outcome);
             return;
         }
         match outcome {
@@ -359,14 +399,21 @@ impl Snapshotting {
 }
 
 impl Snapshotting {
-    fn savepoint_written(&mut self, id: &str, shard: u32, outcome: Result<Size, SnapshotError>) {
+    fn savepoint_written(
+        &mut self,
+        id: &str,
+        shard: u32,
+        drained: Option<Drained>,
+        outcome: Result<Size, SnapshotError>,
+    ) {
+        let wanted = self.wanted.iter_mut().find(|wanted| wanted.id == id);
         match outcome {
             Ok(size) => {
-                if let Some((_, written)) = self.wanted.iter_mut().find(|(wanted, _)| wanted == id) {
-                    written.insert(shard);
+                if let Some(wanted) = wanted {
+                    wanted.written.insert(shard, drained);
                 }
                 if size.completes {
-                    self.wanted.retain(|(wanted, _)| wanted != id);
+                    self.wanted.retain(|wanted| wanted.id != id);
                 }
                 tracing::info!(
                     shard,
@@ -377,8 +424,13 @@ impl Snapshotting {
                 self.savepoints.written(id, size.bytes, size.completes);
             }
             Err(error) => {
-                self.wanted.retain(|(wanted, _)| wanted != id);
                 tracing::warn!(shard, savepoint = id, %error, "a savepoint could not be written");
+                // Without that of a topic that has grown nothing goes on.
+                if let Some(wanted) = wanted.filter(|wanted| matches!(wanted.kind, Kind::Grown(..))) {
+                    wanted.not_before = Instant::now() + TRIED_AGAIN;
+                    return;
+                }
+                self.wanted.retain(|wanted| wanted.id != id);
                 self.savepoints.failed(id, error.to_string());
             }
         }

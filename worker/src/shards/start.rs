@@ -7,7 +7,9 @@ use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::repartition::repartition;
 use tocsin_worker_core::snapshot::TopicNow;
 
-use super::{Job, Settings, ShardsError, Target};
+use super::growth::{begins, counts, notice};
+use super::transaction::Targets;
+use super::{Job, Settings, ShardsError};
 use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
 
 /// How long a new topic may take until all brokers know it.
@@ -29,6 +31,10 @@ pub struct Layout {
     pub journal: TopicInfo,
     /// How many shards there are.
     pub n_shards: u32,
+    /// How many of the inputs are sources.
+    pub n_sources: usize,
+    /// The run epoch of the pipeline.
+    pub epoch: u32,
 }
 
 impl Layout {
@@ -55,26 +61,59 @@ impl Layout {
     }
 }
 
+/// What a run begins with.
+pub struct Prepared {
+    /// The plan, which says which rows are dealt out by key.
+    pub plan: Plan,
+    /// The topics.
+    pub layout: Layout,
+    /// The savepoint that the run epoch begins with, where topics had grown.
+    pub savepoint: Option<String>,
+    /// Whether topics have more partitions than the run reads, so that it is held.
+    pub has_grown: bool,
+}
+
 /// Checks the topics, says which rows are dealt out by key, and makes the topics of the pipeline that are missing.
-pub fn prepare(cluster: &mut Cluster, job: &mut Job, settings: &Settings) -> Result<Layout, ShardsError> {
+pub fn prepare(
+    cluster: &mut Cluster,
+    job: &Job,
+    targets: &Targets,
+    settings: &Settings,
+) -> Result<Prepared, ShardsError> {
     let names = input_topics(job)?;
     let mut inputs: Vec<TopicInfo> = names.iter().map(|name| cluster.topic(name)).collect::<Result<_, _>>()?;
-    let n_partitions: Vec<u32> = inputs.iter().map(|topic| topic.partitions.len() as u32).collect();
-    let n_shards = n_partitions.iter().copied().max().unwrap_or(1);
-    repartition(&mut job.plan, &job.sources, &n_partitions);
-    let dealt = dealt_topics(&job.plan, settings);
-    make_missing(cluster, job, settings, &dealt, n_shards)?;
-    for topic in dealt {
-        inputs.push(own_topic(cluster, &topic, n_shards)?);
+    let found = counts(&inputs);
+    let journal = settings.topics.journal();
+    let there = cluster.topics(&[journal.as_str()])?.pop();
+    let begins = begins(cluster, settings, &inputs, there.as_ref())?;
+    for (topic, most) in inputs.iter_mut().zip(&begins.partitions) {
+        topic.partitions.truncate(*most as usize);
     }
-    let journal = own_topic(cluster, settings.topics.journal().as_str(), n_shards)?;
+    let n_shards = begins.partitions.iter().copied().max().unwrap_or(1);
+    let mut plan = job.plan.clone();
+    repartition(&mut plan, &job.sources, &begins.partitions);
+    let dealt = dealt_topics(&plan, settings);
+    make_missing(cluster, targets, settings, &dealt, n_shards)?;
+    for topic in dealt {
+        inputs.push(own_topic(cluster, settings, &topic, n_shards)?);
+    }
+    // The last that grows: how many partitions it has counts for those who start meanwhile.
+    let journal = own_topic(cluster, settings, journal.as_str(), n_shards)?;
     let layout = Layout {
         inputs,
         journal,
         n_shards,
+        n_sources: names.len(),
+        epoch: begins.epoch,
     };
-    check_rights(cluster, job, settings, &layout)?;
-    Ok(layout)
+    check_rights(cluster, targets, settings, &layout)?;
+    let has_grown = notice(settings, &layout, &found)?;
+    Ok(Prepared {
+        plan,
+        layout,
+        savepoint: begins.savepoint,
+        has_grown,
+    })
 }
 
 /// The topics that shards send rows to one another through.
@@ -93,9 +132,19 @@ fn dealt_topics(plan: &Plan, settings: &Settings) -> Vec<String> {
 }
 
 /// A topic of the pipeline, which has as many partitions as there are shards.
-fn own_topic(cluster: &mut Cluster, name: &str, n_shards: u32) -> Result<TopicInfo, ShardsError> {
-    let topic = new_topic(cluster, name)?;
-    let found = topic.partitions.len() as u32;
+fn own_topic(cluster: &mut Cluster, settings: &Settings, name: &str, n_shards: u32) -> Result<TopicInfo, ShardsError> {
+    let mut topic = new_topic(cluster, name)?;
+    let n_partitions = |topic: &TopicInfo| topic.partitions.len() as u32;
+    if n_partitions(&topic) < n_shards && settings.makes_topics {
+        tracing::info!(topic = name, n_partitions = n_shards, "the topic gets more partitions");
+        cluster.create_partitions(name, n_shards)?;
+        let until = Instant::now() + PATIENCE;
+        while n_partitions(&topic) < n_shards && Instant::now() < until {
+            std::thread::park_timeout(BETWEEN_LOOKS);
+            topic = new_topic(cluster, name)?;
+        }
+    }
+    let found = n_partitions(&topic);
     if found != n_shards {
         return Err(ShardsError::Partitions {
             topic: topic.name,
@@ -107,7 +156,12 @@ fn own_topic(cluster: &mut Cluster, name: &str, n_shards: u32) -> Result<TopicIn
 }
 
 /// Whether we may do with each topic what we must: else it would show at the first result, or at the next start.
-fn check_rights(cluster: &mut Cluster, job: &Job, settings: &Settings, layout: &Layout) -> Result<(), ShardsError> {
+fn check_rights(
+    cluster: &mut Cluster,
+    targets: &Targets,
+    settings: &Settings,
+    layout: &Layout,
+) -> Result<(), ShardsError> {
     let not_allowed = |topic: &str, what| {
         let topic = topic.to_owned();
         Err(ShardsError::NotAllowed { topic, what })
@@ -119,9 +173,9 @@ fn check_rights(cluster: &mut Cluster, job: &Job, settings: &Settings, layout: &
     }
     let dead_letter = settings.topics.dead_letter();
     let mut written = vec![layout.journal.name.as_str(), dead_letter.as_str()];
-    let dealt = layout.inputs.iter().skip(job.sources.len());
+    let dealt = layout.inputs.iter().skip(layout.n_sources);
     written.extend(dealt.map(|topic| topic.name.as_str()));
-    written.extend(job.targets.iter().filter_map(Target::topic));
+    written.extend(targets.topics());
     for topic in cluster.topics(&written)? {
         if !topic.rights.may_write() {
             return not_allowed(&topic.name, "writing");
@@ -168,7 +222,7 @@ fn input_topics(job: &Job) -> Result<Vec<String>, ShardsError> {
 /// Makes the pipeline's own topics, and those that its sinks write to; without leave for that, they must be there.
 fn make_missing(
     cluster: &mut Cluster,
-    job: &Job,
+    targets: &Targets,
     settings: &Settings,
     dealt: &[String],
     n_shards: u32,
@@ -201,10 +255,8 @@ fn make_missing(
         ("max.message.bytes", LARGEST_DEALT),
     ];
     wanted.extend(dealt.iter().map(|name| topic(name, n_shards, &config)));
-    for target in &job.targets {
-        if let Some(name) = target.topic()
-            && !wanted.iter().any(|wanted| wanted.name == *name)
-        {
+    for name in targets.topics() {
+        if !wanted.iter().any(|wanted| wanted.name == *name) {
             wanted.push(topic(name, n_shards, &[]));
         }
     }

@@ -238,6 +238,11 @@ impl Targets {
         }
     }
 
+    /// The topics that sinks write to.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().flatten().map(String::as_str)
+    }
+
     /// Whether rows of a sink may be there again, if the pipeline lets them.
     pub fn may_repeat(&self, sink: usize) -> bool {
         self.may_repeat.get(sink).copied().unwrap_or(false)

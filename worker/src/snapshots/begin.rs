@@ -3,7 +3,7 @@
 use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::engine::{Engine, SavedHead};
 use tocsin_worker_core::snapshot::{
-    Dealt, InvalidManifest, Manifest, ReadFrom, Restore, RestoreError, TopicNow, dealt,
+    Dealt, InvalidManifest, Manifest, ReadFrom, Restore, RestoreError, TopicNow, dealt, is_drained,
 };
 
 use super::catalog::Part;
@@ -71,7 +71,8 @@ pub fn begin(store: &SnapshotStore, beginning: &Beginning, mut engine: Engine) -
     };
     let heads: Vec<SavedHead> = taken.iter().map(head).collect::<Result<_, _>>()?;
     let has_others = |part: &&Part| part.manifest.positions.iter().any(|at| at.source.contains('.'));
-    for part in parts.iter().filter(has_others) {
+    let on_the_way = !is_drained(&manifests);
+    for part in parts.iter().filter(|part| on_the_way && has_others(part)) {
         let head = head(&part)?;
         let sent = head.sent().map_err(|corrupt| failed(corrupt.into()))?;
         if let Some(input) = sent.first() {

@@ -73,7 +73,7 @@ pub enum SnapshotError {
     NotSavepoint(String),
     /// Rows that it does not hold were on their way between shards when it was taken.
     #[error(
-        "savepoint {name} cannot begin a pipeline: shards sent rows to one another ({input}), and some may have been on their way; the pipeline itself goes on from it without `--restore-from`, and sources with `partitionedBy` need no such rows"
+        "savepoint {name} cannot begin a pipeline: shards sent rows to one another ({input}), and some may have been on their way; take one that drains them (`\"drain\": true`), and begin with that"
     )]
     OnTheWay {
         /// Name of the savepoint.

@@ -26,6 +26,7 @@ fn manifest(sequence: u64, head: File, files: Vec<File>) -> Manifest {
         sequence,
         epoch: 0,
         journal_offset: 7,
+        drained: None,
         restored_from: None,
         positions: vec![SourcePosition {
             source: "alerts".to_owned(),

@@ -7,7 +7,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tocsin_worker_core::capture::rows;
 use tocsin_worker_core::engine::{Head, PlacedBlock};
 use tocsin_worker_core::plan::partitioning::Placement;
-use tocsin_worker_core::snapshot::{BlockWriter, File, Manifest, Savepoint, SavepointNames, ShardNames, StageEntry};
+use tocsin_worker_core::snapshot::{
+    BlockWriter, File, Manifest, Savepoint, SavepointNames, ShardNames, StageEntry, is_drained,
+};
 
 use super::store::{SnapshotError, SnapshotStore, StoreAddress};
 
@@ -40,6 +42,10 @@ pub struct PartOf {
     pub names: SavepointNames,
     /// Its manifest, as far as it is known: how many shards there are.
     pub savepoint: Savepoint,
+    /// Whether it is complete only when nothing is on its way between the shards.
+    pub drains: bool,
+    /// The run epoch that it must be of, if it must be of one.
+    pub epoch: Option<u32>,
 }
 
 /// The end of a snapshot.
@@ -325,12 +331,21 @@ impl Current {
 /// Writes the manifest of a savepoint if all its shards are written; answers whether they are.
 fn complete(store: &SnapshotStore, part_of: &PartOf) -> Result<bool, SnapshotError> {
     let mut savepoint = part_of.savepoint.clone();
+    let mut parts = Vec::new();
     for (shard, sequence) in (0u32..).zip(&mut savepoint.sequences) {
         // A shard that changed hands meanwhile may have been written twice.
-        match store.manifests(&part_of.names.shard(shard))?.last() {
+        let names = part_of.names.shard(shard);
+        match store.manifests(&names)?.last() {
             Some(newest) => *sequence = *newest,
             None => return Ok(false),
         }
+        parts.push(store.manifest(&names, *sequence)?);
+    }
+    savepoint.drained = is_drained(&parts);
+    let is_of_epoch = |epoch| parts.iter().all(|part| part.epoch == epoch);
+    if (part_of.drains && !savepoint.drained) || !part_of.epoch.is_none_or(is_of_epoch) {
+        // A shard went on meanwhile, and is written again once it is held again.
+        return Ok(false);
     }
     store.complete(&part_of.names, &savepoint)?;
     Ok(true)

@@ -178,12 +178,30 @@ impl SavedHead {
         let mut watermarks = Watermarks {
             sources: plan.sources.iter().map(of_source).collect::<Result<_, _>>()?,
             stages: Vec::new(),
+            inputs: Vec::new(),
         };
         for stage in &plan.stages {
-            let least = stage.inputs.iter().map(|input| watermarks.of(input.stream)).min();
-            watermarks.stages.push(least.unwrap_or(NO_WATERMARK));
+            let mut inputs: Vec<Micros> = stage.inputs.iter().map(|input| watermarks.of(input.stream)).collect();
+            // Where rows were dealt out by key the stage had come as far as the least of the shards.
+            if let Some(given) = self.given(&stage.name)?.filter(|given| given.len() == inputs.len()) {
+                inputs = given;
+            }
+            watermarks
+                .stages
+                .push(inputs.iter().copied().min().unwrap_or(NO_WATERMARK));
+            watermarks.inputs.push(inputs);
         }
         Ok(watermarks)
+    }
+
+    /// How far the inputs of a stage were told to be, if its rows were dealt out by key.
+    fn given(&self, stage: &str) -> Result<Option<Vec<Micros>>, CorruptState> {
+        let is_of_stage = |name: &str| name.split_once('.').is_some_and(|(of, _)| of == stage);
+        let saved = self.sources.iter().find(|(name, _)| is_of_stage(name));
+        let Some((_, saved)) = saved else { return Ok(None) };
+        let given = Repartition::saved_watermarks(saved)?.into_iter();
+        let given = given.map(|watermark| if watermark == END { NO_WATERMARK } else { watermark });
+        Ok(Some(given.collect()))
     }
 }
 
@@ -191,6 +209,8 @@ impl SavedHead {
 struct Watermarks {
     sources: Vec<Micros>,
     stages: Vec<Micros>,
+    /// Of each stage, how far its inputs have come.
+    inputs: Vec<Vec<Micros>>,
 }
 
 impl Watermarks {
@@ -313,11 +333,7 @@ impl Engine {
                         number: donor,
                         stage: saved(donor).map(|(_, stage)| stage),
                         lanes: saved(donor).zip(from).and_then(|((head, _), from)| head.lanes(from)),
-                        floors: plan
-                            .inputs
-                            .iter()
-                            .map(|input| watermarks[donor].of(input.stream))
-                            .collect(),
+                        floors: watermarks[donor].inputs[number].clone(),
                     };
                     let donors = (0..heads.len()).take(of_stage.before as usize).map(donor);
                     stage.begin_dealt(&donors.collect::<Vec<_>>(), of_stage, deal.shard)?;

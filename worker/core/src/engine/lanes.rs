@@ -131,7 +131,7 @@ impl Lane {
 }
 
 /// The parts of the inputs for each of several lanes.
-pub(super) fn deal_out(of: &Lanes, lanes: &mut [Lane], parts: &[Batch]) -> Vec<Vec<Batch>> {
+pub(super) fn deal_out(of: &Lanes, plan: &StagePlan, lanes: &mut [Lane], parts: &[Batch]) -> Vec<Vec<Batch>> {
     let Lanes { routing, is_dealt, .. } = of;
     let mut dealt: Vec<Vec<Batch>> = lanes.iter().map(|_| Vec::with_capacity(parts.len())).collect();
     for (input, part) in parts.iter().enumerate() {
@@ -140,7 +140,7 @@ pub(super) fn deal_out(of: &Lanes, lanes: &mut [Lane], parts: &[Batch]) -> Vec<V
             continue;
         }
         let mut rows: Vec<Vec<u32>> = vec![Vec::new(); lanes.len()];
-        for (row, hash) in routing.hashes(&part.rows).into_iter().enumerate() {
+        for (row, hash) in routing.hashes(plan, &part.rows).into_iter().enumerate() {
             // None is of a record that stood in another partition than its key's.
             let lane = lanes.iter().position(|lane| lane.has(routing, hash)).unwrap_or(0);
             rows[lane].push(row as u32);

@@ -5,6 +5,7 @@
 //! sources were read.
 
 mod capture;
+mod draining;
 mod event_time;
 mod ingest;
 mod lanes;
@@ -43,6 +44,8 @@ pub struct Engine {
     stages: Vec<StageRun>,
     /// Of stages whose rows are dealt out by key.
     repartitions: Vec<Option<Repartition>>,
+    /// Whether no source gives anything.
+    held: bool,
     /// How many read each stream, to hand it over to the last without a copy.
     n_readers: Readers,
     observed: bool,
@@ -119,6 +122,7 @@ impl Engine {
         let repartitions = repartitions(&plan, 0);
         Self {
             repartitions,
+            held: false,
             groups: plan.merged_sources(),
             plan,
             sources,
@@ -250,16 +254,15 @@ impl Engine {
     }
 
     /// Lets what is dealt out know how far its inputs are, where its own state was of something else.
-    pub fn tell_anew(&mut self) {
+    pub fn tell_anew(&mut self, outputs: &mut Outputs) {
         if self.repartitions.iter().flatten().any(Repartition::is_new) {
-            // At a cut nothing is left to be given out.
-            self.rounds(None, &mut Outputs::default());
+            self.rounds(None, outputs);
         }
     }
 
     /// Whether other shards must be told something.
     pub fn has_dealt(&self) -> bool {
-        self.repartitions.iter().flatten().any(Repartition::is_due)
+        self.repartitions.iter().flatten().any(Repartition::is_due) || self.end_is_due()
     }
 
     /// Bytes of rows that wait to be sent to other shards, about.
@@ -267,10 +270,13 @@ impl Engine {
         self.repartitions.iter().flatten().map(Repartition::pending_bytes).sum()
     }
 
-    /// What is sent to other shards at a cut: number of the stage, the shard, and the record.
-    pub fn take_dealt(&mut self, epoch: u32) -> Vec<(usize, u32, Vec<u8>)> {
+    /// What is sent to other shards at a cut of this number: number of the stage, the shard, and the record.
+    pub fn take_dealt(&mut self, epoch: u32, cut: u64) -> Vec<(usize, u32, Vec<u8>)> {
+        let ends = self.ends_due();
         let of_stage = |(stage, repartition): (usize, &mut Option<Repartition>)| {
-            let records = repartition.as_mut().map(|repartition| repartition.take_records(epoch));
+            let records = repartition
+                .as_mut()
+                .map(|repartition| repartition.take_records(epoch, ends[stage].then_some(cut)));
             let records = records.unwrap_or_default().into_iter();
             records.map(move |(shard, record)| (stage, shard, record))
         };

@@ -128,7 +128,7 @@ impl StageRun {
     fn in_lanes(&mut self, shard: u32, parts: &[Batch]) -> (Batch, Batch) {
         let watermark = parts.iter().map(|part| part.watermark).min().unwrap_or(END);
         let dealt = match &self.apart {
-            Some(lanes) => deal_out(lanes, &mut self.lanes, parts),
+            Some(lanes) => deal_out(lanes, &self.plan, &mut self.lanes, parts),
             None => Vec::new(),
         };
         let lanes = self.lanes.iter_mut().zip(dealt);
@@ -145,7 +145,7 @@ impl StageRun {
             let schema = batches
                 .first()
                 .map_or_else(|| Arc::clone(schema), |batch| batch.rows.schema());
-            Batch::concat(&schema, batches, &progress)
+            in_order(Batch::concat(&schema, batches, &progress))
         };
         (together(mains, &self.plan.output), together(lates, &self.plan.input))
     }
@@ -284,14 +284,17 @@ impl StageRun {
                 }
                 let is_here = |hash: &u32| deal.routing.partition(*hash, deal.now) == here;
                 lane.work
-                    .keep_waiting(|rows| deal.routing.hashes(rows).iter().map(is_here).collect());
+                    .keep_waiting(|rows| deal.routing.hashes(&self.plan, rows).iter().map(is_here).collect());
             }
             all.extend(of_donor);
         }
         if !all.is_empty() {
             self.lanes = all;
+            // Where all rows stay, lanes are told apart as they were.
+            let stays = (deal.before, deal.now) == (1, 1);
+            let before = donors.iter().filter_map(|donor| donor.lanes).find(|_| stays);
             self.apart = Some(Lanes {
-                routing: deal.routing.clone(),
+                routing: before.map_or(&deal.routing, |lanes| &lanes.routing).clone(),
                 is_dealt: self.plan.repartition.is_some(),
                 apart,
             });
@@ -353,6 +356,16 @@ impl StageRun {
         }
         Ok(())
     }
+}
+
+/// Rows of lanes in the order of their watermarks: a stage by another key brings rows of several lanes together.
+fn in_order(batch: Batch) -> Batch {
+    if batch.watermarks.is_sorted() {
+        return batch;
+    }
+    let mut order: Vec<u32> = (0..batch.n_rows() as u32).collect();
+    order.sort_by_key(|row| batch.watermarks[*row as usize]);
+    batch.take(&order)
 }
 
 /// The lanes that were saved, of the capture with this number; `dealt` says where all their rows were.

@@ -4,10 +4,11 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use tocsin_contract::pipeline::source::{Partitioner, Source};
 
-use super::partitioning::{Partitioned, Placement, is_keyed, of_state, placements};
-use super::{Plan, StagePlan};
+use super::partitioning::{Partitioned, Placement, column_of_key, is_keyed, of_state, placements};
+use super::{Plan, StagePlan, Step};
 use crate::encode::RecordKeys;
 use crate::kafka::partitioner::{hash, partition};
+use crate::repartition;
 
 /// What comes to a shard of the state of several.
 #[derive(Clone, Debug)]
@@ -39,19 +40,26 @@ pub struct StageDeal {
 pub struct Routing {
     /// How a key becomes a partition.
     pub partitioner: Partitioner,
-    /// The columns that make the records' key.
+    /// The columns that make the records' key; none where a row's own key does, by which rows are dealt out.
     pub columns: Vec<String>,
 }
 
 impl Routing {
-    /// The hash of each row's key.
-    pub fn hashes(&self, rows: &RecordBatch) -> Vec<u32> {
+    /// The hash of each row's key, of rows as they come to a stage's state.
+    pub fn hashes(&self, stage: &StagePlan, rows: &RecordBatch) -> Vec<u32> {
+        let own = stage.repartition.as_ref().filter(|dealt| !dealt.claimed);
+        let names = match own {
+            Some(dealt) => match &dealt.combined {
+                None => return repartition::hashes(dealt, rows),
+                Some(combined) => &combined.by.iter().map(|(name, _)| name.clone()).collect(),
+            },
+            None => &self.columns,
+        };
+        if names.is_empty() {
+            return vec![hash(self.partitioner, b""); rows.num_rows()];
+        }
         let schema = rows.schema();
-        let columns: Vec<usize> = self
-            .columns
-            .iter()
-            .filter_map(|name| schema.index_of(name).ok())
-            .collect();
+        let columns: Vec<usize> = names.iter().filter_map(|name| schema.index_of(name).ok()).collect();
         let keys = RecordKeys::of(rows, &columns);
         let hash = |row| hash(self.partitioner, keys.get(row).unwrap_or_default());
         (0..rows.num_rows()).map(hash).collect()
@@ -76,7 +84,9 @@ pub fn stage_deals(plan: &Plan, sources: &[Source], before: &[u32], now: &[u32])
         // All rows of one partition are in it by whatever key.
         let by = if before.n_partitions > 1 { &before } else { &now };
         let is_same = now.n_partitions <= 1 || (&now.key, now.partitioner) == (&by.key, by.partitioner);
-        let is_there = |name: &String| stage.input.index_of(name).is_ok();
+        // Where rows are dealt out by the stage's key that key is computed, else it must stand in the rows.
+        let is_own = stage.repartition.as_ref().is_some_and(|dealt| !dealt.claimed);
+        let is_there = |name: &String| is_own || reads_as_it_is(stage, name);
         let fits = is_same && by.key.iter().all(is_there) && (placement.is_some() || !is_keyed(stage));
         fits.then(|| StageDeal {
             routing: Routing {
@@ -88,4 +98,11 @@ pub fn stage_deals(plan: &Plan, sources: &[Source], before: &[u32], now: &[u32])
         })
     };
     stages.map(of_stage).collect()
+}
+
+/// Whether a column of the key stands in what the stage reads, under its name.
+fn reads_as_it_is(stage: &StagePlan, name: &str) -> bool {
+    let is_made = stage.steps.iter().any(|step| matches!(step, Step::Project(..)));
+    let is_there = stage.input.index_of(name).is_ok();
+    is_there && (!is_keyed(stage) || column_of_key(stage, name) || !is_made)
 }

@@ -128,14 +128,9 @@ pub(super) fn of_state(stages: &[StagePlan], sources: &[Source], n_partitions: &
         let input = streams.input(stage);
         let fits = |input: &Partitioned| input.key.iter().all(|name| column_of_key(stage, name));
         let own = || {
-            // Rules of an alarm may have further columns, behind those of the stage.
-            let n_common = stage.steps.iter().find_map(|step| match step {
-                Step::Alarm(plan, _) => Some(plan.n_by),
-                _ => None,
-            });
             let names = keys(stage)?.into_iter().next()?.into_iter().map(|(name, _)| name);
             Some(Partitioned {
-                key: names.take(n_common.unwrap_or(usize::MAX)).collect(),
+                key: names.take(n_common(stage).unwrap_or(usize::MAX)).collect(),
                 partitioner: Partitioner::Murmur2,
                 n_partitions: n_shards,
                 is_checked: true,
@@ -149,6 +144,14 @@ pub(super) fn of_state(stages: &[StagePlan], sources: &[Source], n_partitions: &
         streams.add(stage, input, state);
     }
     of_states
+}
+
+/// How many columns all tables of a stage's state have in common: rules of an alarm may have further ones, behind them.
+fn n_common(stage: &StagePlan) -> Option<usize> {
+    stage.steps.iter().find_map(|step| match step {
+        Step::Alarm(plan, _) => Some(plan.n_by),
+        _ => None,
+    })
 }
 
 /// Whether a column of the input, as it is, is part of a stage's key.
@@ -213,19 +216,20 @@ pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
     let inputs = inputs(&plan.stages, &of_sources(sources, &vec![2; sources.len()]));
     let of_stage = |(stage, input): (&StagePlan, Option<Partitioned>)| {
         let tables = keys(stage)?;
-        let dealt = stage.repartition.as_ref();
-        if let Some(repartition) = dealt.filter(|repartition| !repartition.claimed) {
-            let n_columns = repartition.key.len();
+        let is_dealt = stage.repartition.as_ref().is_some_and(|dealt| !dealt.claimed);
+        let fits = |input: &Partitioned| input.key.iter().all(|name| column_of_key(stage, name));
+        // By its own key, if rows are dealt out or would be among several shards.
+        let Some(input) = input.filter(|input| !is_dealt && fits(input)) else {
+            let n_columns = n_common(stage).unwrap_or(usize::MAX);
             let table = |key: Vec<(String, DataType)>| TableKey {
+                columns: (0..n_columns.min(key.len())).collect(),
                 types: key.into_iter().map(|(_, data_type)| data_type).collect(),
-                columns: (0..n_columns).collect(),
             };
             return Some(Placement {
-                partitioner: repartition.partitioner,
+                partitioner: Partitioner::Murmur2,
                 tables: tables.into_iter().map(table).collect(),
             });
-        }
-        let input = input?;
+        };
         let tables = tables.into_iter().map(|key| {
             let column = |name: &String| {
                 let fits = column_of_key(stage, name);
@@ -272,8 +276,16 @@ pub(super) fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
 }
 
 impl Placement {
+    /// Whether all rows have one key: that of no columns.
+    pub fn is_one_key(&self) -> bool {
+        self.tables.iter().all(|table| table.columns.is_empty())
+    }
+
     /// The hash of each row's key, as the partitioner of its records has it. Rows without a key of their own have 0.
     pub fn hashes(&self, table: u32, rows: &[Row<'_>]) -> Vec<u32> {
+        if self.is_one_key() {
+            return vec![partitioner::hash(self.partitioner, b""); rows.len()];
+        }
         let keyed = rows.iter().all(|row| !row.key.is_empty());
         let Some(key) = self.tables.get(table as usize).filter(|_| keyed) else {
             return vec![0; rows.len()];

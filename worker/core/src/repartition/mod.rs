@@ -5,6 +5,7 @@
 //! by the shard that read them, by its own watermark: what was on time there is never late elsewhere, and what is late
 //! does not depend on how far others are.
 
+mod ends;
 mod input;
 mod owners;
 mod record;
@@ -17,7 +18,9 @@ use crate::plan::repartition::{KeyPart, RepartitionPlan};
 use crate::stage::aggregate::combine::combine;
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros, NO_WATERMARK};
+pub use ends::Ends;
 use input::{Input, State};
+pub use owners::hashes;
 use owners::owners;
 pub use record::{DealtInput, DealtRecord};
 
@@ -33,6 +36,7 @@ pub struct Repartition {
     /// Whether the stage puts rows in order: their own watermark then says where they stand.
     is_sorted: bool,
     inputs: Vec<Input>,
+    ends: Ends,
 }
 
 /// What of the inputs goes on here.
@@ -60,6 +64,7 @@ impl Repartition {
         };
         Self {
             inputs: vec![input; n_inputs],
+            ends: Ends::new(plan.n_partitions),
             is_sorted,
             plan,
             shard,
@@ -120,7 +125,8 @@ impl Repartition {
         input.hold(part, self.shard, self.is_sorted)
     }
 
-    /// Takes a record of another shard; nothing comes of one of a run epoch before `epoch`.
+    /// Takes a record of another shard; nothing comes of one of another run epoch than `epoch`. A shard that is in a later one
+    /// says nothing to those that are not yet: they begin again in front of it.
     ///
     /// # Errors
     /// If it is something else.
@@ -129,16 +135,18 @@ impl Repartition {
         let corrupt = CorruptState {
             what: "a record of a repartition topic",
         };
+        // In another there may be other shards, and a stage of other inputs.
+        if record.epoch != epoch {
+            return Ok(None);
+        }
         let is_known = record.from < self.plan.n_partitions && record.from != self.shard;
         if !is_known || record.inputs.len() != self.inputs.len() {
             return Err(corrupt);
         }
-        if record.epoch < epoch {
-            return Ok(None);
-        }
         let rows = record.inputs.iter().map(|input| input.rows(&self.plan.columns));
         // All of it, or nothing.
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        self.ends.others[record.from as usize] = record.end;
         let mut parts = Vec::new();
         for ((input, dealt), rows) in self.inputs.iter_mut().zip(record.inputs).zip(rows) {
             let state = &mut input.state;
@@ -182,21 +190,47 @@ impl Repartition {
         self.inputs.iter().map(|input| input.pending_bytes).sum()
     }
 
-    /// What is sent to each shard at a cut, in order.
-    pub fn take_records(&mut self, epoch: u32) -> Vec<(u32, Vec<u8>)> {
-        if !self.is_due() {
+    /// Whether the others must be told that nothing follows, once the stage's inputs have ended here.
+    pub fn end_is_due(&self) -> bool {
+        self.ends.has(self.shard) && (self.ends.own.is_none() || self.is_due())
+    }
+
+    /// Whether all others have said that nothing follows.
+    pub fn are_ended(&self) -> bool {
+        self.ends.are_heard(self.shard)
+    }
+
+    /// Who has said that nothing follows; nothing if this shard has no part in it.
+    pub fn ends(&self) -> Option<&Ends> {
+        Some(&self.ends).filter(|ends| ends.has(self.shard))
+    }
+
+    /// The pipeline is no longer held: what the shard has said of its end does not count any more.
+    pub fn go_on(&mut self) {
+        self.ends.own = None;
+    }
+
+    /// What was said of ends does not count in the run epoch that begins.
+    pub fn begin_epoch(&mut self) {
+        self.ends = Ends::new(self.plan.n_partitions);
+    }
+
+    /// What is sent to each shard at a cut, in order; with `end`, its number, that nothing follows.
+    pub fn take_records(&mut self, epoch: u32, end: Option<u64>) -> Vec<(u32, Vec<u8>)> {
+        if !self.is_due() && end.is_none() {
             return Vec::new();
         }
+        self.ends.own = end;
         let quiet: Vec<bool> = self.inputs.iter_mut().map(|input| input.tell(&self.plan)).collect();
         let mut records = Vec::new();
         for to in (0..self.plan.n_partitions).filter(|to| *to != self.shard) {
             let mut parts: Vec<Batch> = self.inputs.iter().map(|input| input.rows_of(to, &self.plan)).collect();
             // The watermark behind rows goes with the last of them.
             while let Some(rest) = split(&mut parts) {
-                records.push((to, self.record(epoch, &parts, None)));
+                records.push((to, self.record((epoch, None), &parts, None)));
                 parts = rest;
             }
-            records.push((to, self.record(epoch, &parts, Some(&quiet))));
+            records.push((to, self.record((epoch, end), &parts, Some(&quiet))));
         }
         for input in &mut self.inputs {
             input.pending.iter_mut().for_each(Vec::clear);
@@ -206,7 +240,7 @@ impl Repartition {
     }
 
     /// A record of these rows; `last` says whether nobody needs to wait for an input any more, behind the last of them.
-    fn record(&self, epoch: u32, parts: &[Batch], last: Option<&[bool]>) -> Vec<u8> {
+    fn record(&self, (epoch, end): (u32, Option<u64>), parts: &[Batch], last: Option<&[bool]>) -> Vec<u8> {
         let inputs = parts.iter().zip(&self.inputs).enumerate();
         let inputs = inputs.map(|(number, (part, input))| {
             let mut dealt = DealtInput {
@@ -224,6 +258,7 @@ impl Repartition {
             epoch,
             claimed: self.plan.claimed,
             inputs: inputs.collect(),
+            end,
         };
         record.encode()
     }
@@ -231,7 +266,7 @@ impl Repartition {
     /// The state at a cut, when nothing waits.
     pub fn save(&self) -> Vec<u8> {
         let states: Vec<&State> = self.inputs.iter().map(|input| &input.state).collect();
-        encode(&(self.plan.identity(), states))
+        encode(&((self.plan.identity(), states), &self.ends))
     }
 
     /// Whether rows were ever sent to other shards, by what [`Repartition::save`] gave.
@@ -239,8 +274,17 @@ impl Repartition {
     /// # Errors
     /// If the bytes are something else.
     pub fn has_sent(bytes: &[u8]) -> Result<bool, CorruptState> {
-        let (_, states): Saved = decode(bytes, "a repartition")?;
+        let ((_, states), _) = saved(bytes)?;
         Ok(states.iter().any(|state| state.n_sent > 0))
+    }
+
+    /// How far each input of the stage was told to be, by what [`Repartition::save`] gave.
+    ///
+    /// # Errors
+    /// If the bytes are something else.
+    pub fn saved_watermarks(bytes: &[u8]) -> Result<Vec<Micros>, CorruptState> {
+        let ((_, states), _) = saved(bytes)?;
+        Ok(states.iter().map(|state| state.given).collect())
     }
 
     /// Takes back what [`Repartition::save`] gave. What was saved among another number of shards, or where rows were dealt out
@@ -249,7 +293,7 @@ impl Repartition {
     /// # Errors
     /// If the bytes are something else.
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let (identity, states): Saved = decode(bytes, "a repartition")?;
+        let ((identity, states), ends) = saved(bytes)?;
         if identity != self.plan.identity() {
             return Ok(());
         }
@@ -258,12 +302,21 @@ impl Repartition {
                 input.state = state;
             }
         }
+        if ends.others.len() == self.ends.others.len() {
+            self.ends = ends;
+        }
         Ok(())
     }
 }
 
 /// By what rows were dealt out, and the states of the inputs.
 type Saved = (String, Vec<State>);
+
+/// What was saved, by this version or by one that knew of no ends.
+fn saved(bytes: &[u8]) -> Result<(Saved, Ends), CorruptState> {
+    let what = "a repartition";
+    decode(bytes, what).or_else(|_| Ok((decode(bytes, what)?, Ends::default())))
+}
 
 impl RepartitionPlan {
     /// What rows are dealt out by.

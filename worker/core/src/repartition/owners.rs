@@ -22,7 +22,16 @@ fn one_zero(column: ArrayRef) -> ArrayRef {
 
 /// The shard of each row, as the partitioner has it. A row without a key has one too, the same for all.
 pub fn owners(plan: &RepartitionPlan, rows: &RecordBatch) -> Vec<u32> {
-    let shard = |key: &[u8]| partition(plan.partitioner, hash(plan.partitioner, key), plan.n_partitions);
+    let mut hashes = hashes(plan, rows);
+    for hash in &mut hashes {
+        *hash = partition(plan.partitioner, *hash, plan.n_partitions);
+    }
+    hashes
+}
+
+/// The hash of each row's key, by which it finds its shard.
+pub fn hashes(plan: &RepartitionPlan, rows: &RecordBatch) -> Vec<u32> {
+    let hash_of = |key: &[u8]| hash(plan.partitioner, key);
     let columns: Vec<ArrayRef> = plan
         .key
         .iter()
@@ -38,14 +47,14 @@ pub fn owners(plan: &RepartitionPlan, rows: &RecordBatch) -> Vec<u32> {
     {
         let texts = column.as_string::<i32>();
         let text = |row| if texts.is_valid(row) { texts.value(row) } else { "" };
-        return (0..texts.len()).map(|row| shard(text(row).as_bytes())).collect();
+        return (0..texts.len()).map(|row| hash_of(text(row).as_bytes())).collect();
     }
     let n_columns = columns.len();
     if n_columns == 0 {
-        return vec![shard(b""); rows.num_rows()];
+        return vec![hash_of(b""); rows.num_rows()];
     }
     let keys = RecordKeys::of(&columns_batch(columns), &(0..n_columns).collect::<Vec<_>>());
     (0..rows.num_rows())
-        .map(|row| shard(keys.get(row).unwrap_or_default()))
+        .map(|row| hash_of(keys.get(row).unwrap_or_default()))
         .collect()
 }

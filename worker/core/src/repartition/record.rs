@@ -8,7 +8,10 @@ use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
 use crate::stream::{Batch, Micros, NO_WATERMARK};
 
 /// First byte of a record.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The last version without an end.
+const WITHOUT_END: u8 = 1;
 
 /// A record of a repartition topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct DealtRecord {
     pub claimed: bool,
     /// One for each input of the stage.
     pub inputs: Vec<DealtInput>,
+    /// Set if nothing follows as long as the pipeline is held: the cut with which the record was written.
+    #[serde(skip)]
+    pub end: Option<u64>,
 }
 
 /// What a record says of an input of the stage.
@@ -78,7 +84,7 @@ impl DealtRecord {
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
-        bytes.extend(encode(self));
+        bytes.extend(encode(&(self, self.end)));
         bytes
     }
 
@@ -87,11 +93,14 @@ impl DealtRecord {
     /// # Errors
     /// If the bytes are something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, CorruptState> {
+        let what = "a record of a repartition topic";
         match bytes.split_first() {
-            Some((&VERSION, record)) => decode(record, "a record of a repartition topic"),
-            _ => Err(CorruptState {
-                what: "a record of a repartition topic",
-            }),
+            Some((&VERSION, record)) => {
+                let (record, end): (Self, Option<u64>) = decode(record, what)?;
+                Ok(Self { end, ..record })
+            }
+            Some((&WITHOUT_END, record)) => decode(record, what),
+            _ => Err(CorruptState { what }),
         }
     }
 }

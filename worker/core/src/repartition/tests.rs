@@ -66,7 +66,7 @@ fn rows_go_to_the_shard_of_their_key_and_the_watermark_is_the_least() {
     let (mut first, mut second) = (shard(0, false), shard(1, false));
     let here = deal(&mut first, &[&own, &other, &other], 50);
     assert_eq!((here.n_rows(), here.watermark), (1, NO_WATERMARK));
-    let records = first.take_records(0);
+    let records = first.take_records(0, None);
     assert_eq!(records.len(), 1);
     assert!(!first.is_due() && first.pending_bytes() == 0);
     deal(&mut second, &[], 40);
@@ -82,9 +82,9 @@ fn rows_go_to_the_shard_of_their_key_and_the_watermark_is_the_least() {
 fn a_watermark_that_has_not_moved_is_not_told_again() {
     let mut first = shard(0, false);
     deal(&mut first, &[], 50);
-    assert_eq!(first.take_records(0).len(), 1);
+    assert_eq!(first.take_records(0, None).len(), 1);
     deal(&mut first, &[], 50);
-    assert!(!first.is_due() && first.take_records(0).is_empty());
+    assert!(!first.is_due() && first.take_records(0, None).is_empty());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn many_rows_become_several_records_and_the_watermark_comes_with_the_last() {
     let (mut first, mut second) = (shard(0, false), shard(1, false));
     let many = vec![other.as_str(); 200_000];
     deal(&mut first, &many, 50);
-    let records = first.take_records(0);
+    let records = first.take_records(0, None);
     assert!(records.len() > 2, "{} records", records.len());
     assert!(records.iter().all(|(_, record)| record.len() < 4 * RECORD_BYTES));
     deal(&mut second, &[], 40);
@@ -117,7 +117,7 @@ fn who_sends_what_is_misplaced_is_waited_for_until_it_has_been_right_for_a_time(
     assert_eq!(first.n_misplaced(), Some(1));
     let mut tell = |watermark: Micros, second: &mut Repartition| {
         deal(&mut first, &[], watermark);
-        let records = first.take_records(0);
+        let records = first.take_records(0, None);
         for (_, record) in &records {
             second.arrive(record, 0).unwrap();
         }
@@ -148,7 +148,7 @@ fn a_record_of_somebody_else_is_told_and_changes_nothing() {
     let [_, other] = keys();
     let (mut first, mut second) = (shard(0, false), shard(1, false));
     deal(&mut first, &[&other], 50);
-    let (_, record) = first.take_records(0).remove(0);
+    let (_, record) = first.take_records(0, None).remove(0);
     for cut in 0..record.len() {
         assert!(second.arrive(&record[..cut], 0).is_err(), "{cut} bytes");
     }

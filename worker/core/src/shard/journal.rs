@@ -53,6 +53,13 @@ pub enum Step {
         /// Whether there is one.
         is_there: bool,
     },
+    /// It was held: it reads what other shards send, and no source, until it goes on.
+    Hold {
+        /// The run epoch in which it goes on, and not before; none if it may at any time.
+        until: Option<u32>,
+    },
+    /// It goes on.
+    GoOn,
 }
 
 /// Bytes that are no journal record, or one of a newer version.
@@ -67,7 +74,7 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The first version with a savepoint.
 const WITH_SAVEPOINT: u8 = 3;

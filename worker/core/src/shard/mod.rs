@@ -5,11 +5,13 @@
 //! gives the same outputs and the same state, whatever batches they come in.
 
 mod ahead;
+mod hold;
 mod journal;
 mod origin;
 mod replay;
 
 pub use self::ahead::Ahead;
+pub use self::hold::Drained;
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 pub use self::origin::Origin;
 pub use self::replay::{Replay, ReplayError, Wants};
@@ -35,6 +37,8 @@ pub struct Shard {
     steps: Vec<Step>,
     /// The savepoint that it began with, if it did.
     restored_from: Option<String>,
+    /// Whether it reads no source, and until which run epoch, if until one.
+    held: Option<Option<u32>>,
     /// Whether a cut is due though nothing happened: it has begun where nobody has been, or a cut was asked for.
     cut_is_due: bool,
     outputs: Outputs,
@@ -76,12 +80,14 @@ impl Shard {
     /// A shard at its beginning. A source without a partition for it is one that has ended.
     pub fn new(mut engine: Engine, positions: Vec<Option<Position>>, epoch: u32) -> Self {
         engine.key_records();
+        engine.begin_epoch();
         let mut outputs = Outputs::default();
         for (source, position) in positions.iter().enumerate() {
             if position.is_none() {
                 engine.end(source, &mut outputs);
             }
         }
+        engine.tell_anew(&mut outputs);
         Self {
             alignment: Alignment::new(engine.plan()),
             engine,
@@ -90,6 +96,7 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             restored_from: None,
+            held: None,
             cut_is_due: false,
             outputs,
             origins: Vec::new(),
@@ -105,7 +112,8 @@ impl Shard {
                 engine.end(source, &mut Outputs::default());
             }
         }
-        engine.tell_anew();
+        // At a cut nothing is left to be given out.
+        engine.tell_anew(&mut Outputs::default());
         Self {
             alignment: Alignment::new(engine.plan()),
             engine,
@@ -114,6 +122,7 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             restored_from: None,
+            held: None,
             cut_is_due: false,
             outputs: Outputs::default(),
             origins: Vec::new(),
@@ -261,6 +270,9 @@ impl Shard {
 
     /// Lets the event time of an idle source come to `now` less its bound.
     pub fn tick(&mut self, source: usize, now: Micros) {
+        if self.is_held() {
+            return;
+        }
         let before = self.engine.watermark(source);
         self.engine.tick(source, now, &mut self.outputs);
         if self.engine.watermark(source) != before {
@@ -280,12 +292,13 @@ impl Shard {
     }
 
     /// The inputs in the order in which they are read: what other shards sent, then the sources, that first which is
-    /// furthest behind in event time.
+    /// furthest behind in event time. One that is held reads no source.
     pub fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.positions.len())
+        let n_sources = self.engine.plan().sources.len();
+        let first = if self.is_held() { n_sources } else { 0 };
+        let mut order: Vec<usize> = (first..self.positions.len())
             .filter(|&i| self.positions[i].is_some())
             .collect();
-        let n_sources = self.engine.plan().sources.len();
         order.sort_by_key(|&i| (i < n_sources, self.engine.watermark(i)));
         order
     }
@@ -362,7 +375,7 @@ impl Shard {
     fn take_dealt(&mut self) -> Vec<Dealt> {
         let inputs: Vec<usize> = self.engine.plan().repartitioned().collect();
         let n_sources = self.engine.plan().sources.len();
-        let records = self.engine.take_dealt(self.epoch).into_iter();
+        let records = self.engine.take_dealt(self.epoch, self.sequence).into_iter();
         let dealt = records.filter_map(|(stage, to, record)| {
             let behind = inputs.iter().position(|number| *number == stage)?;
             let input = n_sources + behind;

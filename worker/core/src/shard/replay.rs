@@ -42,7 +42,9 @@ impl Shard {
             positions.extend(position.map(|position| (source as u32, position.offset)));
         }
         for step in &record.steps {
-            let (Step::Read { source, .. } | Step::Tick { source, .. } | Step::Schema { source, .. }) = step;
+            let (Step::Read { source, .. } | Step::Tick { source, .. } | Step::Schema { source, .. }) = step else {
+                continue;
+            };
             let Some(position) = positions.get_mut(source) else {
                 return Err(foreign);
             };
@@ -122,6 +124,8 @@ impl Replay {
                         return Wants::Schema { source, id };
                     }
                 }
+                Some(&Step::Hold { until }) => shard.hold(until),
+                Some(Step::GoOn) => shard.go_on(),
                 None => {
                     shard.sequence = self.sequence;
                     shard.epoch = shard.epoch.max(self.epoch);

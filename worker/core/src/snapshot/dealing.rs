@@ -38,7 +38,7 @@ pub struct Dealt {
     pub parts: Vec<usize>,
     /// What of them comes here; all of the only part if nothing says so.
     pub deal: Option<Deal>,
-    /// For each source of the plan.
+    /// For each input of the plan: the sources, then what shards send to one another.
     pub read_from: Vec<ReadFrom>,
     /// Sources whose topics are others than when the savepoint was taken, so that its positions say nothing.
     pub others: Vec<String>,
@@ -61,7 +61,7 @@ pub fn dealt(
     topics: &[TopicNow],
     (shard, n_shards): (u32, u32),
 ) -> Dealt {
-    let n_parts = parts.len() as u32;
+    let (whole, n_parts) = (parts, parts.len() as u32);
     let all: Vec<Option<Known>> = plan
         .sources
         .iter()
@@ -69,7 +69,7 @@ pub fn dealt(
         .map(|(source, topic)| known(parts, &source.name, topic))
         .collect();
     let read_from = plan.sources.iter().zip(topics).zip(&all);
-    let read_from: Vec<ReadFrom> = read_from
+    let mut read_from: Vec<ReadFrom> = read_from
         .map(|((source, topic), known)| match known {
             _ if shard >= topic.n_partitions => ReadFrom::Nowhere,
             Some(known) if known.same => {
@@ -109,7 +109,8 @@ pub fn dealt(
             let of_source = |known: &Option<Known>| known.as_ref().map_or(n_parts, count);
             all.iter().map(of_source).collect()
         };
-        let now: Vec<u32> = topics.iter().map(|topic| topic.n_partitions).collect();
+        let of_sources = topics.iter().take(plan.sources.len());
+        let now: Vec<u32> = of_sources.map(|topic| topic.n_partitions).collect();
         let deal = Deal {
             shard,
             n_shards,
@@ -118,6 +119,8 @@ pub fn dealt(
         };
         ((0..parts.len()).collect(), Some(deal))
     };
+    let names = plan.input_names().into_iter().zip(topics).skip(plan.sources.len());
+    read_from.extend(names.map(|(name, topic)| sent_from(whole, shard, &name, topic)));
     let others = plan.sources.iter().zip(&all);
     let others = others.filter(|(_, known)| known.as_ref().is_some_and(|known| !known.same));
     Dealt {
@@ -126,6 +129,17 @@ pub fn dealt(
         read_from,
         others: others.map(|(source, _)| source.name.clone()).collect(),
     }
+}
+
+/// Where a shard begins to read what others send it: behind what was there when the savepoint was taken, which is of an
+/// earlier run epoch. In a topic that may be another one nothing is.
+fn sent_from(parts: &[Manifest], shard: u32, input: &str, topic: &TopicNow) -> ReadFrom {
+    let saved = parts.get(shard as usize).into_iter().flat_map(|part| &part.positions);
+    let mut same = saved.filter(|saved| saved.source == input && topic.id.is_some() && saved.topic_id == topic.id);
+    let position = same.next().and_then(|saved| saved.position);
+    position.map_or(ReadFrom::First, |(offset, epoch)| {
+        ReadFrom::Position(Position { offset, epoch })
+    })
 }
 
 /// What is known of a source; nothing if the savepoint is of a pipeline without it.

@@ -115,6 +115,7 @@ mod tests {
             n_shards: 4,
             sequence: 7,
             epoch: 0,
+            drained: None,
             restored_from: None,
             journal_offset: 9,
             positions: positions.collect(),

@@ -4,9 +4,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::kafka::fetching::Position;
+use crate::shard::Drained;
 
 /// Version of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What a snapshot holds, and where the shard stood. Written as JSON, so that a person can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,11 @@ pub struct Manifest {
     /// The savepoint that the shard began with, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<String>,
+    /// What was said and heard of ends, if the shard was held and nothing was on its way to it: see [`is_drained`].
+    ///
+    /// [`is_drained`]: super::is_drained
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<Drained>,
     /// Where each source is read on, by its name.
     pub positions: Vec<SourcePosition>,
     /// The stages whose state it holds.
@@ -228,6 +234,7 @@ mod tests {
             epoch: 0,
             journal_offset: 81,
             restored_from: Some("noc/savepoints/before".to_owned()),
+            drained: None,
             positions: vec![SourcePosition {
                 source: "alerts".to_owned(),
                 position: Some((1_000, 3)),

@@ -17,4 +17,4 @@ pub use self::inputs::{ChangedInput, InputNow, inputs_now};
 pub use self::manifest::{FORMAT, File, InvalidManifest, Manifest, SourcePosition, StageEntry};
 pub use self::names::{SavepointNames, ShardNames, choose, kept};
 pub use self::restore::{Restore, RestoreError};
-pub use self::savepoint::Savepoint;
+pub use self::savepoint::{Savepoint, is_drained};

@@ -10,6 +10,9 @@ pub struct ShardNames {
 /// Ends the name of a manifest.
 const MANIFEST: &str = ".manifest";
 
+/// Begins the ids of savepoints that were taken because topics had grown.
+const OF_GROWTH: &str = "grown-to-epoch-";
+
 /// Digits of a sequence in a name, so that names sort as numbers do.
 const DIGITS: usize = 20;
 
@@ -71,6 +74,16 @@ impl SavepointNames {
     pub fn is_id(id: &str) -> bool {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
         (1..=Self::LONGEST_ID).contains(&id.len()) && id.bytes().all(allowed) && !id.starts_with('.')
+    }
+
+    /// The id of the savepoint with which a run epoch begins because topics have grown.
+    pub fn id_of_growth(epoch: u32) -> String {
+        format!("{OF_GROWTH}{epoch}")
+    }
+
+    /// The run epoch that begins with the savepoint of this id, if it is one of those.
+    pub fn epoch_of_growth(id: &str) -> Option<u32> {
+        id.strip_prefix(OF_GROWTH)?.parse().ok()
     }
 
     /// The names of a savepoint.

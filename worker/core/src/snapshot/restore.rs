@@ -117,9 +117,10 @@ impl<'a> Restore<'a> {
             return Ok(());
         }
         let here = |hash: u32| of_stage.routing.partition(hash, of_stage.now) == deal.shard;
-        // Rows without a key of their own go wherever the keys go that they speak of.
+        // Rows without a key of their own go wherever the keys go that they speak of, unless there is but one.
+        let is_one_key = of_stage.routing.columns.is_empty();
         let rows = block.rows.iter().zip(hashes);
-        let kept = rows.filter(|(row, hash)| row.key.is_empty() || here(*hash));
+        let kept = rows.filter(|(row, hash)| (row.key.is_empty() && !is_one_key) || here(*hash));
         let (rows, hashes): (Vec<Row<'_>>, Vec<u32>) = kept.map(|(row, hash)| (*row, hash)).unzip();
         let restored = self.engine.restore_rows(&self.matching, from, place, &rows, &hashes);
         Ok(restored?)

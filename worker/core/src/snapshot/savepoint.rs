@@ -1,8 +1,10 @@
 //! The manifest of a savepoint: the snapshots of all shards of a pipeline that belong together.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{FORMAT, InvalidManifest, open, seal};
+use super::manifest::{FORMAT, InvalidManifest, Manifest, open, seal};
 
 /// A savepoint that is whole. It is written once all shards have written theirs, by whichever comes last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,13 @@ pub struct Savepoint {
     pub id: String,
     /// The cut of each shard, in their order.
     pub sequences: Vec<u64>,
+    /// Whether nothing was on its way between shards.
+    #[serde(default)]
+    pub drained: bool,
+    /// Partitions of the sources' topics, by topic, with which the pipeline goes on from it; none unless it was taken because
+    /// a topic had grown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grown_to: BTreeMap<String, u32>,
 }
 
 impl Savepoint {
@@ -26,6 +35,8 @@ impl Savepoint {
             pipeline: pipeline.to_owned(),
             id: id.to_owned(),
             sequences,
+            drained: false,
+            grown_to: BTreeMap::new(),
         }
     }
 
@@ -41,6 +52,25 @@ impl Savepoint {
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidManifest> {
         open(bytes)
     }
+}
+
+/// Whether nothing was on its way between the shards of which these are the parts: each was held, and what it heard of the
+/// others' ends is what they said last.
+pub fn is_drained(parts: &[Manifest]) -> bool {
+    let Some(first) = parts.first() else { return false };
+    parts.iter().enumerate().all(|(number, part)| {
+        let Some(drained) = part.drained.as_ref().filter(|_| part.epoch == first.epoch) else {
+            return false;
+        };
+        let is_heard = |input: &str, other: usize, end: &Option<u64>| {
+            let of_other = parts.get(other).and_then(|part| part.drained.as_ref()?.get(input));
+            other == number || (end.is_some() && of_other.is_some_and(|said| said.own == *end))
+        };
+        drained.iter().all(|(input, ends)| {
+            let mut others = ends.others.iter().enumerate();
+            others.all(|(other, end)| is_heard(input, other, end))
+        })
+    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 #![allow(dead_code)]
 
 pub mod captured;
+pub mod cluster;
+pub mod dealt;
 pub mod fleet;
 pub mod log;
 pub mod pipelines;
 pub mod reference;
+pub mod savepoint;
 
 use std::collections::BTreeMap;
 

@@ -45,7 +45,7 @@ impl Control for Taker {
         false
     }
 
-    fn begin_savepoint(&self, id: Option<&str>) -> Result<Savepoint, Refusal> {
+    fn begin_savepoint(&self, id: Option<&str>, _drains: bool) -> Result<Savepoint, Refusal> {
         let mut known = self.0.lock().unwrap();
         let id = id.map_or_else(|| format!("own-{}", known.len()), str::to_owned);
         let savepoint = Savepoint {

@@ -39,7 +39,7 @@ impl Control for DrainOnly {
         self.0.is_raised()
     }
 
-    fn begin_savepoint(&self, _id: Option<&str>) -> Result<Savepoint, Refusal> {
+    fn begin_savepoint(&self, _id: Option<&str>, _drains: bool) -> Result<Savepoint, Refusal> {
         Err(Refusal::NotAvailable("no state address was given".to_owned()))
     }
 

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as Wanted, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic as Wanted, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use tocsin_worker_core::kafka::fetching::Leader;
+use tokio::runtime::Runtime;
 
 use super::client_config;
 use super::consumer::Quiet;
@@ -224,14 +225,51 @@ impl LibrdkafkaCluster {
         Ok(Some(committed))
     }
 
-    /// As [`Cluster::create_topics`](crate::kafka::Cluster::create_topics).
-    pub fn create_topics(&mut self, topics: &[NewTopic]) -> Result<(), KafkaError> {
-        let what = "CreateTopics";
+    /// As [`Cluster::create_partitions`](crate::kafka::Cluster::create_partitions).
+    pub fn create_partitions(&mut self, name: &str, n_partitions: u32) -> Result<(), KafkaError> {
+        let what = "CreatePartitions";
+        let wanted = NewPartitions::new(name, n_partitions as usize);
+        let (admin, options, runtime) = self.admin(what)?;
+        let made = runtime.block_on(admin.create_partitions([&wanted], &options));
+        for topic in made.map_err(|error| self.failed(what, &error))? {
+            match topic {
+                // It has as many already.
+                Ok(_) | Err((_, Code::InvalidPartitions)) => {}
+                Err((name, code)) => return Err(self.refused(what, &name, code)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A client that changes topics, for a while.
+    fn admin(&self, what: &'static str) -> Result<(AdminClient<Quiet>, AdminOptions, Runtime), KafkaError> {
         let quiet = Quiet {
             login: self.settings.token_login(),
         };
         let admin: Result<AdminClient<Quiet>, _> = client_config(&self.settings).create_with_context(quiet);
         let admin = admin.map_err(|error| self.failed(what, &error))?;
+        let options = AdminOptions::new()
+            .operation_timeout(Some(MAKING))
+            .request_timeout(Some(MAKING));
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|source| KafkaError::Unreachable {
+            broker: self.settings.brokers.to_string(),
+            source,
+        })?;
+        Ok((admin, options, runtime))
+    }
+
+    fn refused(&self, what: &'static str, name: &str, code: Code) -> KafkaError {
+        KafkaError::Client {
+            brokers: self.settings.brokers.to_string(),
+            reason: format!("{what}: {name}: {code}"),
+            is_final: true,
+        }
+    }
+
+    /// As [`Cluster::create_topics`](crate::kafka::Cluster::create_topics).
+    pub fn create_topics(&mut self, topics: &[NewTopic]) -> Result<(), KafkaError> {
+        let what = "CreateTopics";
         let wanted = topics.iter().map(|topic| {
             let copies = topic.replication.map_or(-1, i32::from);
             let wanted = Wanted::new(&topic.name, topic.partitions as i32, TopicReplication::Fixed(copies));
@@ -241,25 +279,12 @@ impl LibrdkafkaCluster {
                 .fold(wanted, |wanted, (name, value)| wanted.set(name, value))
         });
         let wanted: Vec<Wanted<'_>> = wanted.collect();
-        let options = AdminOptions::new()
-            .operation_timeout(Some(MAKING))
-            .request_timeout(Some(MAKING));
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|source| KafkaError::Unreachable {
-            broker: self.settings.brokers.to_string(),
-            source,
-        })?;
+        let (admin, options, runtime) = self.admin(what)?;
         let made = runtime.block_on(admin.create_topics(&wanted, &options));
         for topic in made.map_err(|error| self.failed(what, &error))? {
             match topic {
                 Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
-                Err((name, code)) => {
-                    return Err(KafkaError::Client {
-                        brokers: self.settings.brokers.to_string(),
-                        reason: format!("{what}: {name}: {code}"),
-                        is_final: true,
-                    });
-                }
+                Err((name, code)) => return Err(self.refused(what, &name, code)),
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::kafka::fetching::Position;
-use tocsin_worker_core::snapshot::ReadFrom;
+use tocsin_worker_core::snapshot::{ReadFrom, SavepointNames};
 
 use super::{ASK_AGAIN, Asked, Common, Owned, Phase, STORE_AGAIN, place};
 use crate::kafka::{KafkaError, Time};
@@ -33,8 +33,13 @@ pub(super) fn check_beginning(
         return Ok(());
     }
     let asked = common.snapshots.and_then(|snapshots| snapshots.restore_from.as_ref());
+    // What it was begun with once does not count once its topics have grown.
+    let of_growth = began
+        .and_then(|began| began.rsplit_once('/'))
+        .and_then(|(_, id)| SavepointNames::epoch_of_growth(id));
     match asked.filter(|asked| began != Some(asked.as_str())) {
         None => Ok(()),
+        Some(_) if of_growth.is_some() && wanted.is_none() => Ok(()),
         Some(asked) => Err(ShardsError::HasRun {
             shard,
             asked: asked.clone(),
@@ -167,7 +172,12 @@ impl Owned {
                 _ if !common.layout.has_partition(source, self.number) => None,
                 ReadFrom::Nowhere => None,
                 ReadFrom::Position(position) => {
-                    positions.push(Some(*position));
+                    let mut position = *position;
+                    if source >= n_sources {
+                        // It stands behind what is of earlier run epochs: that may be gone.
+                        position.offset = position.offset.max(self.offset(common, source, Time::Earliest)?);
+                    }
+                    positions.push(Some(position));
                     continue;
                 }
                 ReadFrom::First => Some(Time::Earliest),

@@ -224,6 +224,10 @@ impl Owned {
             Ok((begins, end)) => {
                 let committed = committed.into_iter();
                 let committed = committed.map(|((topic, _), committed)| (topic, committed.offset));
+                if let Some((_, epoch)) = until.filter(|(_, epoch)| *epoch > layout.epoch) {
+                    let shard = self.number;
+                    return Err(ShardsError::LaterEpoch { shard, epoch });
+                }
                 let asked = Asked {
                     until: until.map(|(sequence, _)| sequence),
                     epoch: until.map_or(0, |(_, epoch)| epoch),

@@ -49,6 +49,28 @@ impl Running {
         running.filter_map(|owned| owned.shard.as_ref())
     }
 
+    /// Holds the shards if a savepoint asks for that, and lets them go on if none does any more.
+    pub(super) fn hold(&mut self) {
+        let holds = self
+            .setup
+            .settings
+            .savepoints
+            .holds()
+            .filter(|_| self.snapshotting.is_some());
+        for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
+            let Some(shard) = &mut owned.shard else { continue };
+            let before = (shard.is_held(), shard.held_until());
+            match holds {
+                Some(until) => shard.hold(until),
+                None => shard.go_on(),
+            }
+            if before != (shard.is_held(), shard.held_until()) {
+                let (held, until) = (shard.is_held(), shard.held_until());
+                tracing::info!(shard = owned.number, held, until, "whether the shard reads its sources");
+            }
+        }
+    }
+
     pub(super) fn commit_if_due(&mut self) {
         if !self.committing.is_empty() {
             return;
@@ -56,7 +78,11 @@ impl Running {
         let mut wanted = false;
         if let Some(snapshotting) = &mut self.snapshotting {
             for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
-                let shard = owned.shard.as_mut().filter(|_| snapshotting.wants_cut(owned.number));
+                let number = owned.number;
+                let shard = owned
+                    .shard
+                    .as_mut()
+                    .filter(|shard| snapshotting.wants_cut(number, shard));
                 wanted |= shard.map(Shard::ask_for_cut).is_some();
             }
         }

@@ -132,6 +132,7 @@ struct Running {
 impl Running {
     fn run(&mut self) -> Result<(), ShardsError> {
         loop {
+            self.hold();
             let worked = self.work()?;
             self.send_ahead();
             self.commit_if_due();

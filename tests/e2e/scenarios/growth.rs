@@ -1,0 +1,220 @@
+//! A topic that gets more partitions under a running pipeline: each result once, and what a recomputation gives.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value as Json;
+use support::{END, PATIENCE, or_tell};
+use tocsin_e2e::ids::{Event, Ids, Tail, rounds};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{Kafka, Worker, home};
+
+/// Event time between two events, in milliseconds.
+const STEP: i64 = 10;
+
+/// What a worker says when it begins with the partitions that there are.
+const BEGINS_ANEW: &str = "the worker begins anew";
+
+/// A stage whose key is not the one that the topic is partitioned by.
+const LEVELS: &str = "  - name: levels\n    from: events\n    aggregate: {by: [severity], window: {tumbling: 1s}, \
+                      select: {events: count(*), ids: sum(id)}}\n  sinks:\n";
+
+/// The pipeline of a test: a stage that is dealt out beside those that are not, and nothing is too late.
+fn pipeline<'a>(kafka: &'a Kafka, name: &str, partitions: &str) -> Ids<'a> {
+    let ids = Ids::of_partitions(kafka, name, 2).unwrap();
+    let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+    let levels = format!("  - {{name: levels, from: levels, kafka: {{topic: {name}-levels}}}}\n");
+    let text = text
+        .replace("idleTimeout: 1h", "idleTimeout: 1h, allowedLateness: 1h")
+        .replace("  sinks:\n", LEVELS)
+        .replace("  sources:\n", &format!("  partitions: {{{partitions}}}\n  sources:\n"));
+    std::fs::write(&ids.pipeline, text + &levels).unwrap();
+    ids
+}
+
+/// Writes events in parts, each to the partitions that there are.
+struct Events {
+    base: i64,
+    all: Vec<Event>,
+}
+
+impl Events {
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let base = i64::try_from(now.as_millis()).unwrap() - 3_600_000;
+        Self { base, all: Vec::new() }
+    }
+
+    fn write(&mut self, ids: &Ids<'_>, n_events: i64) {
+        let first = i64::try_from(self.all.len()).unwrap();
+        let events = (first..first + n_events).map(|id| Event::of(id, self.base + id * STEP));
+        let events: Vec<Event> = events.collect();
+        ids.write(&events).unwrap();
+        self.all.extend(events);
+    }
+
+    /// Ends with events that close all windows.
+    fn close(&mut self, ids: &Ids<'_>) {
+        let first = i64::try_from(self.all.len()).unwrap();
+        let time = self.base + first * STEP + 120_000;
+        // Of further services too, so that each partition has one; each escalates once.
+        let events = (0..12 * 5).map(|number| Event {
+            service: format!("end{}", number % 12),
+            ..Event::closing(first + number, time)
+        });
+        let events: Vec<Event> = events.collect();
+        ids.write(&events).unwrap();
+        self.all.extend(events);
+    }
+
+    fn n_pass(&self) -> usize {
+        self.all.iter().filter(|event| event.passes).count()
+    }
+
+    /// Events and the sum of their ids, by key and window, of windows that are closed.
+    fn windows(&self, key: impl Fn(&Event) -> String) -> BTreeMap<String, (i64, i64)> {
+        let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        let newest = self.all.last().unwrap().time;
+        for event in self.all.iter().filter(|event| event.time < newest) {
+            let window = windows
+                .entry(format!("{} {}", key(event), event.time / 1_000))
+                .or_default();
+            *window = (window.0 + 1, window.1 + event.id);
+        }
+        windows
+    }
+}
+
+/// The newest row of each key and window; none may be there twice.
+fn windows(ids: &Ids<'_>, part: &str, key: &str) -> BTreeMap<String, (i64, i64)> {
+    let mut newest: BTreeMap<String, BTreeMap<i64, (i64, i64)>> = BTreeMap::new();
+    for record in ids.kafka.consume_committed(&ids.topic(part)).unwrap() {
+        let row: Json = serde_json::from_str(&record.text()).unwrap();
+        let start: jiff::Timestamp = row["window_start"].as_str().unwrap().parse().unwrap();
+        let name = format!("{} {}", row[key].as_str().unwrap(), start.as_second());
+        let counted = (row["events"].as_i64().unwrap(), row["ids"].as_i64().unwrap());
+        let revisions = newest.entry(name).or_default();
+        let before = revisions.insert(row["_rev"].as_i64().unwrap(), counted);
+        assert_eq!(before, None, "{part}: twice: {row}");
+    }
+    newest
+        .into_iter()
+        .map(|(name, mut revisions)| (name, revisions.pop_last().unwrap().1))
+        .collect()
+}
+
+/// Holds all results against a recomputation.
+fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
+    let parts: [(&str, &str, fn(&Event) -> String); 2] = [
+        ("totals", "service", |event| event.service.clone()),
+        ("levels", "severity", |event| {
+            if event.passes { "CRITICAL" } else { "MINOR" }.to_owned()
+        }),
+    ];
+    for (part, key, of) in parts {
+        let expected = events.windows(of);
+        let mut found = BTreeMap::new();
+        let right = until(part, PATIENCE, || {
+            found = windows(ids, part, key);
+            Ok((found == expected).then_some(()))
+        });
+        let differs = expected
+            .iter()
+            .filter(|(name, counted)| found.get(*name) != Some(*counted));
+        let differs: Vec<String> = differs
+            .take(8)
+            .map(|row| format!("{row:?}: {:?}", found.get(row.0)))
+            .collect();
+        or_tell(&format!("{part}: {differs:?}"), workers, right);
+    }
+    let right = until("escalations", PATIENCE, || {
+        ids.escalations_are_gathered().map(|right| right.then_some(()))
+    });
+    or_tell("escalations", workers, right);
+    let mut passed: BTreeMap<i64, u32> = BTreeMap::new();
+    for record in ids.kafka.consume_committed(&ids.topic("passed")).unwrap() {
+        *passed
+            .entry(Event::read(record.value.as_deref().unwrap()).unwrap().id)
+            .or_default() += 1;
+    }
+    assert_eq!(passed.len(), events.n_pass());
+    assert!(passed.values().all(|times| *times == 1));
+}
+
+fn wait_until_read(tail: &mut Tail, events: &Events, workers: &[&Worker]) {
+    or_tell("what passes", workers, tail.wait_for_count(events.n_pass(), PATIENCE));
+}
+
+#[test]
+fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let name = format!("growing-{round}");
+        let mut ids = pipeline(kafka, &name, "onGrowth: Restore");
+        ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+        let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
+        let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
+        events.write(&ids, 2_000);
+        wait_until_read(&mut tail, &events, &[&a, &b]);
+        kafka.add_partitions(&ids.topic("events"), 4).unwrap();
+        events.write(&ids, 1_000);
+        match round % 4 {
+            // While it is held, or about to be.
+            0 => or_tell("held", &[&a], a.wait_for_line("goes on from a savepoint", PATIENCE)),
+            1 => or_tell("written", &[&a], a.wait_for_line("a savepoint was written", PATIENCE)),
+            2 => or_tell("anew", &[&a], a.wait_for_line(BEGINS_ANEW, PATIENCE)),
+            _ => std::thread::sleep(Duration::from_millis(400 * (round % 8))),
+        }
+        a.kill().unwrap();
+        events.write(&ids, 1_000);
+        let a = ids.worker("a").unwrap();
+        or_tell("both begin anew", &[&a, &b], b.wait_for_line(BEGINS_ANEW, PATIENCE));
+        events.write(&ids, 1_000);
+        wait_until_read(&mut tail, &events, &[&a, &b]);
+        // From now on it is a pipeline as any other.
+        b.kill().unwrap();
+        let b = ids.worker("b").unwrap();
+        events.write(&ids, 1_000);
+        events.close(&ids);
+        wait_until_read(&mut tail, &events, &[&a, &b]);
+        compare(&ids, &events, &[&a, &b]);
+        a.end(END).unwrap();
+        b.end(END).unwrap();
+    }
+}
+
+/// Whether a worker of such a pipeline ends when its topic grows, and says so once.
+fn check_ends(name: &str, partitions: &str, state: bool, said: &str) {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = pipeline(kafka, name, partitions);
+    if state {
+        ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    }
+    let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
+    let worker = ids.worker("w").unwrap();
+    events.write(&ids, 500);
+    wait_until_read(&mut tail, &events, &[&worker]);
+    kafka.add_partitions(&ids.topic("events"), 4).unwrap();
+    for worker in [worker, ids.worker("w").unwrap()] {
+        assert_eq!(
+            worker.wait(PATIENCE).unwrap().code(),
+            Some(4),
+            "{}",
+            worker.last_lines()
+        );
+        assert_eq!(worker.lines_with(said), 1, "{}", worker.said());
+    }
+}
+
+#[test]
+fn a_worker_that_may_not_go_on_by_itself_ends_when_a_topic_grows() {
+    check_ends("growing-stop", "onGrowth: Stop", true, "set it to Restore");
+}
+
+#[test]
+fn a_worker_without_state_ends_when_a_topic_grows() {
+    check_ends("growing-bare", "onGrowth: Restore", false, "say with --state");
+}
