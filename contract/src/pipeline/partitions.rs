@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What happens when topics get more partitions. Only the cluster reads it.
+/// What happens when topics get more partitions. On Kafka a worker reads `onGrowth`; the rest only the cluster does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Partitions {
@@ -29,7 +29,7 @@ impl Default for Partitions {
 /// What a pipeline does when a topic has grown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnGrowth {
-    /// Takes a savepoint and goes on from it, with each key's state where its events now are.
+    /// Takes a savepoint and goes on from it in the next run epoch, with each key's state where its events now are.
     #[default]
     Restore,
     /// Stops and says so.

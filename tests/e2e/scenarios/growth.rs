@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value as Json;
 use support::{END, PATIENCE, or_tell};
@@ -106,9 +106,12 @@ fn windows(ids: &Ids<'_>, part: &str, key: &str) -> BTreeMap<String, (i64, i64)>
         .collect()
 }
 
+/// What names the window of an event, beside its time.
+type Key = fn(&Event) -> String;
+
 /// Holds all results against a recomputation.
 fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
-    let parts: [(&str, &str, fn(&Event) -> String); 2] = [
+    let parts: [(&str, &str, Key); 2] = [
         ("totals", "service", |event| event.service.clone()),
         ("levels", "severity", |event| {
             if event.passes { "CRITICAL" } else { "MINOR" }.to_owned()
@@ -166,7 +169,7 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
             0 => or_tell("held", &[&a], a.wait_for_line("goes on from a savepoint", PATIENCE)),
             1 => or_tell("written", &[&a], a.wait_for_line("a savepoint was written", PATIENCE)),
             2 => or_tell("anew", &[&a], a.wait_for_line(BEGINS_ANEW, PATIENCE)),
-            _ => std::thread::sleep(Duration::from_millis(400 * (round % 8))),
+            _ => or_tell("held", &[&a], a.wait_for_line("held=true", PATIENCE)),
         }
         a.kill().unwrap();
         events.write(&ids, 1_000);

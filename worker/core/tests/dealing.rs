@@ -3,12 +3,17 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use support::compile_with_sources;
 use support::pipelines::{PIPELINES, spec};
 use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::snapshot::{Dealt, FORMAT, File, Manifest, ReadFrom, SourcePosition, TopicNow, dealt};
+use tocsin_worker_core::repartition::Ends;
+use tocsin_worker_core::snapshot::{
+    Dealt, FORMAT, File, Manifest, ReadFrom, SourcePosition, TopicNow, dealt, is_drained,
+};
 
 /// Two sources, of which each has so many partitions.
 fn savepoint(alerts: u32, metrics: u32) -> Vec<Manifest> {
@@ -126,4 +131,30 @@ fn what_a_first_savepoint_did_not_write_down_does_not_differ() {
     let dealt = of_shard(&parts, &topics(2, 2), 0);
     assert_eq!(dealt.read_from, [at(100), ReadFrom::Start]);
     assert!(dealt.others.is_empty() && dealt.deal.is_none());
+}
+
+#[test]
+fn a_savepoint_is_drained_only_if_what_each_heard_is_what_the_others_said_last() {
+    let said = |parts: &mut [Manifest], of: [(Option<u64>, Option<u64>); 2]| {
+        for (number, (own, heard)) in of.into_iter().enumerate() {
+            let mut others = vec![None; 2];
+            others[1 - number] = heard;
+            parts[number].drained = Some(BTreeMap::from([("kpis.by".to_owned(), Ends { own, others })]));
+        }
+    };
+    let mut parts = savepoint(2, 2);
+    assert!(!is_drained(&parts));
+    for (of, expected) in [
+        ([(Some(5), Some(7)), (Some(7), Some(5))], true),
+        // The second went on, and said it anew.
+        ([(Some(5), Some(7)), (Some(9), Some(5))], false),
+        ([(Some(5), None), (Some(7), Some(5))], false),
+        ([(Some(5), None), (None, Some(5))], false),
+    ] {
+        said(&mut parts, of);
+        assert_eq!(is_drained(&parts), expected, "{of:?}");
+    }
+    said(&mut parts, [(Some(5), Some(7)), (Some(7), Some(5))]);
+    parts[1].epoch += 1;
+    assert!(!is_drained(&parts), "of two run epochs");
 }

@@ -151,7 +151,11 @@ impl Measures {
     pub fn begin_run(&self) {
         lock(&self.threads).clear();
         lock(&self.pulses).clear();
-        *lock(&self.group) = Group::default();
+        let mut group = lock(&self.group);
+        let shards: Vec<u32> = group.shards.iter().copied().collect();
+        if !shards.is_empty() {
+            group.revoked(&shards, true);
+        }
     }
 
     /// The group gave these shards; perhaps none.

@@ -144,6 +144,37 @@ fn what_was_late_where_it_was_read_goes_nowhere() {
 }
 
 #[test]
+fn what_an_earlier_version_wrote_is_read() {
+    let [_, other] = keys();
+    let (mut first, mut second) = (shard(0, false), shard(1, false));
+    deal(&mut first, &[&other], 50);
+    let (_, record) = first.take_records(0, None).remove(0);
+    // Whether nothing follows stands at the end, in a byte.
+    let earlier = [&[1], &record[1..record.len() - 1]].concat();
+    assert_eq!(DealtRecord::decode(&earlier), DealtRecord::decode(&record));
+    second.arrive(&earlier, 0).unwrap();
+    let states: Vec<&State> = second.inputs.iter().map(|input| &input.state).collect();
+    let mut loaded = shard(1, false);
+    loaded.load(&encode(&(second.plan.identity(), states))).unwrap();
+    assert_eq!(deal(&mut loaded, &[], 60).watermark, 50);
+}
+
+#[test]
+fn an_end_counts_until_more_comes() {
+    let [_, other] = keys();
+    let (mut first, mut second) = (shard(0, true), shard(1, true));
+    let (_, end) = first.take_records(0, Some(3)).remove(0);
+    assert!(!second.are_ended() && !first.end_is_due());
+    second.arrive(&end, 0).unwrap();
+    assert!(second.are_ended());
+    first.go_on();
+    deal(&mut first, &[&other], 50);
+    let (_, more) = first.take_records(0, None).remove(0);
+    second.arrive(&more, 0).unwrap();
+    assert!(!second.are_ended() && first.end_is_due());
+}
+
+#[test]
 fn a_record_of_somebody_else_is_told_and_changes_nothing() {
     let [_, other] = keys();
     let (mut first, mut second) = (shard(0, false), shard(1, false));
