@@ -142,7 +142,12 @@ fn epoch(
             Ok(None) if Instant::now() < until && !settings.interrupt.is_raised() => {}
             Ok(None) => return Err(KafkaError::Stopped.into()),
             Err(error) if error.may_pass() && Instant::now() < until && !settings.interrupt.is_raised() => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.may_pass() => return Err(error.into()),
+            // Without the group nothing runs: who joins it says what stands in the way.
+            Err(error) => {
+                tracing::debug!(%error, "the group's offsets cannot be asked for");
+                return Ok(None);
+            }
         }
         std::thread::park_timeout(BETWEEN_TRIES);
     }
