@@ -94,7 +94,7 @@ impl PartitionReader {
         self.read_on(response, &ReadMark::new(aborted), position, until)
     }
 
-    /// The same from a mark of this response on; `position` is that of [`Reading::mark`] then, or one behind it.
+    /// The same from a mark of this response on; `position` is where the blocks before it ended, or behind that.
     pub fn read_on<'a>(&'a mut self, response: &'a [u8], mark: &ReadMark, position: i64, until: i64) -> Reading<'a> {
         Reading {
             reader: self,
