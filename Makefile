@@ -19,7 +19,7 @@ test: ## All checks and all tests in their short form; what CI runs
 test-full: ## The same with many more cases a property; writes a report to tests/results/
 	@TOCSIN_TEST=full scripts/test.sh
 
-soak: ## Property tests with ever new seeds for SOAK_MINUTES (60)
+soak: ## Random kills and faults, and property tests with new seeds, for SOAK_MINUTES (60)
 	@scripts/soak.sh
 
 lint: ## Format, Clippy, documentation, generated files, tidiness, licences

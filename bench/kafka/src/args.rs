@@ -43,6 +43,12 @@ pub struct RunArgs {
     /// Alerts a second of the row `production`
     #[arg(long, default_value_t = 1_000_000)]
     pub production_rate: u64,
+    /// Alerts a second of the row `recovery`
+    #[arg(long, default_value_t = 100_000)]
+    pub recovery_rate: u64,
+    /// Services that are in the state of the rows `recovery` and `snapshots`
+    #[arg(long, default_value_t = 4_000_000)]
+    pub state_keys: u64,
     /// Partitions of topics; engines work with as many threads
     #[arg(long, default_value_t = 2)]
     pub partitions: u32,

@@ -107,6 +107,7 @@ fn start(broker: &Broker, topics: &Topics, case: Case, settings: &Settings) -> a
             out_of_order: "5s",
             is_dealt: false,
             processors,
+            kept: None,
         };
         tocsin::start(broker, topics, options)
     };

@@ -14,6 +14,7 @@ mod load;
 mod outputs;
 mod report;
 mod rows;
+mod snapshots;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,7 @@
 //! The rows of the table of speeds: what each needs, and what is printed of it.
 
+mod state;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -32,11 +34,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     );
     let asked = |row: &Row| args.rows.is_empty() || args.rows.contains(row);
     let rows: Vec<Row> = Row::value_variants().iter().copied().filter(asked).collect();
-    for row in &rows {
-        if let Some(reason) = missing(*row) {
-            eprintln!("{row:?} is not measured yet: {reason}");
-        }
-    }
     let broker = Broker::start(args.partitions)?;
     let cases = cases(&rows);
     if !cases.is_empty() {
@@ -47,15 +44,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
             live_rounds(args, &broker, row)?;
         }
     }
-    Ok(())
-}
-
-/// What a row waits for.
-fn missing(row: Row) -> Option<&'static str> {
-    match row {
-        Row::Recovery | Row::Snapshots => Some("it has a place only"),
-        _ => None,
+    if rows.contains(&Row::Recovery) {
+        state::recovery_rounds(args, &broker)?;
     }
+    if rows.contains(&Row::Snapshots) {
+        state::snapshot_rounds(args, &broker)?;
+    }
+    Ok(())
 }
 
 const STRICT: Case = tocsin(Delivery::ExactlyOnce, true);

@@ -189,6 +189,12 @@ impl Process {
         })
     }
 
+    /// All that it has said.
+    pub fn said(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// The end of the log.
     pub fn last_lines(&self) -> String {
         last_lines(&self.log)

@@ -1,6 +1,7 @@
 //! Tocsin: `tocsin run --bootstrap`, as a user starts it.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -16,7 +17,7 @@ const PROGRAM: &str = "TOCSIN_BIN";
 
 /// How it runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'a> {
     /// What a crash does to results.
     pub delivery: Delivery,
     /// Whether it checks what it does not read.
@@ -29,10 +30,27 @@ pub struct Options {
     pub is_dealt: bool,
     /// The processors that it may use, as `taskset` has them; none is all.
     pub processors: Option<&'static str>,
+    /// What it keeps of its state; none is nothing.
+    pub kept: Option<Kept<'a>>,
+}
+
+/// A run that keeps its state: windows last a day and count more, so that there is much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Name of the worker.
+    pub worker: &'a str,
+    /// Where snapshots go.
+    pub folder: &'a Path,
+    /// Time between two of them, such as `2s`.
+    pub interval: &'static str,
+    /// The savepoint that it begins with.
+    pub restore_from: Option<&'a str>,
+    /// Where it can be asked for savepoints.
+    pub admin: Option<SocketAddr>,
 }
 
 /// Starts it. It is measured from its start on, all that a process does at its start included.
-pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Result<Running> {
+pub fn start(broker: &Broker, topics: &Topics, options: Options<'_>) -> anyhow::Result<Running> {
     let folder = home::new_folder(&topics.run)?;
     let pipeline = folder.join("pipeline.yaml");
     std::fs::write(&pipeline, text(topics, options)).with_context(|| pipeline.display().to_string())?;
@@ -53,6 +71,18 @@ pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Resu
         .args(["--bootstrap", &broker.bootstrap()?])
         .args(["--threads", &options.threads.to_string()])
         .env("NO_COLOR", "1");
+    if let Some(kept) = options.kept {
+        command
+            .args(["--worker", kept.worker, "--state"])
+            .arg(kept.folder)
+            .env("TOCSIN_LOG", "info");
+        if let Some(savepoint) = kept.restore_from {
+            command.args(["--restore-from", savepoint]);
+        }
+        if let Some(admin) = kept.admin {
+            command.args(["--admin", &admin.to_string()]);
+        }
+    }
     let before = Moment::now(None, broker.pid()?)?;
     Ok(Running {
         process: Process::start("tocsin", &command, &folder.join("log"))?,
@@ -61,7 +91,7 @@ pub fn start(broker: &Broker, topics: &Topics, options: Options) -> anyhow::Resu
 }
 
 /// The headline job.
-fn text(topics: &Topics, options: Options) -> String {
+fn text(topics: &Topics, options: Options<'_>) -> String {
     let Topics {
         run,
         alerts,
@@ -76,8 +106,20 @@ fn text(topics: &Topics, options: Options) -> String {
         is_strict,
         out_of_order,
         is_dealt,
+        kept,
         ..
     } = options;
+    let (window, select, state) = match kept {
+        None => ("1m", "total: count(*)", String::new()),
+        Some(kept) => (
+            "1d",
+            "total: count(*), first: min(ts), last: max(ts), mean: avg(ts), spread: var(ts)",
+            format!(
+                "\n  state: {{checkpoint: {{interval: {}, minPause: 0s}}}}",
+                kept.interval
+            ),
+        ),
+    };
     let (claim, by) = if is_dealt {
         ("", "service, severity")
     } else {
@@ -89,7 +131,7 @@ fn text(topics: &Topics, options: Options) -> String {
 kind: IncidentPipeline
 metadata: {{name: {run}}}
 spec:
-  delivery: {delivery}
+  delivery: {delivery}{state}
   sources:
   - name: alerts
     kafka: {{topic: {alerts}}}{claim}
@@ -97,7 +139,7 @@ spec:
     eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: {out_of_order}, maxAhead: 1d}}
   stages:
   - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
-  - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: 1m}}, select: {{total: count(*)}}}}}}
+  - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: {window}}}, select: {{{select}}}}}}}
   - {{name: escalated, from: critical, escalate: {{by: [{by}], count: 3, within: 1m}}}}
   sinks:
   - {{name: counts, from: counts, kafka: {{topic: {counts}}}}}

@@ -52,6 +52,21 @@ impl Probes {
         }
     }
 
+    /// How many there are.
+    pub fn n(&self) -> usize {
+        self.n_probes as usize
+    }
+
+    /// When one is due, in a load that began at this moment.
+    pub fn due(&self, number: u32, begin: Instant) -> Instant {
+        begin + EVERY * number
+    }
+
+    /// The partition that one goes to.
+    pub fn partition(&self, number: u32, partitions: u32) -> u32 {
+        partition_of(format!("{PROBE}{number}").as_bytes(), partitions)
+    }
+
     /// Writes an escalation to each partition, and waits until all have come through: the engine works.
     pub fn wait_for_first(
         &self,

@@ -2,5 +2,6 @@
 
 pub mod alerts;
 pub mod batch;
+pub mod cold;
 pub mod fill;
 pub mod producer;

@@ -146,6 +146,11 @@ impl<'a> Ids<'a> {
         })
     }
 
+    /// Workers come through this listener.
+    pub fn come_through(&mut self, listener: Listener) {
+        self.listener = listener;
+    }
+
     /// Lets results repeat.
     ///
     /// # Errors

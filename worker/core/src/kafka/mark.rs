@@ -1,4 +1,4 @@
-//! Where reading a response goes on: what lies before it needs no second look.
+//! Where reading a response goes on, and how far: what lies before needs no second look.
 
 use super::aborted::{Aborted, AbortedTransaction};
 
@@ -21,5 +21,27 @@ impl ReadMark {
             at: 0,
             aborted: Aborted::new(aborted),
         }
+    }
+}
+
+/// Which offsets are still wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub from: i64,
+    /// One behind the last.
+    pub until: i64,
+}
+
+impl Wanted {
+    /// Goes on behind an offset.
+    pub fn pass(&mut self, offset: i64) {
+        self.from = offset.saturating_add(1).clamp(self.from, self.until);
+    }
+
+    /// Whether an offset is wanted, and goes on behind it.
+    pub fn takes(&mut self, offset: i64) -> bool {
+        let wanted = offset >= self.from && offset < self.until;
+        self.pass(offset);
+        wanted
     }
 }

@@ -7,7 +7,7 @@ use super::aborted::{Aborted, AbortedTransaction};
 use super::batch::{self, Batch, CorruptBatch, Fault};
 use super::block::{Block, Settings, Unread};
 use super::codec::Decompress;
-use super::mark::ReadMark;
+use super::mark::{ReadMark, Wanted};
 use super::record::{self, Record};
 use super::scratch::Scratch;
 use super::varint;
@@ -41,28 +41,6 @@ pub struct Reading<'a> {
     next: Option<Batch<'a>>,
     open: Option<Open<'a>>,
     failed: Option<CorruptBatch>,
-}
-
-/// Which offsets are still wanted.
-#[derive(Clone, Copy)]
-struct Wanted {
-    from: i64,
-    /// One behind the last.
-    until: i64,
-}
-
-impl Wanted {
-    /// Goes on behind an offset.
-    fn pass(&mut self, offset: i64) {
-        self.from = offset.saturating_add(1).clamp(self.from, self.until);
-    }
-
-    /// Whether an offset is wanted, and goes on behind it.
-    fn takes(&mut self, offset: i64) -> bool {
-        let wanted = offset >= self.from && offset < self.until;
-        self.pass(offset);
-        wanted
-    }
 }
 
 /// A compressed batch that is being unpacked.
@@ -116,7 +94,7 @@ impl PartitionReader {
         self.read_on(response, &ReadMark::new(aborted), position, until)
     }
 
-    /// The same from a mark of this response on; `position` is that of [`Reading::mark`] then, or one behind it.
+    /// The same from a mark of this response on; `position` is where the blocks before it ended, or behind that.
     pub fn read_on<'a>(&'a mut self, response: &'a [u8], mark: &ReadMark, position: i64, until: i64) -> Reading<'a> {
         Reading {
             reader: self,

@@ -175,7 +175,8 @@ impl Owned {
         let goes_on = matches!(self.phase, Phase::Replaying(_)) && self.replay(common)?;
         if self.is_running() {
             let sequence = self.shard.as_ref().map(Shard::sequence);
-            tracing::info!(sequence, took = ?self.since.elapsed(), "the shard runs");
+            let seconds = self.since.elapsed().as_secs_f64();
+            tracing::info!(sequence, seconds, "the shard runs");
             self.recovery = tracing::Span::none();
         }
         Ok(goes_on)

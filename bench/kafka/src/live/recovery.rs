@@ -1,0 +1,144 @@
+//! From kill -9 under load to the first new output, with much state to bring back.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use tocsin_e2e::home;
+use tocsin_worker::snapshots::{SnapshotStore, StoreAddress, contents};
+
+use super::probes::Probes;
+use super::{Load, Prepared, sender, under_load};
+use crate::broker::Broker;
+use crate::engine::{Delivery, Topics, tocsin};
+use crate::load::cold::fill_cold;
+
+/// How long state may take to be in a snapshot.
+const FILLED: Duration = Duration::from_secs(300);
+
+/// Time between two snapshots.
+const INTERVAL: &str = "2s";
+
+/// Who goes on after the crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taker {
+    /// The same worker, started again at once.
+    Same,
+    /// Another one that ran beside it.
+    Other,
+}
+
+/// What came of a crash.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovered {
+    /// From the kill until a committed reader had an escalation of alerts that were sent behind it; the slowest partition.
+    pub first_output: Duration,
+    /// The same for the partition that was served first: where another worker takes over, one goes on as if nothing were.
+    pub fastest: Duration,
+    /// Keys of the newest snapshots when it was killed, and bytes of their state.
+    pub keys: u64,
+    /// The bytes.
+    pub bytes: u64,
+}
+
+/// Kills a worker under load.
+pub fn recover(
+    broker: &Broker,
+    load: Load,
+    prepared: &mut Prepared,
+    services: u64,
+    taker: Taker,
+) -> anyhow::Result<Recovered> {
+    let run = broker.new_name("recovery");
+    let topics = Topics::new(&run, &format!("{run}-alerts"));
+    for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
+        broker.create(topic)?;
+    }
+    fill_cold(broker, &topics.alerts, services)?;
+    let folder = home::new_folder("state")?;
+    let start = |worker| {
+        let options = tocsin::Options {
+            delivery: Delivery::ExactlyOnce,
+            is_strict: true,
+            is_dealt: false,
+            threads: broker.partitions(),
+            out_of_order: "1m",
+            processors: None,
+            kept: Some(tocsin::Kept {
+                worker,
+                folder: &folder,
+                interval: INTERVAL,
+                restore_from: None,
+                admin: None,
+            }),
+        };
+        tocsin::start(broker, &topics, options)
+    };
+    let first = start("first")?;
+    let other = (taker == Taker::Other).then(|| start("other")).transpose()?;
+    let store = SnapshotStore::open(&StoreAddress::new(folder.to_string_lossy()))?;
+    let has_all = || {
+        let parts = store.parts(&run).unwrap_or_default();
+        let offsets = parts.iter().flat_map(|part| &part.manifest.positions);
+        let read: i64 = offsets.filter_map(|of| Some(of.position?.0)).sum();
+        (parts.len() == broker.partitions() as usize && read >= services.cast_signed()).then_some(parts)
+    };
+    let parts = first.process.ready("a snapshot of all state", FILLED, has_all)?;
+    let state = contents(&store, &parts)?;
+    let probes = Probes::new(load.warm_up + load.measured);
+    let loaded = under_load(broker, &topics, load, prepared, &probes, &first.process, |begin| {
+        sender::wait_until(begin + load.warm_up);
+        first.process.kill()?;
+        let killed = Instant::now();
+        let again = (taker == Taker::Same).then(|| start("first")).transpose()?;
+        sender::wait_until(begin + load.warm_up + load.measured);
+        Ok((killed, again))
+    });
+    for running in other.iter() {
+        running.process.check()?;
+    }
+    let loaded = loaded?;
+    let (killed, again) = loaded.meanwhile;
+    let mut times: BTreeMap<u32, u32> = BTreeMap::new();
+    for (number, _) in &loaded.received {
+        *times.entry(*number).or_default() += 1;
+    }
+    let twice = times.values().filter(|times| **times > 1).count();
+    let missing = probes.n() - times.len();
+    ensure!(
+        twice == 0 && missing == 0,
+        "{twice} probes came twice and {missing} never; the last lines of the log:\n{}",
+        again
+            .as_ref()
+            .or(other.as_ref())
+            .map(|running| running.process.last_lines())
+            .unwrap_or_default()
+    );
+    let mut first_of: BTreeMap<u32, Duration> = BTreeMap::new();
+    for (number, at) in loaded.received {
+        if probes.due(number, loaded.begin) > killed {
+            let after = at.saturating_duration_since(killed);
+            let first = first_of
+                .entry(probes.partition(number, broker.partitions()))
+                .or_insert(after);
+            *first = after.min(*first);
+        }
+    }
+    ensure!(
+        first_of.len() == broker.partitions() as usize,
+        "a partition had no output behind the kill"
+    );
+    let fastest = first_of.values().min().copied().context("no output")?;
+    let first_output = first_of.values().max().copied().context("no output")?;
+    for running in again.iter().chain(&other) {
+        running.process.kill()?;
+    }
+    broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(Recovered {
+        first_output,
+        fastest,
+        keys: state.values().map(|stage| stage.keys).sum(),
+        bytes: state.values().map(|stage| stage.bytes).sum(),
+    })
+}

@@ -1,0 +1,133 @@
+//! How fast much state is written to a savepoint, and brought back from it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tocsin_e2e::http::request;
+use tocsin_e2e::{home, ports};
+use tocsin_worker::snapshots::{SnapshotStore, StoreAddress, contents};
+
+use crate::broker::Broker;
+use crate::cpu::Moment;
+use crate::engine::{Delivery, Topics, tocsin};
+use crate::live::{Probes, first_results};
+use crate::load::cold::fill_cold;
+
+/// How long anything may take.
+const WITHIN: Duration = Duration::from_secs(300);
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a worker says when it has brought a shard back, and how long that took.
+const RUNS: &str = "the shard runs";
+const SECONDS: &str = "seconds=";
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotRun {
+    /// Keys, and bytes of their state.
+    pub keys: u64,
+    /// The bytes.
+    pub bytes: u64,
+    /// Bytes of the files.
+    pub written: u64,
+    /// Processor time that the worker used for the savepoint, and time on the clock, in seconds.
+    pub save_cpu: f64,
+    /// On the clock.
+    pub save_wall: f64,
+    /// From the assignment of its shards until the last of them ran, in seconds.
+    pub restore: f64,
+    /// Processor time that a worker used from its start until then, in seconds.
+    pub restore_cpu: f64,
+}
+
+/// Fills a worker with state, takes a savepoint, and begins a pipeline with it.
+pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
+    let run = broker.new_name("snapshots");
+    let topics = Topics::new(&run, &format!("{run}-alerts"));
+    for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
+        broker.create(topic)?;
+    }
+    fill_cold(broker, &topics.alerts, services)?;
+    let folder = home::new_folder("state")?;
+    let admin = format!("127.0.0.1:{}", ports::reserve()?).parse()?;
+    let savepoint = format!("{run}/savepoints/all");
+    let kept = tocsin::Kept {
+        worker: "first",
+        folder: &folder,
+        interval: "1d",
+        restore_from: None,
+        admin: Some(admin),
+    };
+    let options = |kept| tocsin::Options {
+        delivery: Delivery::ExactlyOnce,
+        is_strict: true,
+        is_dealt: false,
+        threads: broker.partitions(),
+        out_of_order: "1m",
+        processors: None,
+        kept: Some(kept),
+    };
+    let first = tocsin::start(broker, &topics, options(kept))?;
+    // What escalates behind the state says that all of it is there.
+    first_results(broker, &topics, &Probes::new(Duration::ZERO), &first.process, WITHIN)?;
+    let before = Moment::now(Some(first.process.pid()), broker.pid()?)?;
+    let ask = |method: &str, path: &str, body: &str| -> anyhow::Result<Value> {
+        let headers = [("Content-Type", "application/json")];
+        let answer = request(admin, method, path, &headers, body.as_bytes())?;
+        ensure!(matches!(answer.status(), 200 | 202), "{}", answer.text());
+        Ok(serde_json::from_str(&answer.text())?)
+    };
+    ask("POST", "/v1/savepoints", r#"{"id": "all"}"#)?;
+    let started = Instant::now();
+    loop {
+        let progress = ask("GET", "/v1/savepoints/all", "")?;
+        if progress["state"] == "Completed" {
+            break;
+        }
+        ensure!(
+            progress["state"] != "Failed" && started.elapsed() < WITHIN,
+            "{progress}"
+        );
+        std::thread::park_timeout(LOOK);
+    }
+    let save = Moment::now(Some(first.process.pid()), broker.pid()?)?.since(&before);
+    first.process.kill()?;
+    let store = SnapshotStore::open(&StoreAddress::new(folder.to_string_lossy()))?;
+    let parts = store.parts(&savepoint)?;
+    let state = contents(&store, &parts)?;
+
+    let clone = Topics {
+        run: format!("{run}-again"),
+        ..topics.clone()
+    };
+    let kept = tocsin::Kept {
+        restore_from: Some(&savepoint),
+        admin: None,
+        ..kept
+    };
+    let again = tocsin::start(broker, &clone, options(kept))?;
+    let restored = || {
+        let said = again.process.said();
+        let took = said.lines().filter(|line| line.contains(RUNS));
+        let took = took.filter_map(|line| line.split(SECONDS).nth(1)?.split_whitespace().next()?.parse().ok());
+        let took: Vec<f64> = took.collect();
+        (took.len() == broker.partitions() as usize).then(|| took.into_iter().fold(0.0, f64::max))
+    };
+    let restore = again.process.ready("all shards to run", WITHIN, restored)?;
+    let used = Moment::now(Some(again.process.pid()), broker.pid()?)?.since(&again.since);
+    again.process.kill()?;
+    broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
+    std::fs::remove_dir_all(&folder).context("removing the snapshots")?;
+    Ok(SnapshotRun {
+        keys: state.values().map(|stage| stage.keys).sum(),
+        bytes: state.values().map(|stage| stage.bytes).sum(),
+        written: parts.iter().map(|part| part.manifest.bytes()).sum(),
+        save_cpu: save.engine,
+        save_wall: save.wall,
+        restore,
+        restore_cpu: used.engine,
+    })
+}
