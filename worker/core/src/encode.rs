@@ -3,8 +3,11 @@
 //! A stream that keeps its records gives out the record as it came, with changed and added fields replaced. Any other
 //! row is an object of its columns, in their order.
 
+mod rfc3339;
+
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
@@ -12,7 +15,9 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field};
 use serde_json::value::RawValue;
 
-use crate::stream::Micros;
+pub use self::rfc3339::rfc3339;
+use self::rfc3339::write_rfc3339;
+use crate::json::FieldTexts;
 
 /// The column that holds the bytes of the whole record.
 pub const RECORD: &str = "_record";
@@ -65,6 +70,16 @@ impl RecordKeys {
         keys
     }
 
+    /// All keys behind each other, and where that of each row stands.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<Option<Range<usize>>>) {
+        let mut start = 0;
+        let place = |(end, present): (usize, bool)| {
+            let place = std::mem::replace(&mut start, end)..end;
+            present.then_some(place)
+        };
+        (self.bytes, self.ends.into_iter().map(place).collect())
+    }
+
     /// The key of a row.
     pub fn get(&self, row: usize) -> Option<&[u8]> {
         let (end, present) = *self.ends.get(row)?;
@@ -90,12 +105,17 @@ pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
     let schema = rows.schema();
     let record = schema.index_of(RECORD).ok();
     let mut encoded = Encoded::default();
+    let mut texts = FieldTexts::default();
     for row in 0..rows.num_rows() {
         match record
             .map(|i| rows.column(i).as_string::<i32>())
             .filter(|record| record.is_valid(row))
         {
-            Some(record) => with_changes(record.value(row), rows, changed, row, &mut encoded.bytes),
+            Some(record) => {
+                let start = encoded.bytes.len();
+                with_changes(record.value(row), rows, changed, row, &mut texts, &mut encoded.bytes);
+                in_one_line(&mut encoded.bytes[start..]);
+            }
             None => object(rows, 0..rows.num_columns(), row, &mut encoded.bytes),
         }
         encoded.ends.push(encoded.bytes.len());
@@ -103,48 +123,71 @@ pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
     encoded
 }
 
-/// The record with the changed columns.
-fn with_changes(record: &str, rows: &RecordBatch, changed: &[usize], row: usize, out: &mut Vec<u8>) {
-    let start = out.len();
+/// The record with the changed columns. The texts of the other values are kept as they are: a number may have more digits
+/// than a float.
+fn with_changes(
+    record: &str,
+    rows: &RecordBatch,
+    changed: &[usize],
+    row: usize,
+    texts: &mut FieldTexts,
+    out: &mut Vec<u8>,
+) {
     if changed.is_empty() {
         out.extend_from_slice(record.as_bytes());
+    } else if let Some(fields) = texts.of(record) {
+        let text = |range: &Range<usize>| record.get(range.clone()).unwrap_or_default();
+        let kept = fields.iter().map(|field| (text(&field.name), text(&field.value)));
+        replaced(kept, rows, changed, row, out);
     } else {
-        // The texts of the values are kept as they are: a number may have more digits than a float.
         let kept = raw_fields(record).unwrap_or_default();
-        let schema = rows.schema();
-        out.push(b'{');
-        let mut first = true;
-        let separate = |out: &mut Vec<u8>, first: &mut bool| {
-            if !std::mem::take(first) {
-                out.push(b',');
-            }
-        };
-        let replaced = |name: &str| changed.iter().copied().find(|&i| schema.field(i).name() == name);
-        for (name, value) in &kept {
-            separate(out, &mut first);
-            text(&name.0, out);
-            out.push(b':');
-            match replaced(&name.0) {
-                Some(i) => cell(rows.column(i), schema.field(i), row, out),
-                None => out.extend_from_slice(value.get().as_bytes()),
-            }
+        let kept = kept.iter().map(|(name, value)| (name.0.as_ref(), value.get()));
+        replaced(kept, rows, changed, row, out);
+    }
+}
+
+/// Fields, by name and text of the value, with the changed columns in their place or behind them.
+fn replaced<'a>(
+    kept: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    rows: &RecordBatch,
+    changed: &[usize],
+    row: usize,
+    out: &mut Vec<u8>,
+) {
+    let schema = rows.schema_ref();
+    let column = |name: &str| changed.iter().copied().find(|&i| schema.field(i).name() == name);
+    out.push(b'{');
+    let start = out.len();
+    let begin = |name: &str, out: &mut Vec<u8>| {
+        if out.len() > start {
+            out.push(b',');
         }
-        for &i in changed
-            .iter()
-            .filter(|&&i| kept.iter().all(|(name, _)| name.0 != *schema.field(i).name()))
-        {
-            separate(out, &mut first);
-            text(schema.field(i).name(), out);
-            out.push(b':');
+        text(name, out);
+        out.push(b':');
+    };
+    for (name, value) in kept.clone() {
+        begin(name, out);
+        match column(name) {
+            Some(i) => cell(rows.column(i), schema.field(i), row, out),
+            None => out.extend_from_slice(value.as_bytes()),
+        }
+    }
+    for &i in changed {
+        let name = schema.field(i).name();
+        if kept.clone().all(|(known, _)| known != name) {
+            begin(name, out);
             cell(rows.column(i), schema.field(i), row, out);
         }
-        out.push(b'}');
     }
-    // Line breaks outside of strings are white space; inside they are escaped.
-    for byte in &mut out[start..] {
-        if *byte == b'\n' || *byte == b'\r' {
-            *byte = b' ';
-        }
+    out.push(b'}');
+}
+
+/// Line breaks outside of strings are white space; inside they are escaped.
+fn in_one_line(row: &mut [u8]) {
+    let mut rest = row;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        rest[at] = b' ';
+        rest = &mut rest[at + 1..];
     }
 }
 
@@ -290,48 +333,16 @@ pub fn readable(column: &ArrayRef, row: usize) -> String {
 }
 
 fn text(value: &str, out: &mut Vec<u8>) {
-    // Writing to memory does not fail.
-    let _ = serde_json::to_writer(&mut *out, value);
-}
-
-/// A time as RFC 3339 in UTC, with as many digits of the second as it needs, in threes.
-pub fn rfc3339(time: Micros) -> String {
-    in_memory(|out| write_rfc3339(time, out))
-}
-
-fn write_rfc3339(time: Micros, out: &mut Vec<u8>) {
-    let days = time.div_euclid(86_400_000_000);
-    let rest = time.rem_euclid(86_400_000_000);
-    let (year, month, day) = civil(days);
-    let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
-    // Writing to memory does not fail.
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    );
-    if micros % 1000 != 0 {
-        let _ = write!(out, ".{micros:06}");
-    } else if micros != 0 {
-        let _ = write!(out, ".{:03}", micros / 1000);
+    // All bytes are looked at, so that the compiler can do so with many at once.
+    let escapes = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if value.bytes().fold(false, |any, byte| any | escapes(byte)) {
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut *out, value);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
     }
-    out.push(b'Z');
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-/// After Howard Hinnant, <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -364,14 +375,6 @@ mod tests {
         assert_eq!(keys(&[0, 1]), [some("[\"a\\\"b\",1.5]"), some("[null,2.0]"), None]);
     }
 
-    #[test]
-    fn times_are_rfc_3339_in_utc() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(1_767_225_600_123_000), "2026-01-01T00:00:00.123Z");
-        assert_eq!(rfc3339(951_782_400_000_001), "2000-02-29T00:00:00.000001Z");
-        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999999Z");
-    }
-
     fn check(record: &str, expected: &str) {
         let schema = Schema::new(vec![
             Field::new("severity", DataType::Utf8, true),
@@ -402,5 +405,10 @@ mod tests {
             r#"{"a":[1,  2],"severity":"ESCALATED","score":0.5}"#,
         );
         check(r#"{"a":1,"a":2}"#, r#"{"a":2,"severity":"ESCALATED","score":0.5}"#);
+        // Names may be written with escapes; texts are, where they must be.
+        check(
+            r#"{"sever\u0069ty":1,"\n":"\t"}"#,
+            r#"{"severity":"ESCALATED","\n":"\t","score":0.5}"#,
+        );
     }
 }

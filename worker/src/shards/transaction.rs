@@ -1,10 +1,11 @@
 //! What is committed together.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use rdkafka::message::{Header, OwnedHeaders};
 use tocsin_contract::topics::InternalTopics;
-use tocsin_worker_core::encode::Encoded;
+use tocsin_worker_core::encode::{Encoded, RecordKeys};
 use tocsin_worker_core::engine::{DeadLetter, Outputs};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::shard::{Committable, JournalRecord, Origin};
@@ -38,10 +39,11 @@ pub struct Transaction {
 
 /// A record to write.
 pub struct Out {
-    pub topic: String,
+    pub topic: Arc<str>,
     pub partition: Option<i32>,
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
+    /// Key and value are parts of what was encoded together: no row has memory of its own.
+    pub key: Option<Bytes>,
+    pub value: Bytes,
     pub headers: Option<OwnedHeaders>,
 }
 
@@ -85,18 +87,19 @@ impl Transaction {
     ) {
         for journal in beginning.map(|record| record.encode()).into_iter().chain([cut.journal]) {
             self.records.push(Out {
-                topic: layout.journal.name.clone(),
+                topic: layout.journal.name.as_str().into(),
                 partition: Some(shard as i32),
                 key: None,
-                value: journal,
+                value: journal.into(),
                 headers: None,
             });
         }
+        let inputs: Vec<Arc<str>> = layout.inputs.iter().map(|input| input.name.as_str().into()).collect();
         self.records.extend(cut.dealt.into_iter().map(|dealt| Out {
-            topic: layout.inputs[dealt.input].name.clone(),
+            topic: Arc::clone(&inputs[dealt.input]),
             partition: Some(dealt.to as i32),
             key: None,
-            value: dealt.record,
+            value: dealt.record.into(),
             headers: None,
         }));
         let results = Results::of((shard, cut.epoch), cut.outputs, cut.origins, layout, targets);
@@ -140,13 +143,19 @@ impl Results {
         for (sink, rows) in outputs.sinks {
             match &targets.topics[sink] {
                 None => local.push((sink, rows)),
-                Some(topic) => records.extend(rows.rows().enumerate().map(|(row, value)| Out {
-                    topic: topic.clone(),
-                    partition: None,
-                    key: rows.keys.as_ref().and_then(|keys| keys.get(row)).map(<[u8]>::to_vec),
-                    value: value.to_vec(),
-                    headers: of_epoch.clone(),
-                })),
+                Some(topic) => {
+                    let Encoded { bytes, ends, keys } = rows;
+                    let (bytes, mut start) = (Bytes::from(bytes), 0);
+                    let (key_bytes, mut keys) = keys.map(RecordKeys::into_parts).unwrap_or_default();
+                    let (key_bytes, mut keys) = (Bytes::from(key_bytes), keys.drain(..));
+                    records.extend(ends.into_iter().map(|end| Out {
+                        topic: Arc::clone(topic),
+                        partition: None,
+                        key: keys.next().flatten().map(|key| key_bytes.slice(key)),
+                        value: bytes.slice(std::mem::replace(&mut start, end)..end),
+                        headers: of_epoch.clone(),
+                    }));
+                }
             }
         }
         let dead = outputs.dead.into_iter().zip(origins);
@@ -196,13 +205,13 @@ fn buried(
     let mut value = letter.bytes;
     value.truncate(MOST_OF_DEAD);
     Out {
-        topic: targets.dead_letter.clone(),
+        topic: Arc::clone(&targets.dead_letter),
         partition: None,
         key: origin.key.map(|mut key| {
             key.truncate(MOST_OF_HEADERS);
-            key
+            key.into()
         }),
-        value,
+        value: value.into(),
         headers: Some(headers),
     }
 }
@@ -210,10 +219,10 @@ fn buried(
 /// Where sinks write.
 pub struct Targets {
     /// The topic of each sink that writes to Kafka.
-    topics: Vec<Option<String>>,
+    topics: Vec<Option<Arc<str>>>,
     /// Of each, whether a row may be there again.
     may_repeat: Vec<bool>,
-    dead_letter: String,
+    dead_letter: Arc<str>,
     /// The others, shared by the threads.
     local: Vec<Option<Mutex<Box<dyn Sink>>>>,
 }
@@ -227,20 +236,20 @@ impl Targets {
                 Target::Topic(topic) | Target::Buffer(topic) => (Some(topic), None),
                 Target::Local(sink) => (None, Some(Mutex::new(sink))),
             };
-            of_sinks.push(topic);
+            of_sinks.push(topic.map(Arc::from));
             local.push(sink);
         }
         Self {
             topics: of_sinks,
             may_repeat,
-            dead_letter: topics.dead_letter().as_str().to_owned(),
+            dead_letter: topics.dead_letter().as_str().into(),
             local,
         }
     }
 
     /// The topics that sinks write to.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
-        self.topics.iter().flatten().map(String::as_str)
+        self.topics.iter().flatten().map(AsRef::as_ref)
     }
 
     /// Whether rows of a sink may be there again, if the pipeline lets them.
