@@ -50,6 +50,30 @@ impl Cluster {
         if let Some(other) = &mut self.other {
             return other.committed(group, partitions);
         }
+        self.fetch_offsets(group, partitions, true)
+    }
+
+    /// The same without a look at transactions that are still open: nothing that a process has left open holds it up.
+    ///
+    /// # Errors
+    /// As [`Cluster::committed`].
+    pub fn committed_so_far(
+        &mut self,
+        group: &str,
+        partitions: &[(String, u32)],
+    ) -> Result<CommittedOffsets, KafkaError> {
+        if let Some(other) = &mut self.other {
+            return other.committed_so_far(group, partitions);
+        }
+        Ok(self.fetch_offsets(group, partitions, false)?.unwrap_or_default())
+    }
+
+    fn fetch_offsets(
+        &mut self,
+        group: &str,
+        partitions: &[(String, u32)],
+        require_stable: bool,
+    ) -> Result<Option<CommittedOffsets>, KafkaError> {
         let what = "OffsetFetch";
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for (topic, partition) in partitions {
@@ -65,7 +89,7 @@ impl Cluster {
             .with_topics(Some(topics.collect()));
         let request = OffsetFetchRequest::default()
             .with_groups(vec![asked])
-            .with_require_stable(true);
+            .with_require_stable(require_stable);
         let mut connection = self.coordinator(group)?;
         let response = connection.call(what, &request, OFFSET_FETCH)?;
         let mut found = BTreeMap::new();

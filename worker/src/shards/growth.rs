@@ -17,7 +17,7 @@ use tocsin_worker_core::snapshot::{Savepoint, SavepointNames};
 
 use super::start::Layout;
 use super::{Settings, ShardsError};
-use crate::kafka::{Cluster, KafkaError, TopicInfo};
+use crate::kafka::{Cluster, TopicInfo};
 use crate::shards::sequence;
 use crate::snapshots::{SnapshotError, SnapshotStore};
 
@@ -115,7 +115,8 @@ pub fn begins(
     })
 }
 
-/// The newest run epoch of which something is committed.
+/// The newest run epoch of which something is committed. What is committed just now does not matter: an epoch that has begun
+/// has its savepoint, and that is looked for.
 fn epoch(
     cluster: &mut Cluster,
     settings: &Settings,
@@ -132,15 +133,12 @@ fn epoch(
     let partitions: Vec<(String, u32)> = sources.iter().flat_map(of_topic).collect();
     let until = Instant::now() + PATIENCE;
     loop {
-        match cluster.committed(&settings.group, &partitions) {
-            Ok(Some(committed)) => {
+        match cluster.committed_so_far(&settings.group, &partitions) {
+            Ok(committed) => {
                 // What is no text of ours is told by the shard.
                 let epochs = committed.values().filter_map(|at| sequence::of_metadata(&at.metadata));
                 return Ok(epochs.map(|(_, epoch)| epoch).max());
             }
-            // A transaction is open.
-            Ok(None) if Instant::now() < until && !settings.interrupt.is_raised() => {}
-            Ok(None) => return Err(KafkaError::Stopped.into()),
             Err(error) if error.may_pass() && Instant::now() < until && !settings.interrupt.is_raised() => {}
             Err(error) if error.may_pass() => return Err(error.into()),
             // Without the group nothing runs: who joins it says what stands in the way.

@@ -191,6 +191,25 @@ impl LibrdkafkaCluster {
         let Some((_, consumer)) = &self.group else {
             return Err(KafkaError::Stopped);
         };
+        self.offsets_of(consumer, partitions)
+    }
+
+    /// As [`Cluster::committed_so_far`](crate::kafka::Cluster::committed_so_far).
+    pub fn committed_so_far(
+        &mut self,
+        group: &str,
+        partitions: &[(String, u32)],
+    ) -> Result<CommittedOffsets, KafkaError> {
+        let consumer = self.consumer(group, "read_uncommitted")?;
+        let found = self.offsets_of(&consumer, partitions)?;
+        found.ok_or_else(|| self.failed("OffsetFetch", &ClientError::OffsetFetch(Code::OperationTimedOut)))
+    }
+
+    fn offsets_of(
+        &self,
+        consumer: &BaseConsumer<Quiet>,
+        partitions: &[(String, u32)],
+    ) -> Result<Option<CommittedOffsets>, KafkaError> {
         consumer.poll(Duration::ZERO);
         let mut asked = TopicPartitionList::new();
         for (topic, partition) in partitions {
