@@ -113,7 +113,7 @@ fn text(topics: &Topics, options: Options<'_>) -> String {
         None => ("1m", "total: count(*)", String::new()),
         Some(kept) => (
             "1d",
-            "total: count(*), first: min(ts), last: max(ts), mean: avg(ts), spread: var(ts)",
+            "total: count(*), first: min(ts), last: max(ts), host: first(host), message: last(message)",
             format!(
                 "\n  state: {{checkpoint: {{interval: {}, minPause: 0s}}}}",
                 kept.interval
@@ -136,7 +136,7 @@ spec:
   - name: alerts
     kafka: {{topic: {alerts}}}{claim}
     format: {{strict: {is_strict}}}
-    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: {out_of_order}, maxAhead: 1d}}
+    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: {out_of_order}, maxAhead: 1d, idleTimeout: 1h}}
   stages:
   - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
   - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: {window}}}, select: {{{select}}}}}}}

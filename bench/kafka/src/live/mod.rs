@@ -22,7 +22,7 @@ pub use self::probes::Probes;
 pub use self::recovery::{Recovered, Taker, recover};
 
 /// How long the engine may take to give out its first result.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// How long an answer may take behind the end of the load.
 const LATEST: Duration = Duration::from_secs(15);

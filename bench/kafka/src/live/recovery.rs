@@ -13,9 +13,6 @@ use crate::broker::Broker;
 use crate::engine::{Delivery, Topics, tocsin};
 use crate::load::cold::fill_cold;
 
-/// How long state may take to be in a snapshot.
-const FILLED: Duration = Duration::from_secs(300);
-
 /// Time between two snapshots.
 const INTERVAL: &str = "2s";
 
@@ -35,7 +32,7 @@ pub struct Recovered {
     pub first_output: Duration,
     /// The same for the partition that was served first: where another worker takes over, one goes on as if nothing were.
     pub fastest: Duration,
-    /// Keys of the newest snapshots when it was killed, and bytes of their state.
+    /// Keys of the newest snapshots at the end, and bytes of their state.
     pub keys: u64,
     /// The bytes.
     pub bytes: u64,
@@ -76,15 +73,6 @@ pub fn recover(
     };
     let first = start("first")?;
     let other = (taker == Taker::Other).then(|| start("other")).transpose()?;
-    let store = SnapshotStore::open(&StoreAddress::new(folder.to_string_lossy()))?;
-    let has_all = || {
-        let parts = store.parts(&run).unwrap_or_default();
-        let offsets = parts.iter().flat_map(|part| &part.manifest.positions);
-        let read: i64 = offsets.filter_map(|of| Some(of.position?.0)).sum();
-        (parts.len() == broker.partitions() as usize && read >= services.cast_signed()).then_some(parts)
-    };
-    let parts = first.process.ready("a snapshot of all state", FILLED, has_all)?;
-    let state = contents(&store, &parts)?;
     let probes = Probes::new(load.warm_up + load.measured);
     let loaded = under_load(broker, &topics, load, prepared, &probes, &first.process, |begin| {
         sender::wait_until(begin + load.warm_up);
@@ -133,6 +121,8 @@ pub fn recover(
     for running in again.iter().chain(&other) {
         running.process.kill()?;
     }
+    let store = SnapshotStore::open(&StoreAddress::new(folder.to_string_lossy()))?;
+    let state = contents(&store, &store.parts(&run)?)?;
     broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
     std::fs::remove_dir_all(&folder)?;
     Ok(Recovered {
