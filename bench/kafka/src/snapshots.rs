@@ -2,17 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde_json::Value;
 use tocsin_e2e::http::request;
-use tocsin_e2e::{home, ports};
-use tocsin_worker::snapshots::{SnapshotStore, StoreAddress, contents};
+use tocsin_e2e::ports;
 
 use crate::broker::Broker;
 use crate::cpu::Moment;
-use crate::engine::{Delivery, Topics, tocsin};
-use crate::live::{Probes, first_results};
-use crate::load::cold::fill_cold;
+use crate::engine::{Topics, tocsin};
+use crate::live::{KeptRun, Probes, StateSize, first_results};
 
 /// How long anything may take.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -27,12 +25,8 @@ const SECONDS: &str = "seconds=";
 /// What came of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotRun {
-    /// Keys, and bytes of their state.
-    pub keys: u64,
-    /// The bytes.
-    pub bytes: u64,
-    /// Bytes of the files.
-    pub written: u64,
+    /// What the savepoint holds.
+    pub state: StateSize,
     /// Processor time that the worker used for the savepoint, and time on the clock, in seconds.
     pub save_cpu: f64,
     /// On the clock.
@@ -45,34 +39,20 @@ pub struct SnapshotRun {
 
 /// Fills a worker with state, takes a savepoint, and begins a pipeline with it.
 pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
-    let run = broker.new_name("snapshots");
-    let topics = Topics::new(&run, &format!("{run}-alerts"));
-    for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
-        broker.create(topic)?;
-    }
-    fill_cold(broker, &topics.alerts, services)?;
-    let folder = home::new_folder("state")?;
+    let run = KeptRun::new(broker, "snapshots", services)?;
+    let topics = &run.topics;
     let admin = format!("127.0.0.1:{}", ports::reserve()?).parse()?;
-    let savepoint = format!("{run}/savepoints/all");
+    let savepoint = format!("{}/savepoints/all", topics.run);
     let kept = tocsin::Kept {
         worker: "first",
-        folder: &folder,
+        folder: &run.folder,
         interval: "1d",
         restore_from: None,
         admin: Some(admin),
     };
-    let options = |kept| tocsin::Options {
-        delivery: Delivery::ExactlyOnce,
-        is_strict: true,
-        is_dealt: false,
-        threads: broker.partitions(),
-        out_of_order: "1m",
-        processors: None,
-        kept: Some(kept),
-    };
-    let first = tocsin::start(broker, &topics, options(kept))?;
+    let first = run.start(broker, topics, kept)?;
     // What escalates behind the state says that all of it is there.
-    first_results(broker, &topics, &Probes::new(Duration::ZERO), &first.process, WITHIN)?;
+    first_results(broker, topics, &Probes::new(Duration::ZERO), &first.process, WITHIN)?;
     let before = Moment::now(Some(first.process.pid()), broker.pid()?)?;
     let ask = |method: &str, path: &str, body: &str| -> anyhow::Result<Value> {
         let headers = [("Content-Type", "application/json")];
@@ -95,12 +75,9 @@ pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
     }
     let save = Moment::now(Some(first.process.pid()), broker.pid()?)?.since(&before);
     first.process.kill()?;
-    let store = SnapshotStore::open(&StoreAddress::new(folder.to_string_lossy()))?;
-    let parts = store.parts(&savepoint)?;
-    let state = contents(&store, &parts)?;
-
+    let state = run.size(&savepoint)?;
     let clone = Topics {
-        run: format!("{run}-again"),
+        run: format!("{}-again", topics.run),
         ..topics.clone()
     };
     let kept = tocsin::Kept {
@@ -108,7 +85,7 @@ pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
         admin: None,
         ..kept
     };
-    let again = tocsin::start(broker, &clone, options(kept))?;
+    let again = run.start(broker, &clone, kept)?;
     let restored = || {
         let said = again.process.said();
         let took = said.lines().filter(|line| line.contains(RUNS));
@@ -119,12 +96,9 @@ pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
     let restore = again.process.ready("all shards to run", WITHIN, restored)?;
     let used = Moment::now(Some(again.process.pid()), broker.pid()?)?.since(&again.since);
     again.process.kill()?;
-    broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
-    std::fs::remove_dir_all(&folder).context("removing the snapshots")?;
+    run.remove(broker)?;
     Ok(SnapshotRun {
-        keys: state.values().map(|stage| stage.keys).sum(),
-        bytes: state.values().map(|stage| stage.bytes).sum(),
-        written: parts.iter().map(|part| part.manifest.bytes()).sum(),
+        state,
         save_cpu: save.engine,
         save_wall: save.wall,
         restore,

@@ -5,12 +5,12 @@ mod support;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::http::{HttpProxy, HttpRule};
+use support::{END, PATIENCE, keep_state, object_store, or_tell};
+use tocsin_e2e::http::HttpRule;
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{Record, SmallDisk, Topic, may_mount};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, KafkaOptions, Listener, S3, Worker, WorkerOptions, home};
+use tocsin_e2e::{Kafka, KafkaOptions, Listener, Worker, WorkerOptions, home};
 
 /// What a worker says when it has brought a shard back.
 const RESTORED: &str = "state was restored";
@@ -18,14 +18,11 @@ const RESTORED: &str = "state was restored";
 #[test]
 fn a_worker_killed_while_it_writes_or_reads_a_snapshot_loses_and_repeats_nothing() {
     let kafka = Kafka::shared().unwrap();
-    let s3 = S3::start().unwrap();
-    s3.create_bucket("state").unwrap();
-    let proxy = HttpProxy::before(s3.address()).unwrap();
+    let (_s3, proxy) = object_store().unwrap();
     for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut ids = Ids::new(kafka, &format!("killed-snapshot-{round}"), Listener::Plain).unwrap();
-        ids.state = Some("s3://state/tocsin".to_owned());
-        ids.variables = S3::variables(&proxy.url());
+        keep_state(&mut ids, &proxy);
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
         let mut worker = ids.worker("w").unwrap();

@@ -4,16 +4,13 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value as Json;
+use support::events::Events;
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::{Event, Ids, Tail, rounds};
+use tocsin_e2e::ids::{Event, Ids, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Worker, home};
-
-/// Event time between two events, in milliseconds.
-const STEP: i64 = 10;
 
 /// What a worker says when it begins with the partitions that there are.
 const BEGINS_ANEW: &str = "the worker begins anew";
@@ -35,57 +32,38 @@ fn pipeline<'a>(kafka: &'a Kafka, name: &str, partitions: &str) -> Ids<'a> {
     ids
 }
 
-/// Writes events in parts, each to the partitions that there are.
-struct Events {
-    base: i64,
-    all: Vec<Event>,
+/// Writes events, each to the partitions that there are.
+fn write(events: &mut Events, ids: &Ids<'_>, n_events: i64) {
+    let first = events.next_id();
+    let next: Vec<Event> = (first..first + n_events)
+        .map(|id| Event::of(id, events.time(id)))
+        .collect();
+    ids.write(&events.add(next)).unwrap();
 }
 
-impl Events {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let base = i64::try_from(now.as_millis()).unwrap() - 3_600_000;
-        Self { base, all: Vec::new() }
-    }
+/// Ends with events that close all windows.
+fn close(events: &mut Events, ids: &Ids<'_>) {
+    let first = events.next_id();
+    let time = events.time(first) + 120_000;
+    // Of further services too, so that each partition has one; each escalates once.
+    let ends = (0..12 * 5).map(|number| Event {
+        service: format!("end{}", number % 12),
+        ..Event::closing(first + number, time)
+    });
+    ids.write(&events.add(ends)).unwrap();
+}
 
-    fn write(&mut self, ids: &Ids<'_>, n_events: i64) {
-        let first = i64::try_from(self.all.len()).unwrap();
-        let events = (first..first + n_events).map(|id| Event::of(id, self.base + id * STEP));
-        let events: Vec<Event> = events.collect();
-        ids.write(&events).unwrap();
-        self.all.extend(events);
+/// Events and the sum of their ids, by key and window, of windows that are closed.
+fn recomputed(events: &Events, key: impl Fn(&Event) -> String) -> BTreeMap<String, (i64, i64)> {
+    let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    let newest = events.all.last().unwrap().time;
+    for event in events.all.iter().filter(|event| event.time < newest) {
+        let window = windows
+            .entry(format!("{} {}", key(event), event.time / 1_000))
+            .or_default();
+        *window = (window.0 + 1, window.1 + event.id);
     }
-
-    /// Ends with events that close all windows.
-    fn close(&mut self, ids: &Ids<'_>) {
-        let first = i64::try_from(self.all.len()).unwrap();
-        let time = self.base + first * STEP + 120_000;
-        // Of further services too, so that each partition has one; each escalates once.
-        let events = (0..12 * 5).map(|number| Event {
-            service: format!("end{}", number % 12),
-            ..Event::closing(first + number, time)
-        });
-        let events: Vec<Event> = events.collect();
-        ids.write(&events).unwrap();
-        self.all.extend(events);
-    }
-
-    fn n_pass(&self) -> usize {
-        self.all.iter().filter(|event| event.passes).count()
-    }
-
-    /// Events and the sum of their ids, by key and window, of windows that are closed.
-    fn windows(&self, key: impl Fn(&Event) -> String) -> BTreeMap<String, (i64, i64)> {
-        let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        let newest = self.all.last().unwrap().time;
-        for event in self.all.iter().filter(|event| event.time < newest) {
-            let window = windows
-                .entry(format!("{} {}", key(event), event.time / 1_000))
-                .or_default();
-            *window = (window.0 + 1, window.1 + event.id);
-        }
-        windows
-    }
+    windows
 }
 
 /// The newest row of each key and window; none may be there twice.
@@ -118,7 +96,7 @@ fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
         }),
     ];
     for (part, key, of) in parts {
-        let expected = events.windows(of);
+        let expected = recomputed(events, of);
         let mut found = BTreeMap::new();
         let right = until(part, PATIENCE, || {
             found = windows(ids, part, key);
@@ -147,10 +125,6 @@ fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
     assert!(passed.values().all(|times| *times == 1));
 }
 
-fn wait_until_read(tail: &mut Tail, events: &Events, workers: &[&Worker]) {
-    or_tell("what passes", workers, tail.wait_for_count(events.n_pass(), PATIENCE));
-}
-
 #[test]
 fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
     let kafka = Kafka::shared().unwrap();
@@ -160,10 +134,10 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
         ids.state = Some(home::new_folder("state").unwrap().display().to_string());
         let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
         let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
-        events.write(&ids, 2_000);
-        wait_until_read(&mut tail, &events, &[&a, &b]);
+        write(&mut events, &ids, 2_000);
+        events.wait_until_read(&mut tail, &[&a, &b]);
         kafka.add_partitions(&ids.topic("events"), 4).unwrap();
-        events.write(&ids, 1_000);
+        write(&mut events, &ids, 1_000);
         match round % 4 {
             // While it is held, or about to be.
             0 => or_tell("held", &[&a], a.wait_for_line("goes on from a savepoint", PATIENCE)),
@@ -172,17 +146,17 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
             _ => or_tell("held", &[&a], a.wait_for_line("held=true", PATIENCE)),
         }
         a.kill().unwrap();
-        events.write(&ids, 1_000);
+        write(&mut events, &ids, 1_000);
         let a = ids.worker("a").unwrap();
         or_tell("both begin anew", &[&a, &b], b.wait_for_line(BEGINS_ANEW, PATIENCE));
-        events.write(&ids, 1_000);
-        wait_until_read(&mut tail, &events, &[&a, &b]);
+        write(&mut events, &ids, 1_000);
+        events.wait_until_read(&mut tail, &[&a, &b]);
         // From now on it is a pipeline as any other.
         b.kill().unwrap();
         let b = ids.worker("b").unwrap();
-        events.write(&ids, 1_000);
-        events.close(&ids);
-        wait_until_read(&mut tail, &events, &[&a, &b]);
+        write(&mut events, &ids, 1_000);
+        close(&mut events, &ids);
+        events.wait_until_read(&mut tail, &[&a, &b]);
         compare(&ids, &events, &[&a, &b]);
         a.end(END).unwrap();
         b.end(END).unwrap();
@@ -198,8 +172,8 @@ fn check_ends(name: &str, partitions: &str, state: bool, said: &str) {
     }
     let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
     let worker = ids.worker("w").unwrap();
-    events.write(&ids, 500);
-    wait_until_read(&mut tail, &events, &[&worker]);
+    write(&mut events, &ids, 500);
+    events.wait_until_read(&mut tail, &[&worker]);
     kafka.add_partitions(&ids.topic("events"), 4).unwrap();
     for worker in [worker, ids.worker("w").unwrap()] {
         assert_eq!(

@@ -2,19 +2,19 @@
 //! together.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value as Json;
+use support::events::Events;
+use support::{END, PATIENCE};
 use tocsin_e2e::http::request;
-use tocsin_e2e::ids::{Event, Expected, Ids, SERVICES, Tail};
+use tocsin_e2e::ids::{Event, Expected, Ids, SERVICES};
 use tocsin_e2e::kafka::Topic;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Worker, home};
-
-const PATIENCE: Duration = Duration::from_secs(40);
-const END: Duration = Duration::from_secs(12);
 
 /// What a worker says when it has brought a shard back.
 const RESTORED: &str = "state was restored";
@@ -22,51 +22,21 @@ const RESTORED: &str = "state was restored";
 /// What it says where the topic was made anew.
 const IS_ANOTHER: &str = "the topic is another";
 
-/// Event time between two events, in milliseconds.
-const STEP: i64 = 10;
-
-/// The events of a test, in parts: the last of each service passes, so that all are read once those that pass are.
-struct Events {
-    base: i64,
-    all: Vec<Event>,
+/// The next events; they end so far behind the last one. The last of each service passes, so that all are read once those that
+/// pass are.
+fn next(events: &mut Events, n_events: i64, behind: i64) -> Vec<Event> {
+    let first = events.next_id();
+    let last = first + n_events;
+    let more: Vec<Event> = (first..last).map(|id| Event::of(id, events.time(id))).collect();
+    let ends: Vec<Event> = (last..last + SERVICES)
+        .map(|id| Event::closing(id, events.time(id) + behind))
+        .collect();
+    events.add(more.into_iter().chain(ends))
 }
 
-impl Events {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let base = i64::try_from(now.as_millis()).unwrap() - 3_600_000;
-        Self { base, all: Vec::new() }
-    }
-
-    /// The next events; they end so far behind the last one.
-    fn next(&mut self, n_events: i64, behind: i64) -> Vec<Event> {
-        let first = i64::try_from(self.all.len()).unwrap();
-        let last = first + n_events;
-        let time = |id: i64| self.base + id * STEP;
-        let events = (first..last).map(|id| Event::of(id, time(id)));
-        let ends = (last..last + SERVICES).map(|id| Event::closing(id, time(id) + behind));
-        let events: Vec<Event> = events.chain(ends).collect();
-        self.all.extend(events.iter().cloned());
-        events
-    }
-
-    fn wait_until_read(&self, tail: &mut Tail, workers: &[&Worker]) {
-        let n_pass = self.all.iter().filter(|event| event.passes).count();
-        let said = || {
-            workers
-                .iter()
-                .map(|worker| worker.last_lines())
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
-        tail.wait_for_count(n_pass, PATIENCE)
-            .unwrap_or_else(|error| panic!("{error}\n{}", said()));
-    }
-
-    /// What must come out, before and after together: as of one partition.
-    fn expected(&self) -> Expected {
-        Expected::of(&BTreeMap::from([(0, self.all.clone())]))
-    }
+/// What must come out, before and after together: as of one partition.
+fn expected(events: &Events) -> Expected {
+    Expected::of(&BTreeMap::from([(0, events.all.clone())]))
 }
 
 /// Takes a savepoint of all shards of a worker, and ends it.
@@ -166,7 +136,7 @@ fn check(name: &str, (before, after): (i32, i32), is_dealt: bool) {
     let state = home::new_folder("state").unwrap();
     ids.state = Some(state.display().to_string());
     let mut events = Events::new();
-    ids.write(&events.next(3_000, 0)).unwrap();
+    ids.write(&next(&mut events, 3_000, 0)).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
     events.wait_until_read(&mut tail, &[&worker]);
@@ -195,18 +165,18 @@ fn check(name: &str, (before, after): (i32, i32), is_dealt: bool) {
     assert_eq!(both_say(IS_ANOTHER) > 0, after < before);
     a.kill().unwrap();
     let a = ids.worker("a").unwrap();
-    ids.write(&events.next(2_000, 0)).unwrap();
+    ids.write(&next(&mut events, 2_000, 0)).unwrap();
     events.wait_until_read(&mut tail, &[&a, &b]);
     // Whoever begins again begins with the savepoint, and follows the journal.
     b.kill().unwrap();
     a.kill().unwrap();
     let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
-    ids.write(&events.next(1_000, 120_000)).unwrap();
+    ids.write(&next(&mut events, 1_000, 120_000)).unwrap();
     events.wait_until_read(&mut tail, &[&a, &b]);
     a.end(END).unwrap();
     b.end(END).unwrap();
     assert!(!has_own_checkpoints(&state, &clone));
-    ids.check_against(&events.expected()).unwrap();
+    ids.check_against(&expected(&events)).unwrap();
     assert_eq!(counted_once(&ids) > 0, is_dealt);
     restore_from(&mut ids, &format!("{name}/savepoints/behind"));
     check_refused(
@@ -258,13 +228,13 @@ fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
     ids.state = Some(home::new_folder("state").unwrap().display().to_string());
     let mut events = Events::new();
     let mut tail = ids.tail().unwrap();
-    ids.write(&events.next(2_000, 0)).unwrap();
+    ids.write(&next(&mut events, 2_000, 0)).unwrap();
     let worker = ids.worker_with("w", &["--admin", "127.0.0.1:0"]).unwrap();
     events.wait_until_read(&mut tail, &[&worker]);
     end_with_savepoint(&worker, "before", false);
     let n_before = events.all.len();
     let worker = ids.worker("w").unwrap();
-    ids.write(&events.next(1_000, 0)).unwrap();
+    ids.write(&next(&mut events, 1_000, 0)).unwrap();
     events.wait_until_read(&mut tail, &[&worker]);
     worker.kill().unwrap();
     let n_first = events.all.len();
@@ -274,11 +244,11 @@ fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
     ids.further.extend(["--rewind-to-epoch".to_owned(), "1".to_owned()]);
     let a = ids.worker("a").unwrap();
     a.wait_for_lines("the shard is wound back", 2, PATIENCE).unwrap();
-    ids.write(&events.next(500, 0)).unwrap();
+    ids.write(&next(&mut events, 500, 0)).unwrap();
     events.wait_until_read(&mut tail, &[&a]);
     a.kill().unwrap();
     let (a, b) = (ids.worker("a").unwrap(), ids.worker("b").unwrap());
-    ids.write(&events.next(500, 0)).unwrap();
+    ids.write(&next(&mut events, 500, 0)).unwrap();
     events.wait_until_read(&mut tail, &[&a, &b]);
     assert_eq!(
         a.lines_with("the shard is wound back") + b.lines_with("the shard is wound back"),
@@ -288,7 +258,7 @@ fn a_pipeline_that_is_wound_back_gives_each_result_once_in_each_run_epoch() {
     b.end(END).unwrap();
     ids.further.clear();
     let a = ids.worker("a").unwrap();
-    ids.write(&events.next(500, 120_000)).unwrap();
+    ids.write(&next(&mut events, 500, 120_000)).unwrap();
     events.wait_until_read(&mut tail, &[&a]);
     a.end(END).unwrap();
     let first = wanted(&events.all[..n_first], 0);

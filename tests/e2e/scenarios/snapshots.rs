@@ -1,18 +1,20 @@
 //! Recovery from snapshots: what was done before a snapshot is not done again, and a snapshot that cannot be used is said.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tocsin_e2e::http::{HttpProxy, HttpRule};
+use support::{END, keep_state, object_store};
+use tocsin_e2e::http::HttpRule;
 use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::tocsin;
 use tocsin_e2e::{Kafka, Listener, S3, home};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const END: Duration = Duration::from_secs(12);
 
 /// What a worker says when it has brought a shard back.
 const RESTORED: &str = "state was restored";
@@ -201,12 +203,9 @@ fn snapshots_that_are_older_than_the_journal_are_said() {
 #[test]
 fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
     let kafka = Kafka::shared().unwrap();
-    let s3 = S3::start().unwrap();
-    s3.create_bucket("state").unwrap();
-    let proxy = HttpProxy::before(s3.address()).unwrap();
+    let (s3, proxy) = object_store().unwrap();
     let mut ids = Ids::new(kafka, "store-away", Listener::Plain).unwrap();
-    ids.state = Some("s3://state/tocsin".to_owned());
-    ids.variables = S3::variables(&proxy.url());
+    keep_state(&mut ids, &proxy);
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();

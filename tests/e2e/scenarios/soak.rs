@@ -13,11 +13,11 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use support::{END, or_tell};
+use support::{END, keep_state, object_store, or_tell};
 use tocsin_e2e::http::{HttpProxy, HttpRule};
 use tocsin_e2e::ids::{Ids, Pace, Placing, Tail};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule, S3, Worker};
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule, Worker};
 
 /// The short form: a few faults, the same ones each time.
 const SHORT: Duration = Duration::from_secs(20);
@@ -208,14 +208,11 @@ fn whatever_is_killed_paused_or_cut_each_result_is_there_once() {
     let mut rng = Rng::with_seed(seed);
     let options = KafkaOptions::default().brokers(BROKERS).listener(Listener::Proxied);
     let kafka = Kafka::start(options.setting("broker.session.timeout.ms", "3000")).unwrap();
-    let s3 = S3::start().unwrap();
-    s3.create_bucket("state").unwrap();
-    let store = HttpProxy::before(s3.address()).unwrap();
+    let (_s3, store) = object_store().unwrap();
     let placing = [Placing::ByService, Placing::Anywhere][rng.usize(0..2)];
     let mut ids = Ids::placed(&kafka, &format!("soak-{seed}"), placing).unwrap();
     ids.come_through(Listener::Proxied);
-    ids.state = Some("s3://state/tocsin".to_owned());
-    ids.variables = S3::variables(&store.url());
+    keep_state(&mut ids, &store);
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let workers = WORKERS.map(|name| ids.worker(name).unwrap());

@@ -1,5 +1,6 @@
 //! A load at the pace of a clock, and how long its probes take from produce to a committed read.
 
+mod kept;
 mod latencies;
 mod prepared;
 mod probes;
@@ -16,6 +17,7 @@ use crate::broker::Broker;
 use crate::cpu::{Moment, Used};
 use crate::engine::{Delivery, Topics, tocsin};
 
+pub use self::kept::{KeptRun, StateSize};
 pub use self::latencies::Latencies;
 pub use self::prepared::Prepared;
 pub use self::probes::Probes;

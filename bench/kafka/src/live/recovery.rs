@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use tocsin_e2e::home;
-use tocsin_worker::snapshots::{SnapshotStore, StoreAddress, contents};
 
+use super::kept::{KeptRun, StateSize};
 use super::probes::Probes;
 use super::{Load, Prepared, sender, under_load};
 use crate::broker::Broker;
-use crate::engine::{Delivery, Topics, tocsin};
-use crate::load::cold::fill_cold;
+use crate::engine::tocsin;
 
 /// Time between two snapshots.
 const INTERVAL: &str = "2s";
@@ -32,10 +30,8 @@ pub struct Recovered {
     pub first_output: Duration,
     /// The same for the partition that was served first: where another worker takes over, one goes on as if nothing were.
     pub fastest: Duration,
-    /// Keys of the newest snapshots at the end, and bytes of their state.
-    pub keys: u64,
-    /// The bytes.
-    pub bytes: u64,
+    /// What the newest snapshots hold at the end.
+    pub state: StateSize,
 }
 
 /// Kills a worker under load.
@@ -46,35 +42,22 @@ pub fn recover(
     services: u64,
     taker: Taker,
 ) -> anyhow::Result<Recovered> {
-    let run = broker.new_name("recovery");
-    let topics = Topics::new(&run, &format!("{run}-alerts"));
-    for topic in [&topics.alerts, &topics.counts, &topics.escalations] {
-        broker.create(topic)?;
-    }
-    fill_cold(broker, &topics.alerts, services)?;
-    let folder = home::new_folder("state")?;
+    let run = KeptRun::new(broker, "recovery", services)?;
+    let topics = &run.topics;
     let start = |worker| {
-        let options = tocsin::Options {
-            delivery: Delivery::ExactlyOnce,
-            is_strict: true,
-            is_dealt: false,
-            threads: broker.partitions(),
-            out_of_order: "1m",
-            processors: None,
-            kept: Some(tocsin::Kept {
-                worker,
-                folder: &folder,
-                interval: INTERVAL,
-                restore_from: None,
-                admin: None,
-            }),
+        let kept = tocsin::Kept {
+            worker,
+            folder: &run.folder,
+            interval: INTERVAL,
+            restore_from: None,
+            admin: None,
         };
-        tocsin::start(broker, &topics, options)
+        run.start(broker, topics, kept)
     };
     let first = start("first")?;
     let other = (taker == Taker::Other).then(|| start("other")).transpose()?;
     let probes = Probes::new(load.warm_up + load.measured);
-    let loaded = under_load(broker, &topics, load, prepared, &probes, &first.process, |begin| {
+    let loaded = under_load(broker, topics, load, prepared, &probes, &first.process, |begin| {
         sender::wait_until(begin + load.warm_up);
         first.process.kill()?;
         let killed = Instant::now();
@@ -121,14 +104,11 @@ pub fn recover(
     for running in again.iter().chain(&other) {
         running.process.kill()?;
     }
-    let store = SnapshotStore::open(&StoreAddress::new(folder.to_string_lossy()))?;
-    let state = contents(&store, &store.parts(&run)?)?;
-    broker.delete(&[&topics.alerts, &topics.counts, &topics.escalations])?;
-    std::fs::remove_dir_all(&folder)?;
+    let state = run.size(&topics.run)?;
+    run.remove(broker)?;
     Ok(Recovered {
         first_output,
         fastest,
-        keys: state.values().map(|stage| stage.keys).sum(),
-        bytes: state.values().map(|stage| stage.bytes).sum(),
+        state,
     })
 }

@@ -46,7 +46,7 @@ pub fn recovery_rounds(args: &RunArgs, broker: &Broker) -> anyhow::Result<()> {
                 "round {round}: {title}: first new output after {:.2?} (other partitions {:.2?}), {:.2} GB of state",
                 run.first_output,
                 run.fastest,
-                run.bytes as f64 / GIGABYTE
+                run.state.bytes as f64 / GIGABYTE
             );
             runs.push(run);
         }
@@ -56,8 +56,8 @@ pub fn recovery_rounds(args: &RunArgs, broker: &Broker) -> anyhow::Result<()> {
         let note = format!(
             "{asked}; {} events/s, {:.2} GB of state of {} keys, a snapshot every 2 s",
             args.recovery_rate,
-            last.bytes as f64 / GIGABYTE,
-            last.keys
+            last.state.bytes as f64 / GIGABYTE,
+            last.state.keys
         );
         let of = |take: fn(&Recovered) -> Duration| runs.iter().map(|run| take(run).as_secs_f64()).collect();
         figure(
@@ -81,16 +81,16 @@ pub fn snapshot_rounds(args: &RunArgs, broker: &Broker) -> anyhow::Result<()> {
     let Some(last) = runs.last() else { return Ok(()) };
     let note = format!(
         "{:.2} GB of state of {} keys, {:.2} GB in files",
-        last.bytes as f64 / GIGABYTE,
-        last.keys,
-        last.written as f64 / GIGABYTE
+        last.state.bytes as f64 / GIGABYTE,
+        last.state.keys,
+        last.state.written as f64 / GIGABYTE
     );
     let of = |take: fn(&SnapshotRun) -> f64| runs.iter().map(take).collect::<Vec<f64>>();
-    let gigabytes = |run: &SnapshotRun| run.bytes as f64 / GIGABYTE;
+    let gigabytes = |run: &SnapshotRun| run.state.bytes as f64 / GIGABYTE;
     figure(
         "savepoint, state a CPU-second",
         "GB/CPU-s",
-        of(|run| run.bytes as f64 / GIGABYTE / run.save_cpu),
+        of(|run| run.state.bytes as f64 / GIGABYTE / run.save_cpu),
         &format!("at least 0.5 asked for, 1.5 aimed at; {note}"),
     );
     figure("savepoint, wall", "s", of(|run| run.save_wall), &note);

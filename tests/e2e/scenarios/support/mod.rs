@@ -1,10 +1,13 @@
 //! What scenarios have in common.
 #![allow(dead_code, clippy::panic)]
 
+pub mod events;
+
 use std::time::Duration;
 
+use tocsin_e2e::http::HttpProxy;
 use tocsin_e2e::ids::{Ids, Pace};
-use tocsin_e2e::{RigError, Worker};
+use tocsin_e2e::{RigError, S3, Worker};
 
 /// A result is there within this.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -18,6 +21,20 @@ pub fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>)
         let said: Vec<String> = workers.iter().map(|worker| worker.last_lines()).collect();
         panic!("{when}: {error}\n{}", said.join("\n----\n"))
     })
+}
+
+/// An object store with a bucket `state`, and a proxy before it.
+pub fn object_store() -> Result<(S3, HttpProxy), RigError> {
+    let s3 = S3::start()?;
+    s3.create_bucket("state")?;
+    let proxy = HttpProxy::before(s3.address())?;
+    Ok((s3, proxy))
+}
+
+/// Lets a pipeline keep its state there.
+pub fn keep_state(ids: &mut Ids<'_>, store: &HttpProxy) {
+    ids.state = Some("s3://state/tocsin".to_owned());
+    ids.variables = S3::variables(&store.url());
 }
 
 /// Kills a worker under load so many times, each time after all that was written is through, and compares all results.

@@ -1,15 +1,16 @@
 //! A pipeline over partitions: an engine a shard, whose state can be dealt out to another number of shards.
 
 use tocsin_contract::pipeline::source::{Partitioner, Source};
-use tocsin_worker_core::capture::{Extent, rows};
+use tocsin_worker_core::capture::Extent;
 use tocsin_worker_core::decode::{Records, Span};
 use tocsin_worker_core::engine::{Arrived, Engine, Outputs, SavedHead};
 use tocsin_worker_core::kafka::partitioner::{hash, partition};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::dealing::{Deal, stage_deals};
 use tocsin_worker_core::plan::partitioning::placements;
-use tocsin_worker_core::snapshot::{BlockWriter, Restore};
+use tocsin_worker_core::snapshot::Restore;
 
+use super::captured::file_of_blocks;
 use super::{Decoding, Results, engine};
 
 /// Late enough for no record to be ahead of its arrival.
@@ -36,16 +37,8 @@ pub fn place(key: &str, n_partitions: u32) -> u32 {
 fn stored(plan: &Plan, sources: &[Source], engine: &mut Engine) -> (SavedHead, Vec<u8>) {
     let head = engine.begin_capture(Extent::Whole).save().encode();
     let placements = placements(plan, sources);
-    let mut blocks = BlockWriter::default();
-    while let Some(placed) = engine.next_block() {
-        let placement = placements[placed.stage as usize].as_ref();
-        let hashes = placement.map(|placement| {
-            let rows = rows(&placed.block.bytes).unwrap();
-            placement.hashes(placed.block.id.table, &rows)
-        });
-        blocks.add(&placed, &hashes.unwrap_or_default());
-    }
-    (SavedHead::decode(&head).unwrap(), blocks.finish())
+    let file = file_of_blocks(&placements, || engine.next_block());
+    (SavedHead::decode(&head).unwrap(), file)
 }
 
 impl Fleet {

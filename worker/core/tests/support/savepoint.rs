@@ -1,14 +1,14 @@
 //! A savepoint of some shards, in memory: what is stored of it, and what begins with it.
 
 use tocsin_contract::pipeline::source::Source;
-use tocsin_worker_core::capture::{Extent, rows};
+use tocsin_worker_core::capture::Extent;
 use tocsin_worker_core::engine::{Engine, SavedHead};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::partitioning::placements;
 use tocsin_worker_core::shard::Shard;
-use tocsin_worker_core::snapshot::{
-    BlockWriter, FORMAT, File, Manifest, ReadFrom, Restore, SourcePosition, TopicNow, dealt,
-};
+use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, ReadFrom, Restore, SourcePosition, TopicNow, dealt};
+
+use super::captured::file_of_blocks;
 
 /// A savepoint.
 #[derive(Debug)]
@@ -54,16 +54,7 @@ impl Savepoint {
             savepoint.parts.push(Manifest::decode(&manifest.encode()).unwrap());
             let head = shard.begin_capture(Extent::Whole).save().encode();
             savepoint.heads.push(SavedHead::decode(&head).unwrap());
-            let mut blocks = BlockWriter::default();
-            while let Some(placed) = shard.next_block() {
-                let placement = placements[placed.stage as usize].as_ref();
-                let hashes = placement.map(|placement| {
-                    let rows = rows(&placed.block.bytes).unwrap();
-                    placement.hashes(placed.block.id.table, &rows)
-                });
-                blocks.add(&placed, &hashes.unwrap_or_default());
-            }
-            savepoint.files.push(blocks.finish());
+            savepoint.files.push(file_of_blocks(&placements, || shard.next_block()));
         }
         savepoint
     }
