@@ -10,6 +10,9 @@ cargo fmt --all --check || fail "The code is not formatted. Run: make fmt"
 step "clippy"
 cargo clippy --locked --workspace --all-targets --features tocsin-fuzz/targets -- -D warnings
 
+step "clippy, of the program without Kafka as the demo builds it"
+cargo clippy --locked --package tocsin --no-default-features -- -D warnings
+
 step "documentation"
 scripts/doc.sh
 

@@ -14,6 +14,7 @@ mod produce;
 mod run;
 #[cfg(feature = "kafka")]
 mod snapshot;
+#[cfg(feature = "kafka")]
 mod traces;
 #[cfg(feature = "kafka")]
 mod webhooks;

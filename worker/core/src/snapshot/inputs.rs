@@ -32,7 +32,7 @@ pub enum ChangedInput {
     },
     /// Partitions were added to a topic, and keys have moved.
     #[error(
-        "topic {topic} has more partitions than it had, so that keys have moved: begin with a savepoint (`--restore-from`) under another name of the pipeline"
+        "topic {topic} got partitions while no worker ran, so that keys have moved: go on from the last savepoint (`--restore-from`) in a later run epoch (`--rewind-to-epoch`)"
     )]
     Grown {
         /// The topic.
