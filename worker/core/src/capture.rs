@@ -61,17 +61,26 @@ pub struct Row<'a> {
 #[derive(Debug, Default)]
 pub struct RowWriter {
     bytes: Vec<u8>,
-    scratch: Vec<u8>,
 }
 
 impl RowWriter {
     /// Adds a row; `write` appends its state.
     pub fn row(&mut self, id: KeyId, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        self.scratch.clear();
-        write(&mut self.scratch);
         put_u64(&mut self.bytes, u64::from(id));
         put_bytes(&mut self.bytes, key);
-        put_bytes(&mut self.bytes, &self.scratch);
+        // The length stands in front of the state, in one byte nearly always.
+        let at = self.bytes.len();
+        self.bytes.push(0);
+        write(&mut self.bytes);
+        let length = self.bytes.len() - at - 1;
+        match u8::try_from(length) {
+            Ok(length @ ..0x80) => self.bytes[at] = length,
+            _ => {
+                let mut longer = Vec::new();
+                put_u64(&mut longer, length as u64);
+                self.bytes.splice(at..=at, longer);
+            }
+        }
     }
 
     /// The block with these rows.

@@ -6,6 +6,7 @@
 mod rfc3339;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -203,9 +204,11 @@ fn raw_fields(record: &str) -> Result<Vec<(Name<'_>, &RawValue)>, serde_json::Er
 
         fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut fields = Self::Value::with_capacity(16);
+            let mut numbers: HashMap<Cow<'de, str>, usize> = HashMap::new();
             while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                match fields.iter_mut().find(|(known, _)| *known == name) {
-                    Some(field) => field.1 = value,
+                let same = numbers.entry(name.0.clone()).or_insert(fields.len());
+                match fields.get_mut(*same) {
+                    Some((_, known)) => *known = value,
                     None => fields.push((name, value)),
                 }
             }

@@ -10,6 +10,7 @@ use arrow_schema::DataType;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::hash::{BuildHasher, Hasher};
+use std::num::NonZero;
 use std::sync::Arc;
 
 /// Number of a key among the live keys of a table.
@@ -139,7 +140,7 @@ pub struct KeyTable {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Spares a look at the key when the hashes differ.
+    /// Of the key: spares a look at it when the hashes differ, and when the table grows.
     hash: u32,
     id: KeyId,
 }
@@ -150,10 +151,9 @@ impl KeyTable {
     /// The number of `key`, and whether it is new.
     pub fn intern(&mut self, key: &[u8]) -> (KeyId, bool) {
         let hash = hash(key);
-        let short = short(hash);
         let (starts, bytes) = (&self.starts, &self.bytes);
-        if let Some(entry) = self.table.find(hash, |entry| {
-            entry.hash == short && key_at(starts, bytes, entry.id) == key
+        if let Some(entry) = self.table.find(spread(hash), |entry| {
+            entry.hash == hash && key_at(starts, bytes, entry.id) == key
         }) {
             return (entry.id, false);
         }
@@ -170,19 +170,17 @@ impl KeyTable {
                 (self.starts.len() - 1) as KeyId
             }
         };
-        let (starts, bytes) = (&self.starts, &self.bytes);
-        self.table.insert_unique(hash, Entry { hash: short, id }, |entry| {
-            self::hash(key_at(starts, bytes, entry.id))
-        });
+        let entry = Entry { hash, id };
+        self.table
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
         (id, true)
     }
 
     /// The number of `key`, if it is there.
     pub fn find(&self, key: &[u8]) -> Option<KeyId> {
         let hash = hash(key);
-        let short = short(hash);
         self.table
-            .find(hash, |entry| entry.hash == short && self.key(entry.id) == key)
+            .find(spread(hash), |entry| entry.hash == hash && self.key(entry.id) == key)
             .map(|entry| entry.id)
     }
 
@@ -196,7 +194,7 @@ impl KeyTable {
         let (starts, bytes) = (&self.starts, &self.bytes);
         let key = key_at(starts, bytes, id);
         let length = key.len() + 4;
-        if let Ok(entry) = self.table.find_entry(hash(key), |entry| entry.id == id) {
+        if let Ok(entry) = self.table.find_entry(spread(hash(key)), |entry| entry.id == id) {
             entry.remove();
             self.starts[id as usize] = NOT_LIVE;
             self.free.push(id);
@@ -242,17 +240,26 @@ impl KeyTable {
 
 /// New numbers of keys that are taken back, by where they come from and their numbers there.
 #[derive(Debug, Default)]
-pub struct Renumbered(HashMap<(usize, KeyId), KeyId, FixedState>);
+pub struct Renumbered(HashMap<(usize, u32), Box<Page>, FixedState>);
+
+/// Keys of a page: numbers are dense, and come by blocks.
+const PAGE: KeyId = 1024;
+
+type Page = [Option<NonZero<KeyId>>; PAGE as usize];
 
 impl Renumbered {
     /// Notes the new number of a key.
     pub fn insert(&mut self, from: usize, old: KeyId, new: KeyId) {
-        self.0.insert((from, old), new);
+        let page = self.0.entry((from, old / PAGE));
+        let page = page.or_insert_with(|| Box::new([None; PAGE as usize]));
+        // No table has so many keys that one has the last number.
+        page[(old % PAGE) as usize] = NonZero::new(new.wrapping_add(1));
     }
 
     /// The new number of a key, if it came here.
     pub fn get(&self, from: usize, old: KeyId) -> Option<KeyId> {
-        self.0.get(&(from, old)).copied()
+        let page = self.0.get(&(from, old / PAGE))?;
+        page[(old % PAGE) as usize].map(|next| next.get() - 1)
     }
 }
 
@@ -311,15 +318,17 @@ fn key_at<'a>(starts: &[u64], bytes: &'a [u8], id: KeyId) -> &'a [u8] {
 }
 
 /// A fixed seed: the order of keys never depends on the hash, and a table is private to its pipeline's shard.
-fn hash(key: &[u8]) -> u64 {
+fn hash(key: &[u8]) -> u32 {
     let mut hasher = FixedState::with_seed(0x746f_6373_696e).build_hasher();
     hasher.write(key);
-    hasher.finish()
+    (hasher.finish() >> 32) as u32
 }
 
-/// The half of the hash that the table itself uses least.
-fn short(hash: u64) -> u32 {
-    (hash >> 25) as u32
+/// The table takes the lowest and the highest bits of a hash. By multiplication (Knuth, "The Art of Computer
+/// Programming" 6.4) the highest depend on all bits; the lowest are those of the hash itself.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

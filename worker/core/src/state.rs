@@ -7,6 +7,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +17,33 @@ use crate::aggregate::CorruptState;
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     // Fails only for types that postcard does not know, such as maps of unknown length; state has none.
     postcard::to_allocvec(value).unwrap_or_default()
+}
+
+/// Appends a value as bytes (postcard's format).
+pub fn encode_behind<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    // As above.
+    let _ = postcard::serialize_with_flavor(value, Behind(out));
+}
+
+/// Bytes go behind those that are there.
+struct Behind<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Behind<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// A value from bytes, all of them.

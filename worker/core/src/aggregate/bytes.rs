@@ -64,8 +64,22 @@ pub(crate) fn take_u128(bytes: &mut &[u8], what: &'static str) -> Result<u128, C
 }
 
 /// Takes what [`put_u64`] wrote.
+#[inline]
 pub(crate) fn take_u64(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
-    u64::try_from(take_u128(bytes, what)?).map_err(|_| CorruptState { what })
+    let mut value = 0u64;
+    for (i, &byte) in bytes.iter().enumerate().take(10) {
+        let part = u64::from(byte & 0x7f);
+        // Of the tenth byte only the lowest bit has a place.
+        if i == 9 && part > 1 {
+            break;
+        }
+        value |= part << (7 * i);
+        if byte < 0x80 {
+            *bytes = &bytes[i + 1..];
+            return Ok(value);
+        }
+    }
+    Err(CorruptState { what })
 }
 
 /// Takes what [`put_i128`] wrote.

@@ -1,5 +1,6 @@
 //! The fields of an object as they are written: where their names and values stand.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::scalar::{Halt, after_space, text};
@@ -23,6 +24,9 @@ pub struct FieldTexts {
     fields: Vec<FieldText>,
 }
 
+/// With more fields than these, names are looked up.
+const FEW: usize = 32;
+
 impl FieldTexts {
     /// The fields of an object; of a name that stands twice, the place of the first and the value of the last. Nothing if
     /// this is no object, or a name is written with escapes.
@@ -38,6 +42,8 @@ impl FieldTexts {
 }
 
 fn find(input: Input<'_>, length: usize, fields: &mut Vec<FieldText>) -> Result<Option<()>, Halt> {
+    let bytes = |name: &Range<usize>| input.slice(name.start, name.end);
+    let mut numbers: Option<HashMap<&[u8], usize>> = None;
     let mut at = after_space(input, 0);
     if input.byte(at) != b'{' {
         return Ok(None);
@@ -56,13 +62,20 @@ fn find(input: Input<'_>, length: usize, fields: &mut Vec<FieldText>) -> Result<
         let name = at + 1..name.end;
         let start = after_space(input, colon + 1);
         let end = skip(input, start, 1)?;
-        let bytes = |name: &Range<usize>| input.slice(name.start, name.end);
-        match fields.iter_mut().find(|field| bytes(&field.name) == bytes(&name)) {
-            Some(field) => field.value = start..end,
-            None => fields.push(FieldText {
-                name,
-                value: start..end,
-            }),
+        let same = if fields.len() < FEW {
+            fields.iter().position(|field| bytes(&field.name) == bytes(&name))
+        } else {
+            let numbers = numbers.get_or_insert_with(|| {
+                let names = fields.iter().map(|field| bytes(&field.name));
+                names.zip(0..).collect()
+            });
+            let number = *numbers.entry(bytes(&name)).or_insert(fields.len());
+            (number < fields.len()).then_some(number)
+        };
+        let value = start..end;
+        match same.and_then(|number| fields.get_mut(number)) {
+            Some(field) => field.value = value,
+            None => fields.push(FieldText { name, value }),
         }
         at = after_space(input, end);
         is_open = match input.byte(at) {
@@ -104,6 +117,25 @@ mod tests {
             ]),
         );
         check(r#"{"a":1,"b":2,"a":3}"#, Some(&[("a", "3"), ("b", "2")]));
+    }
+
+    /// Names in any order, some twice, more of them than are looked through one by one.
+    #[test]
+    fn of_many_fields_that_stand_twice_the_last_value_counts() {
+        let names: Vec<String> = (0..100).map(|i| format!("n{}", i * 37 % 70)).collect();
+        let fields: Vec<String> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, i)| format!("\"{name}\":{i}"))
+            .collect();
+        let object = format!("{{{}}}", fields.join(","));
+        let last = |name: &String| names.iter().rposition(|other| other == name).map(|i| i.to_string());
+        let expected: Vec<(&str, String)> = names[..70]
+            .iter()
+            .map(|name| (name.as_str(), last(name).unwrap_or_default()))
+            .collect();
+        let expected: Vec<(&str, &str)> = expected.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        check(&object, Some(&expected));
     }
 
     #[test]

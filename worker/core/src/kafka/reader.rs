@@ -204,11 +204,14 @@ impl Reading<'_> {
             Some(batch) => Some(batch),
             None => {
                 let at = self.response.len() - self.rest.len();
-                let batch = batch::take(&mut self.rest)?;
-                if let Some(batch) = &batch {
-                    self.begun = (at, batch.last_offset);
+                let batch = batch::take(&mut self.rest);
+                match &batch {
+                    Ok(Some(batch)) => self.begun = (at, batch.last_offset),
+                    Ok(None) => {}
+                    // A mark stands in front of it: what reads on meets it again.
+                    Err(_) => self.begun = (at, i64::MAX),
                 }
-                batch
+                batch?
             }
         };
         let Some(batch) = next else {

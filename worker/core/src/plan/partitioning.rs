@@ -290,6 +290,11 @@ impl Placement {
         let Some(key) = self.tables.get(table as usize).filter(|_| keyed) else {
             return vec![0; rows.len()];
         };
+        if key.types == [DataType::Utf8] && key.columns == [0] {
+            // Behind a byte that says that there is one.
+            let hash = |row: &Row<'_>| partitioner::hash(self.partitioner, row.key.get(1..).unwrap_or_default());
+            return rows.iter().map(hash).collect();
+        }
         let all = decode_keys(rows.iter().map(|row| row.key), &key.types);
         let columns: Vec<_> = key.columns.iter().map(|&i| all[i].clone()).collect();
         let keys = RecordKeys::of(&columns_batch(columns), &(0..key.columns.len()).collect::<Vec<_>>());

@@ -59,7 +59,7 @@ impl BlockWriter {
         for length in [self.frame.len(), packed.len()] {
             self.bytes.extend((length as u32).to_le_bytes());
         }
-        self.bytes.extend(packed);
+        self.bytes.extend_from_slice(&packed);
         self.frame.clear();
     }
 

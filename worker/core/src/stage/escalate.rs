@@ -16,7 +16,7 @@ use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
 use crate::key::{KeyId, KeyTable, encode_key};
-use crate::state::{decode, encode};
+use crate::state::{decode, encode_behind};
 use crate::stream::{Batch, Micros, NO_WATERMARK, record_batch};
 
 /// What an escalation is asked for.
@@ -123,7 +123,7 @@ impl Captured for Escalate {
             let Some(state) = self.states.get(id as usize).filter(|state| state.count > 0) else {
                 continue;
             };
-            rows.row(id, self.keys.key(id), |out| out.extend(encode(state)));
+            rows.row(id, self.keys.key(id), |out| encode_behind(state, out));
         }
     }
 }
@@ -227,7 +227,8 @@ impl Stage for Escalate {
         for row in rows {
             let (id, _) = self.keys.intern(row.key);
             if self.states.len() <= id as usize {
-                self.states.resize(id as usize + 1, Counted::default());
+                self.states
+                    .resize((id as usize + 1).next_multiple_of(1024), Counted::default());
             }
             self.states[id as usize] = decode(row.state, "an escalation")?;
         }

@@ -11,10 +11,21 @@ fn check(change: impl FnOnce(&mut Vec<u8>), sealed: bool, expected: Fault) {
     if sealed {
         seal(&mut second);
     }
-    let (got, position, fault) = read(&[first, second].concat(), &[], 0, SETTINGS);
+    let log = [first, second].concat();
+    let (got, position, fault) = read(&log, &[], 0, SETTINGS);
     assert_eq!(fault.map(|fault| (fault.offset, fault.fault)), Some((1, expected)));
     assert_eq!(got[0].value, Ok(b"good".to_vec()));
     assert!(position >= 1);
+    // Who reads on from the mark behind the block that the fault ended meets it again, unless records of the batch were given out.
+    let mut reader = PartitionReader::new(SETTINGS);
+    let mut reading = reader.read(&log, &[], 0);
+    assert!(reading.next_block().unwrap().is_some());
+    let (mark, behind) = (reading.mark(), reading.behind());
+    let mut reading = reader.read_on(&log, &mark, behind, i64::MAX);
+    let fault =
+        std::iter::from_fn(|| reading.next_block().map(|block| block.map(|_| ())).transpose()).find_map(Result::err);
+    let expected = (behind == 1 || fault.is_some()).then_some((1, expected));
+    assert_eq!(fault.map(|fault| (fault.offset, fault.fault)), expected);
 }
 
 #[test]

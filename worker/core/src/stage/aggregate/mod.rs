@@ -400,10 +400,14 @@ fn save_states(accumulators: &[Box<dyn Accumulators>], id: KeyId, out: &mut Vec<
     }
 }
 
+/// Keys by which accumulators grow when state is taken back.
+const GROWTH: usize = 1024;
+
 /// Sets the states of `id`, and moves `bytes` behind them.
 fn load_states(accumulators: &mut [Box<dyn Accumulators>], id: KeyId, bytes: &mut &[u8]) -> Result<(), CorruptState> {
     for accumulator in accumulators {
-        accumulator.grow(id as usize + 1);
+        // By many at a time: keys that are taken back come one by one.
+        accumulator.grow((id as usize + 1).next_multiple_of(GROWTH));
         accumulator.load(id, bytes)?;
     }
     Ok(())

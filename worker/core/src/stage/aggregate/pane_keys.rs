@@ -35,7 +35,7 @@ impl PaneKeys {
     pub fn of(&mut self, key: &[u8]) -> KeyId {
         let (id, _) = self.table.intern(key);
         if self.n_panes.len() <= id as usize {
-            self.n_panes.resize(id as usize + 1, 0);
+            self.n_panes.resize(self.table.capacity().next_multiple_of(1024), 0);
         }
         id
     }

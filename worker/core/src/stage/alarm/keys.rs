@@ -9,7 +9,7 @@ use super::baseline::{Baseline, BaselinePlan};
 use super::level::{Level, Timing};
 use crate::capture::{Block, Blocks, Captured, Extent, RowWriter};
 use crate::key::{KeyId, KeyTable};
-use crate::state::encode;
+use crate::state::encode_behind;
 use crate::stream::Micros;
 
 /// Keys at which idle ones are first looked for.
@@ -58,7 +58,7 @@ impl Captured for OfRule {
             let Some(held) = self.held.get(id as usize).filter(|held| !held.is_at_rest()) else {
                 continue;
             };
-            rows.row(id, self.table.key(id), |out| out.extend(encode(held)));
+            rows.row(id, self.table.key(id), |out| encode_behind(held, out));
         }
     }
 }

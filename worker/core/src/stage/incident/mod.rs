@@ -21,7 +21,7 @@ use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row as CapturedRow, RowWriter};
 use crate::encode::rfc3339;
 use crate::key::{KeyId, KeyTable, decode_keys, encode_key};
-use crate::state::{decode, encode};
+use crate::state::{decode, encode_behind};
 use crate::stream::{Batch, Micros, record_batch};
 use signal::{Report, Signals};
 
@@ -220,7 +220,7 @@ impl Captured for Incidents {
     fn save_rows(&self, ids: Range<KeyId>, rows: &mut RowWriter) {
         for id in ids {
             if let Some(Some(incident)) = self.open.get(id as usize) {
-                rows.row(id, self.keys.key(id), |out| out.extend(encode(incident)));
+                rows.row(id, self.keys.key(id), |out| encode_behind(incident, out));
             }
         }
     }
