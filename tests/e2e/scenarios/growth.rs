@@ -9,8 +9,9 @@ use serde_json::Value as Json;
 use support::events::Events;
 use support::{END, PATIENCE, or_tell};
 use tocsin_e2e::ids::{Event, Ids, rounds};
+use tocsin_e2e::kafka::Record;
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, Worker, home};
+use tocsin_e2e::{Kafka, Listener, Worker, home};
 
 /// What a worker says when it begins with the partitions that there are.
 const BEGINS_ANEW: &str = "the worker begins anew";
@@ -161,6 +162,44 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
         a.end(END).unwrap();
         b.end(END).unwrap();
     }
+}
+
+/// Where the first transaction of a new shard was aborted, its journal has records, and none that counts.
+#[test]
+fn a_new_shard_begins_though_its_first_transaction_was_aborted() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = pipeline(kafka, "growing-aborted", "onGrowth: Restore");
+    let state = home::new_folder("state").unwrap();
+    ids.state = Some(state.display().to_string());
+    let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
+    let worker = ids.worker("w").unwrap();
+    write(&mut events, &ids, 2_000);
+    events.wait_until_read(&mut tail, &[&worker]);
+    kafka.add_partitions(&ids.topic("events"), 4).unwrap();
+    let savepoint = format!("{}/savepoints/grown-to-epoch-1/savepoint.manifest", ids.name);
+    let is_written = until("the savepoint", PATIENCE, || {
+        Ok(state.join(&savepoint).exists().then_some(()))
+    });
+    or_tell("written", &[&worker], is_written);
+    worker.kill().unwrap();
+    let journal = format!("{}.journal", ids.name);
+    if kafka.describe(&journal).unwrap().len() < 4 {
+        kafka.add_partitions(&journal, 4).unwrap();
+    }
+    let aborted = kafka.transactional("growing-aborted-first", Listener::Plain).unwrap();
+    aborted.begin().unwrap();
+    for partition in 2..4 {
+        aborted
+            .produce(&journal, partition, &[Record::new("never seen")])
+            .unwrap();
+    }
+    aborted.abort().unwrap();
+    write(&mut events, &ids, 1_000);
+    let worker = ids.worker("w").unwrap();
+    close(&mut events, &ids);
+    events.wait_until_read(&mut tail, &[&worker]);
+    compare(&ids, &events, &[&worker]);
+    worker.end(END).unwrap();
 }
 
 /// Whether a worker of such a pipeline ends when its topic grows, and says so once.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::{END, keep_state, object_store};
+use support::{END, keep_state, object_store, or_tell};
 use tocsin_e2e::http::HttpRule;
 use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, rounds};
 use tocsin_e2e::wait::until;
@@ -223,10 +223,9 @@ fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
         .unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
     // A worker that comes while it is away waits for it.
     worker.kill().unwrap();
-    let hits = away.hits();
     let shards = shards();
     let worker = ids.worker("w").unwrap();
-    away.wait_for(hits + 3, PATIENCE).unwrap();
+    worker.wait_for_line("the worker cannot begin yet", PATIENCE).unwrap();
     away.remove();
     worker
         .wait_for_lines(RESTORED, shards, Duration::from_secs(60))
@@ -237,4 +236,27 @@ fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
     assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
     let said = worker.said();
     assert!(!said.contains(S3::SECRET_KEY), "{said}");
+}
+
+/// A manifest is written though nobody hears of it: whoever comes next finds it, and what it names.
+#[test]
+fn manifests_whose_answer_is_lost_can_be_gone_back_to() {
+    let kafka = Kafka::shared().unwrap();
+    let (s3, proxy) = object_store().unwrap();
+    let mut ids = Ids::new(kafka, "manifests-unanswered", Listener::Plain).unwrap();
+    keep_state(&mut ids, &proxy);
+    let lost = proxy.add(HttpRule::every().method("PUT").containing(".manifest").drop_answer());
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let worker = ids.worker("w").unwrap();
+    lost.wait_for(6, PATIENCE).unwrap();
+    worker.kill().unwrap();
+    lost.remove();
+    assert!(!s3.list("state", "tocsin/").unwrap().is_empty());
+    let worker = ids.worker("w").unwrap();
+    or_tell("restored", &[&worker], worker.wait_for_line(RESTORED, PATIENCE));
+    let n_events = stream.end().unwrap();
+    or_tell("results", &[&worker], tail.wait_for_all_passed(n_events, PATIENCE));
+    worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
 }

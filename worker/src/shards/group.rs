@@ -45,7 +45,7 @@ pub fn run(
     watch: &Watch,
 ) -> Result<(), ShardsError> {
     let pulse = settings.measures.pulse("group");
-    let instance = format!("{}.{}", settings.group, settings.instance);
+    let instance = instance(settings);
     let mut consumer = join(settings, &instance, layout, ownership, commands)?;
     let mut fenced: VecDeque<Instant> = VecDeque::new();
     let mut was_member = false;
@@ -99,12 +99,23 @@ pub fn run(
     drop(consumer);
     if outcome.is_ok() {
         // A static member that only closes keeps its shards for the length of a session.
-        let mut cluster = Cluster::new(settings.cluster.clone())?;
-        if let Err(error) = cluster.leave_group(&settings.group, &instance) {
-            tracing::warn!(%error, "the consumer group could not be left");
-        }
+        leave(settings)?;
     }
     outcome
+}
+
+/// Takes this worker out of the group, if it is a member.
+pub fn leave(settings: &Settings) -> Result<(), ShardsError> {
+    let mut cluster = Cluster::new(settings.cluster.clone())?;
+    if let Err(error) = cluster.leave_group(&settings.group, &instance(settings)) {
+        tracing::warn!(%error, "the consumer group could not be left");
+    }
+    Ok(())
+}
+
+/// The name of this worker as a member of the group.
+fn instance(settings: &Settings) -> String {
+    format!("{}.{}", settings.group, settings.instance)
 }
 
 /// Whether no other try would do.

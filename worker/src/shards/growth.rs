@@ -17,7 +17,7 @@ use tocsin_worker_core::snapshot::{Savepoint, SavepointNames};
 
 use super::start::Layout;
 use super::{Settings, ShardsError};
-use crate::kafka::{Cluster, TopicInfo};
+use crate::kafka::{Cluster, KafkaError, Time, TopicInfo};
 use crate::shards::sequence;
 use crate::snapshots::{SnapshotError, SnapshotStore};
 
@@ -38,10 +38,35 @@ pub struct Begins {
     pub savepoint: Option<String>,
     /// Partitions of each source's topic that it reads.
     pub partitions: Vec<u32>,
+    /// Whether there may be shards that nobody has had: a group keeps to the assignment that it has when a member comes
+    /// back, so that new partitions of the journal are seen only by one that joins anew.
+    pub has_new_shards: bool,
 }
 
 /// Looks with what a run begins, by the topics of the sources as they are and the journal, if it is there.
 pub fn begins(
+    cluster: &mut Cluster,
+    settings: &Settings,
+    sources: &[TopicInfo],
+    journal: Option<&TopicInfo>,
+) -> Result<Begins, ShardsError> {
+    let epochs = match journal {
+        Some(journal) => epochs(cluster, settings, sources, journal.partitions.len() as u32)?,
+        None => BTreeMap::new(),
+    };
+    let committed = epochs.values().max().copied();
+    let begins = begins_behind(committed, cluster, settings, sources, journal)?;
+    let n_shards = begins.partitions.iter().copied().max().unwrap_or(1);
+    let has_begun = |shard| epochs.get(&shard).is_some_and(|epoch| *epoch >= begins.epoch);
+    Ok(Begins {
+        has_new_shards: begins.epoch > 0 && !(0..n_shards).all(has_begun),
+        ..begins
+    })
+}
+
+/// The same, where `committed` is the newest run epoch of which something is committed.
+fn begins_behind(
+    mut committed: Option<u32>,
     cluster: &mut Cluster,
     settings: &Settings,
     sources: &[TopicInfo],
@@ -54,38 +79,31 @@ pub fn begins(
         epoch: rewind.unwrap_or(0),
         savepoint: None,
         partitions: now.clone(),
+        has_new_shards: false,
     };
     let store = asked
         .map(|snapshots| SnapshotStore::open(&snapshots.address))
         .transpose()?;
-    let committed = match journal {
-        Some(journal) => epoch(cluster, settings, sources, journal.partitions.len() as u32)?,
-        None => None,
-    };
-    let Some(journal) = journal else {
-        if let Some(store) = &store {
-            nothing_left(store, &settings.group)?;
+    if let (None, Some(store)) = (committed, &store) {
+        let left = left(store, &settings.group)?;
+        let has_run = journal.map_or(Ok(false), |journal| is_written(cluster, journal))?;
+        match left {
+            // A pipeline that has not run must not find what one of its name has left.
+            Some((_, savepoint)) if !has_run => return Err(ShardsError::SavepointLeft { savepoint }),
+            // The group's offsets are gone: the epoch is known by the savepoint that it began with, or is to end with.
+            Some((epoch, _)) => committed = epoch.checked_sub(1),
+            None => {}
         }
+    }
+    let Some(journal) = journal else {
         return Ok(fresh);
     };
     let n_journal = journal.partitions.len() as u32;
-    let at_most = |most: &dyn Fn(usize) -> u32| -> Vec<u32> {
-        now.iter()
-            .enumerate()
-            .map(|(source, now)| (*now).min(most(source)))
-            .collect()
-    };
     if let (Some(store), Some(epoch)) = (&store, committed)
         && let Some((grown, savepoint)) = newest(store, &settings.group, epoch)?
         && rewind.is_none_or(|rewind| rewind <= grown)
     {
-        let of_topic = |source: usize| {
-            savepoint
-                .grown_to
-                .get(&sources[source].name)
-                .copied()
-                .unwrap_or(u32::MAX)
-        };
+        let of_topic = |(topic, now): (&TopicInfo, &u32)| savepoint.grown_to.get(&topic.name).copied().unwrap_or(*now);
         let name = SavepointNames::of(&settings.group, &savepoint.id).folder().to_owned();
         let other = asked
             .and_then(|snapshots| snapshots.restore_from.as_ref())
@@ -101,7 +119,8 @@ pub fn begins(
         return Ok(Begins {
             epoch: grown.max(epoch),
             savepoint: Some(name),
-            partitions: at_most(&of_topic),
+            partitions: sources.iter().zip(&now).map(of_topic).collect(),
+            ..fresh
         });
     }
     let epoch = committed.unwrap_or(0);
@@ -111,18 +130,19 @@ pub fn begins(
     Ok(Begins {
         epoch,
         savepoint: None,
-        partitions: at_most(&|_| n_journal),
+        partitions: now.iter().map(|now| (*now).min(n_journal)).collect(),
+        ..fresh
     })
 }
 
-/// The newest run epoch of which something is committed. What is committed just now does not matter: an epoch that has begun
-/// has its savepoint, and that is looked for.
-fn epoch(
+/// The newest run epoch of each shard of which something is committed. What is committed just now does not matter: an epoch
+/// that has begun has its savepoint, and that is looked for.
+fn epochs(
     cluster: &mut Cluster,
     settings: &Settings,
     sources: &[TopicInfo],
     n_shards: u32,
-) -> Result<Option<u32>, ShardsError> {
+) -> Result<BTreeMap<u32, u32>, ShardsError> {
     let of_topic = |topic: &TopicInfo| {
         let n = n_shards.min(topic.partitions.len() as u32);
         let name = topic.name.clone();
@@ -136,15 +156,21 @@ fn epoch(
         match cluster.committed_so_far(&settings.group, &partitions) {
             Ok(committed) => {
                 // What is no text of ours is told by the shard.
-                let epochs = committed.values().filter_map(|at| sequence::of_metadata(&at.metadata));
-                return Ok(epochs.map(|(_, epoch)| epoch).max());
+                let mut epochs = BTreeMap::new();
+                for ((_, shard), at) in &committed {
+                    if let Some((_, epoch)) = sequence::of_metadata(&at.metadata) {
+                        let newest = epochs.entry(*shard).or_default();
+                        *newest = epoch.max(*newest);
+                    }
+                }
+                return Ok(epochs);
             }
             Err(error) if error.may_pass() && Instant::now() < until && !settings.interrupt.is_raised() => {}
             Err(error) if error.may_pass() => return Err(error.into()),
             // Without the group nothing runs: who joins it says what stands in the way.
             Err(error) => {
                 tracing::debug!(%error, "the group's offsets cannot be asked for");
-                return Ok(None);
+                return Ok(BTreeMap::new());
             }
         }
         std::thread::park_timeout(BETWEEN_TRIES);
@@ -162,24 +188,23 @@ fn newest(store: &SnapshotStore, pipeline: &str, epoch: u32) -> Result<Option<(u
     Ok(None)
 }
 
-/// A pipeline that has not run must not find what one of its name has left.
-fn nothing_left(store: &SnapshotStore, pipeline: &str) -> Result<(), ShardsError> {
+/// The savepoint of the last growth of a pipeline of this name, and the run epoch that begins with it.
+fn left(store: &SnapshotStore, pipeline: &str) -> Result<Option<(u32, String)>, SnapshotError> {
     let folder = format!("{pipeline}/savepoints");
     let objects = store.objects(&folder)?;
-    let id = |name: &str| {
-        name.strip_prefix(&folder)?
-            .trim_start_matches('/')
-            .split('/')
-            .next()
-            .map(str::to_owned)
+    let of_growth = |name: &str| {
+        let id = name.strip_prefix(&folder)?.trim_start_matches('/').split('/').next()?;
+        let epoch = SavepointNames::epoch_of_growth(id)?;
+        Some((epoch, format!("{folder}/{id}")))
     };
-    let mut ids = objects.iter().filter_map(|object| id(&object.name));
-    match ids.find(|id| SavepointNames::epoch_of_growth(id).is_some()) {
-        Some(id) => Err(ShardsError::SavepointLeft {
-            savepoint: format!("{folder}/{id}"),
-        }),
-        None => Ok(()),
-    }
+    Ok(objects.iter().filter_map(|object| of_growth(&object.name)).max())
+}
+
+/// Whether anything was ever written to a topic.
+fn is_written(cluster: &mut Cluster, topic: &TopicInfo) -> Result<bool, KafkaError> {
+    let partitions: Vec<u32> = (0..topic.partitions.len() as u32).collect();
+    let ends = cluster.offsets(topic, &partitions, Time::Latest)?;
+    Ok(ends.iter().any(|end| *end > 0))
 }
 
 /// Whether topics have more partitions than a run reads; if so, what follows.

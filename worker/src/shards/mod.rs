@@ -175,15 +175,17 @@ pub fn run(mut job: Job, settings: &Settings) -> Result<Report, ShardsError> {
     let targets = transaction::Targets::new(std::mem::take(&mut job.targets), &settings.topics);
     let targets = Arc::new(targets);
     let mut report = Report::default();
+    let mut has_run = false;
     let ended = loop {
         settings.savepoints.begin_run();
         settings.measures.begin_run();
-        match run_once(&job, settings, &targets, &mut report) {
+        match run_once(&job, settings, &targets, has_run, &mut report) {
             Ok(Ended::Finished) => break Ok(()),
             Ok(Ended::BeginsAnew) if settings.interrupt.is_raised() => break Ok(()),
             Ok(Ended::BeginsAnew) => tracing::info!("the worker begins anew, in the next run epoch"),
             Err(error) => break Err(error),
         }
+        has_run = true;
     };
     // The threads have ended, and with them those who shared them.
     let closed = Arc::into_inner(targets).map_or(Ok(()), transaction::Targets::close);
@@ -202,10 +204,13 @@ fn run_once(
     job: &Job,
     settings: &Settings,
     targets: &Arc<transaction::Targets>,
+    has_run: bool,
     report: &mut Report,
 ) -> Result<Ended, ShardsError> {
     let mut cluster = Cluster::new(settings.cluster.clone())?;
-    let prepared = start::prepare(&mut cluster, job, targets, settings)?;
+    let Some(prepared) = start::prepare_when_there(&mut cluster, job, targets, settings, has_run)? else {
+        return Ok(Ended::Finished);
+    };
     let layout = Arc::new(prepared.layout);
     tracing::info!("records are read by {}", settings.cluster.source_and_why());
     let schemas = Schemas::of(&job.sources)?;
@@ -229,6 +234,9 @@ fn run_once(
         })?);
     }
     let watch = growth::Watch::start(settings, &layout, prepared.has_grown)?;
+    if prepared.has_new_shards {
+        group::leave(settings)?;
+    }
     let outcome = group::run(settings, &layout, &ownership, &commands, &threads, &watch);
     // It may have ended before it could tell them.
     group::finish(&commands);

@@ -112,6 +112,8 @@ struct UnderWay {
     /// Where the cut's record stands in the journal, once it is committed.
     journal_offset: Option<i64>,
     published: bool,
+    /// The shard was lost since: what it is now has other blocks.
+    lost: bool,
     begun: Instant,
 }
 
@@ -155,13 +157,16 @@ impl Snapshotting {
 
     /// Whether a savepoint waits for a cut of a shard.
     pub fn wants_cut(&mut self, number: u32, shard: &Shard) -> bool {
-        let new = self.savepoints.since(&mut self.n_seen).into_iter();
-        self.wanted.extend(new.map(|(id, kind)| WantedSavepoint {
-            id,
-            kind,
-            written: BTreeMap::new(),
-            not_before: Instant::now(),
-        }));
+        for (id, kind) in self.savepoints.since(&mut self.n_seen) {
+            // One that another thread could not write is asked for again.
+            self.wanted.retain(|wanted| wanted.id != id);
+            self.wanted.push(WantedSavepoint {
+                id,
+                kind,
+                written: BTreeMap::new(),
+                not_before: Instant::now(),
+            });
+        }
         self.under_way.is_none() && self.wanted.iter().any(|wanted| wanted.wants(number, shard))
     }
 
@@ -230,6 +235,7 @@ impl Snapshotting {
             captured: false,
             journal_offset: None,
             published: false,
+            lost: false,
             begun: Instant::now(),
         });
     }
@@ -291,11 +297,8 @@ impl Snapshotting {
 
     /// A shard is lost, or its last cut is.
     pub fn lost(&mut self, shard: u32) {
-        if self
-            .under_way
-            .as_ref()
-            .is_some_and(|under_way| under_way.shard == shard)
-        {
+        if let Some(under_way) = self.under_way.as_mut().filter(|under_way| under_way.shard == shard) {
+            under_way.lost = true;
             self.abandon();
         }
         self.shards.remove(&shard);
@@ -380,7 +383,8 @@ impl Snapshotting {
                     at: at.as_micros() as i64,
                 });
                 tracing::debug!(shard, sequence, bytes = size.bytes, ?took, "a snapshot was written");
-                if let Some(of_shard) = self.shards.get_mut(&shard).filter(|of| of.term == under_way.term) {
+                let of_shard = self.shards.get_mut(&shard).filter(|of| of.term == under_way.term);
+                if let Some(of_shard) = of_shard.filter(|_| !under_way.lost) {
                     let least = Instant::now() + self.settings.min_pause;
                     of_shard.due = of_shard.due.max(least);
                     let all: u64 = size.files.iter().map(|file| file.bytes).sum();

@@ -16,6 +16,9 @@ use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
 const PATIENCE: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// Until what could not be reached is tried again.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
 /// How long the journal is kept where there are snapshots, in milliseconds.
 const SEVEN_DAYS: &str = "604800000";
 
@@ -71,23 +74,48 @@ pub struct Prepared {
     pub savepoint: Option<String>,
     /// Whether topics have more partitions than the run reads, so that it is held.
     pub has_grown: bool,
+    /// Whether there may be shards that nobody has had.
+    pub has_new_shards: bool,
 }
 
-/// Checks the topics, says which rows are dealt out by key, and makes the topics of the pipeline that are missing.
-pub fn prepare(
+/// The same as [`prepare`]; until it is interrupted it waits for a store that cannot be reached, and, where `has_run`, for
+/// brokers: at the first start an address without a broker is a mistake that must show.
+pub fn prepare_when_there(
     cluster: &mut Cluster,
     job: &Job,
     targets: &Targets,
     settings: &Settings,
-) -> Result<Prepared, ShardsError> {
+    has_run: bool,
+) -> Result<Option<Prepared>, ShardsError> {
+    while !settings.interrupt.is_raised() {
+        let waits = |error: &ShardsError| match error {
+            ShardsError::Snapshot(error) => error.may_pass(),
+            ShardsError::Kafka(error) => has_run && error.may_pass(),
+            _ => false,
+        };
+        match prepare(cluster, job, targets, settings) {
+            Err(error) if waits(&error) => tracing::warn!(%error, "the worker cannot begin yet"),
+            outcome => return outcome.map(Some),
+        }
+        std::thread::park_timeout(BETWEEN_TRIES);
+    }
+    Ok(None)
+}
+
+/// Checks the topics, says which rows are dealt out by key, and makes the topics of the pipeline that are missing.
+fn prepare(cluster: &mut Cluster, job: &Job, targets: &Targets, settings: &Settings) -> Result<Prepared, ShardsError> {
     let names = input_topics(job)?;
     let mut inputs: Vec<TopicInfo> = names.iter().map(|name| cluster.topic(name)).collect::<Result<_, _>>()?;
     let found = counts(&inputs);
     let journal = settings.topics.journal();
     let there = cluster.topics(&[journal.as_str()])?.pop();
     let begins = begins(cluster, settings, &inputs, there.as_ref())?;
-    for (topic, most) in inputs.iter_mut().zip(&begins.partitions) {
-        topic.partitions.truncate(*most as usize);
+    for (topic, wanted) in inputs.iter_mut().zip(&begins.partitions) {
+        if topic.partitions.len() < *wanted as usize {
+            // Others have seen them: the broker that was asked has not heard of them yet.
+            *topic = grown_topic(cluster, &topic.name, *wanted)?;
+        }
+        topic.partitions.truncate(*wanted as usize);
     }
     let n_shards = begins.partitions.iter().copied().max().unwrap_or(1);
     let mut plan = job.plan.clone();
@@ -113,6 +141,7 @@ pub fn prepare(
         layout,
         savepoint: begins.savepoint,
         has_grown,
+        has_new_shards: begins.has_new_shards,
     })
 }
 
@@ -134,17 +163,12 @@ fn dealt_topics(plan: &Plan, settings: &Settings) -> Vec<String> {
 /// A topic of the pipeline, which has as many partitions as there are shards.
 fn own_topic(cluster: &mut Cluster, settings: &Settings, name: &str, n_shards: u32) -> Result<TopicInfo, ShardsError> {
     let mut topic = new_topic(cluster, name)?;
-    let n_partitions = |topic: &TopicInfo| topic.partitions.len() as u32;
-    if n_partitions(&topic) < n_shards && settings.makes_topics {
+    if topic.partitions.len() < n_shards as usize && settings.makes_topics {
         tracing::info!(topic = name, n_partitions = n_shards, "the topic gets more partitions");
         cluster.create_partitions(name, n_shards)?;
-        let until = Instant::now() + PATIENCE;
-        while n_partitions(&topic) < n_shards && Instant::now() < until {
-            std::thread::park_timeout(BETWEEN_LOOKS);
-            topic = new_topic(cluster, name)?;
-        }
+        topic = grown_topic(cluster, name, n_shards)?;
     }
-    let found = n_partitions(&topic);
+    let found = topic.partitions.len() as u32;
     if found != n_shards {
         return Err(ShardsError::Partitions {
             topic: topic.name,
@@ -153,6 +177,26 @@ fn own_topic(cluster: &mut Cluster, settings: &Settings, name: &str, n_shards: u
         });
     }
     Ok(topic)
+}
+
+/// A topic that got so many partitions just now.
+fn grown_topic(cluster: &mut Cluster, name: &str, n_partitions: u32) -> Result<TopicInfo, ShardsError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let topic = new_topic(cluster, name)?;
+        let found = topic.partitions.len() as u32;
+        if found >= n_partitions {
+            return Ok(topic);
+        }
+        if Instant::now() > until {
+            return Err(ShardsError::Partitions {
+                topic: topic.name,
+                found,
+                wanted: n_partitions,
+            });
+        }
+        std::thread::park_timeout(BETWEEN_LOOKS);
+    }
 }
 
 /// Whether we may do with each topic what we must: else it would show at the first result, or at the next start.

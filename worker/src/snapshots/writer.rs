@@ -194,6 +194,8 @@ struct Current {
     files: Vec<File>,
     /// The first error; what follows is left out.
     failed: Option<SnapshotError>,
+    /// A manifest may name the files, whatever came of writing it.
+    may_be_published: bool,
 }
 
 impl Writing {
@@ -213,6 +215,7 @@ impl Writing {
                     blocks: BlockWriter::default(),
                     files: Vec::new(),
                     failed: None,
+                    may_be_published: false,
                 });
                 None
             }
@@ -230,7 +233,7 @@ impl Writing {
                     None => current.publish(&self.store, *publish),
                 };
                 if outcome.is_err() {
-                    current.remove(&self.store);
+                    current.remove_unpublished(&self.store);
                 } else if current.part_of.is_none()
                     && let Err(error) = self.store.clear(&current.names, self.retained)
                 {
@@ -251,7 +254,7 @@ impl Writing {
 
     fn abandon(&mut self) {
         if let Some(current) = self.current.take() {
-            current.remove(&self.store);
+            current.remove_unpublished(&self.store);
         }
     }
 }
@@ -306,7 +309,7 @@ impl Current {
         let name = self.names.file(self.sequence, "head", self.nonce);
         manifest.head = store.write_file(&self.names, &name, head.encode())?;
         manifest.files = self.files.iter().chain(&base).cloned().collect();
-        store.publish(&self.names, &manifest)?;
+        self.publish_manifest(store, &manifest)?;
         let completes = match &self.part_of {
             None => false,
             Some(part_of) => complete(store, part_of)?,
@@ -320,8 +323,32 @@ impl Current {
         })
     }
 
+    /// Writes the manifest. An answer that was lost does not matter: it is looked whether it is there.
+    fn publish_manifest(&mut self, store: &SnapshotStore, manifest: &Manifest) -> Result<(), SnapshotError> {
+        self.may_be_published = true;
+        let Err(error) = store.publish(&self.names, manifest) else {
+            return Ok(());
+        };
+        match store.manifest(&self.names, manifest.sequence) {
+            Ok(found) if found == *manifest => Ok(()),
+            // Another try wrote the state of the same cut. That of a checkpoint has other files, which the next would lie over.
+            Ok(_) => {
+                self.may_be_published = false;
+                if self.part_of.is_none() {
+                    return Err(error);
+                }
+                self.remove_unpublished(store);
+                Ok(())
+            }
+            Err(_) => Err(error),
+        }
+    }
+
     /// Removes what was written of a snapshot that comes to nothing; what is left over goes with the next that is cleared.
-    fn remove(&self, store: &SnapshotStore) {
+    fn remove_unpublished(&self, store: &SnapshotStore) {
+        if self.may_be_published {
+            return;
+        }
         for file in &self.files {
             store.remove_file(&self.names, file).ok();
         }

@@ -48,6 +48,16 @@ pub(super) fn check_beginning(
     }
 }
 
+/// Whether a shard without committed offsets may go on in the run epoch that its journal ends with. (One whose first
+/// transaction was aborted has none either; its journal shows nothing, and it begins.)
+pub(super) fn check_rewind(common: &Common<'_>, shard: u32, asked: &Asked, epoch: u32) -> Result<(), ShardsError> {
+    let wanted = common.snapshots.and_then(|snapshots| snapshots.rewind_to_epoch);
+    if asked.until.is_none() && wanted.is_some_and(|wanted| epoch < wanted) {
+        return Err(ShardsError::RewindsNowhere { shard });
+    }
+    Ok(())
+}
+
 impl Owned {
     /// Begins where nobody has been.
     pub(super) fn begin(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
@@ -73,11 +83,10 @@ impl Owned {
         let (Some(savepoint), Some(epoch)) = (&snapshots.restore_from, snapshots.rewind_to_epoch) else {
             return Ok(false);
         };
-        if asked.is_new() || (asked.until.is_some() && asked.epoch >= epoch) {
+        let Some(sequence) = asked.until.filter(|_| asked.epoch < epoch) else {
             return Ok(false);
-        }
+        };
         let shard = self.number;
-        let sequence = asked.until.ok_or(ShardsError::RewindsNowhere { shard })?;
         tracing::info!(shard, epoch, savepoint, "the shard is wound back");
         let restoring = Restoring::savepoint(snapshots, common, shard, savepoint);
         let sequence = Some(sequence);

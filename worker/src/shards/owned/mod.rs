@@ -254,6 +254,7 @@ impl Owned {
 
     /// Begins from the front, after a while.
     fn ask_again(&mut self, after: Duration) {
+        self.shard = None;
         let not_before = Instant::now() + after;
         self.phase = Phase::Asking { not_before };
     }

@@ -1,13 +1,13 @@
 //! What the journal says, done again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
 use tocsin_worker_core::snapshot::ChangedInput;
 
-use super::beginning::check_beginning;
+use super::beginning::{check_beginning, check_rewind};
 use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, place};
 use crate::kafka::Fetched;
 use crate::shards::ShardsError;
@@ -214,20 +214,21 @@ impl Owned {
             }
         }
         common.fetcher.remove(journal);
-        let committed = std::mem::take(&mut replaying.asked.committed);
-        self.replayed(&committed, common)?;
+        let asked = replaying.asked.clone();
+        self.replayed(&asked, common)?;
         Ok(false)
     }
 
     /// What was done again must have come to what is committed.
-    fn replayed(&mut self, committed: &BTreeMap<String, i64>, common: &mut Common<'_>) -> Result<(), ShardsError> {
+    fn replayed(&mut self, asked: &Asked, common: &mut Common<'_>) -> Result<(), ShardsError> {
         let Some(shard) = &self.shard else {
             // The journal has only what was never committed.
             return self.begin(common);
         };
+        check_rewind(common, self.number, asked, shard.epoch())?;
         for (topic, position) in common.layout.inputs.iter().zip(shard.positions()) {
             let found = position.map(|position| position.offset);
-            let committed = committed.get(&topic.name).copied();
+            let committed = asked.committed.get(&topic.name).copied();
             if committed.is_some() && committed != found {
                 return Err(ShardsError::OffsetMoved {
                     shard: self.number,
