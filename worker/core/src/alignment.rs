@@ -2,13 +2,16 @@
 //!
 //! Only sources with a common stage hold one another back, by event time and by bytes. The one that is furthest behind is
 //! never held: it is what the others wait for, so that there is always one that can go on.
+//!
+//! Where rows are dealt out by key a source is merged with the same source in other shards, too: there by bytes alone. What
+//! others have said of their event time is older than they are, by the length of a transaction and more.
 
 use std::collections::VecDeque;
 
 use crate::plan::Plan;
 use crate::stream::Micros;
 
-/// How many bytes of records a source may be ahead, whatever their event times .
+/// How many bytes of records a source may be ahead, whatever their event times.
 const MOST_BYTES_AHEAD: u64 = 64 << 20;
 
 /// Who waits for whom.
@@ -50,15 +53,17 @@ impl Alignment {
         }
     }
 
-    /// Whether a source waits for others; `watermarks` has one for each source that has not ended.
-    pub fn holds(&mut self, source: usize, watermarks: &[Option<Micros>]) -> bool {
+    /// Whether a source waits for others; `watermarks` has one for each source that has not ended, and other shards that
+    /// its records are merged with have come as far as `elsewhere`.
+    pub fn holds(&mut self, source: usize, watermarks: &[Option<Micros>], elsewhere: Micros) -> bool {
         let (Some(group), Some(Some(own))) = (self.groups.get(source), watermarks.get(source)) else {
             return false;
         };
         let of_group = self.groups.iter().zip(watermarks).filter(|(other, _)| *other == group);
         let least = of_group.filter_map(|(_, watermark)| *watermark).min().unwrap_or(*own);
         let read = &mut self.read[source];
-        while let Some((_, bytes)) = read.parts.pop_front_if(|(watermark, _)| *watermark <= least) {
+        let passed = least.min(elsewhere);
+        while let Some((_, bytes)) = read.parts.pop_front_if(|(watermark, _)| *watermark <= passed) {
             read.bytes -= bytes;
         }
         *own > least.saturating_add(self.most_ahead[source].max(0)) || read.bytes > MOST_BYTES_AHEAD
@@ -68,6 +73,7 @@ impl Alignment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::{END, NO_WATERMARK};
 
     #[test]
     fn a_source_waits_that_is_many_bytes_ahead_within_little_event_time() {
@@ -82,12 +88,33 @@ mod tests {
             alignment.note(2, MOST_BYTES_AHEAD, second * 1_000_000);
         }
         // Source 1 stands at 1 s: what source 0 read up to there has no one to wait for.
-        assert!(!alignment.holds(0, &[at(3), at(1), at(3)]));
+        let mut holds = |source, watermarks: [Option<Micros>; 3]| alignment.holds(source, &watermarks, END);
+        assert!(!holds(0, [at(3), at(1), at(3)]));
         alignment.note(0, 1, 3_000_000);
-        assert!(alignment.holds(0, &[at(3), at(1), at(3)]));
-        assert!(!alignment.holds(1, &[at(3), at(1), at(3)]), "the last one never waits");
-        assert!(!alignment.holds(2, &[at(3), at(1), at(3)]), "nobody reads both");
-        assert!(!alignment.holds(0, &[at(3), at(2), at(3)]), "the other follows");
-        assert!(!alignment.holds(0, &[at(3), None, at(3)]), "the other has ended");
+        let mut holds = |source, watermarks: [Option<Micros>; 3]| alignment.holds(source, &watermarks, END);
+        assert!(holds(0, [at(3), at(1), at(3)]));
+        assert!(!holds(1, [at(3), at(1), at(3)]), "the last one never waits");
+        assert!(!holds(2, [at(3), at(1), at(3)]), "nobody reads both");
+        assert!(!holds(0, [at(3), at(2), at(3)]), "the other follows");
+        assert!(!holds(0, [at(3), None, at(3)]), "the other has ended");
+    }
+
+    #[test]
+    fn a_source_waits_that_is_many_bytes_ahead_of_other_shards() {
+        let mut alignment = Alignment {
+            groups: vec![0],
+            most_ahead: vec![60_000_000],
+            read: vec![Read::default()],
+        };
+        for second in 1..=3 {
+            alignment.note(0, MOST_BYTES_AHEAD / 2, second * 1_000_000);
+        }
+        let own = [Some(3_000_000)];
+        assert!(alignment.holds(0, &own, NO_WATERMARK), "of one nothing is known");
+        assert!(alignment.holds(0, &own, 999_999));
+        assert!(!alignment.holds(0, &own, 1_000_000), "it follows");
+        alignment.note(0, MOST_BYTES_AHEAD, 500_000_000);
+        assert!(alignment.holds(0, &[Some(500_000_000)], 1_000_000));
+        assert!(!alignment.holds(0, &[Some(500_000_000)], END), "nobody is waited for");
     }
 }

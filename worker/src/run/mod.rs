@@ -17,7 +17,7 @@ use tocsin_worker_core::decode::{Decoder, Records};
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::{Arrived, Engine, Outputs};
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::stream::Micros;
+use tocsin_worker_core::stream::{END, Micros};
 
 pub use self::error::RunError;
 pub use self::final_rows::FinalRows;
@@ -213,7 +213,7 @@ impl Running<'_> {
             .collect();
         let (held, mut order): (Vec<usize>, Vec<usize>) = (0..inputs.len())
             .filter(|&i| !inputs[i].ended)
-            .partition(|&i| self.alignment.holds(i, &watermarks));
+            .partition(|&i| self.alignment.holds(i, &watermarks, END));
         for i in held {
             // Whoever is not asked is not idle.
             inputs[i].last_records = self.clock.now();

@@ -27,7 +27,7 @@ use crate::encode::Encoded;
 use crate::kafka::Unread;
 use crate::plan::{InputPlan, Plan, StagePlan, StreamId};
 use crate::repartition::Repartition;
-use crate::stream::{Micros, NO_WATERMARK};
+use crate::stream::{END, Micros, NO_WATERMARK};
 pub use capture::{Head, Later, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
 use ingest::Ingest;
@@ -40,6 +40,8 @@ pub struct Engine {
     plan: Plan,
     /// See [`Plan::merged_sources`].
     groups: Vec<usize>,
+    /// See [`Plan::dealt_from`].
+    dealt_from: Vec<Vec<usize>>,
     sources: Vec<Ingest>,
     stages: Vec<StageRun>,
     /// Of stages whose rows are dealt out by key.
@@ -124,6 +126,7 @@ impl Engine {
             repartitions,
             held: false,
             groups: plan.merged_sources(),
+            dealt_from: plan.dealt_from(),
             plan,
             sources,
             stages,
@@ -325,6 +328,13 @@ impl Engine {
     /// Keys with state, and bytes of memory that they hold, by stage.
     pub fn state_size(&self) -> Vec<(usize, usize)> {
         self.stages.iter().map(StageRun::state_size).collect()
+    }
+
+    /// How far other shards have come that rows of a source are merged with; the end of time if there are none.
+    pub fn watermark_elsewhere(&self, source: usize) -> Micros {
+        let dealt = self.dealt_from.get(source).into_iter().flatten();
+        let repartitions = dealt.filter_map(|stage| self.repartitions.get(*stage)?.as_ref());
+        repartitions.map(Repartition::elsewhere).min().unwrap_or(END)
     }
 
     /// How far a source has come; a pipeline reads the source first that is furthest behind.

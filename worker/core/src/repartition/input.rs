@@ -58,7 +58,7 @@ impl State {
     }
 
     /// How far all others are that are waited for.
-    fn least_other(&self, shard: u32) -> Micros {
+    pub fn least_other(&self, shard: u32) -> Micros {
         let others = self.others.iter().enumerate();
         let others = others.filter(|(number, other)| *number != shard as usize && !other.quiet);
         others.map(|(_, other)| other.watermark).min().unwrap_or(END)

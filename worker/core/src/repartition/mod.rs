@@ -17,7 +17,7 @@ use crate::plan::StagePlan;
 use crate::plan::repartition::{KeyPart, RepartitionPlan};
 use crate::stage::aggregate::combine::combine;
 use crate::state::{decode, encode};
-use crate::stream::{Batch, Micros, NO_WATERMARK};
+use crate::stream::{Batch, END, Micros, NO_WATERMARK};
 pub use ends::Ends;
 use input::{Input, State};
 pub use owners::hashes;
@@ -173,6 +173,15 @@ impl Repartition {
             parts,
             late: Vec::new(),
         }))
+    }
+
+    /// How far those shards are that the stage waits for.
+    pub fn elsewhere(&self) -> Micros {
+        let inputs = self.inputs.iter();
+        inputs
+            .map(|input| input.state.least_other(self.shard))
+            .min()
+            .unwrap_or(END)
     }
 
     /// Whether it has not seen its inputs.

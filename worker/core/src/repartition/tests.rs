@@ -76,6 +76,7 @@ fn rows_go_to_the_shard_of_their_key_and_the_watermark_is_the_least() {
         (0, 2, 40)
     );
     assert_eq!(deal(&mut second, &[], 70).watermark, 50, "the other is at 50");
+    assert_eq!((first.elsewhere(), second.elsewhere()), (NO_WATERMARK, 50));
 }
 
 #[test]
@@ -112,6 +113,7 @@ fn who_sends_what_is_misplaced_is_waited_for_until_it_has_been_right_for_a_time(
     let [_, other] = keys();
     let (mut first, mut second) = (shard(0, true), shard(1, true));
     assert_eq!(deal(&mut first, &[], 50).watermark, 50, "nobody is waited for");
+    assert_eq!(first.elsewhere(), END);
     assert!(!first.is_due());
     deal(&mut first, &[&other], 60);
     assert_eq!(first.n_misplaced(), Some(1));

@@ -283,12 +283,13 @@ impl Shard {
         }
     }
 
-    /// Whether a source waits for those that it is merged with.
+    /// Whether a source waits for those that it is merged with, here and in other shards.
     pub fn holds(&mut self, source: usize) -> bool {
         let watermarks: Vec<Option<Micros>> = (0..self.positions.len())
             .map(|i| self.positions[i].map(|_| self.engine.watermark(i)))
             .collect();
-        self.alignment.holds(source, &watermarks)
+        let elsewhere = self.engine.watermark_elsewhere(source);
+        self.alignment.holds(source, &watermarks, elsewhere)
     }
 
     /// The inputs in the order in which they are read: what other shards sent, then the sources, that first which is
