@@ -308,7 +308,9 @@ impl Running<'_> {
         let now = input.source.event_time_now(self.clock.unix_micros());
         let whole_second = now.saturating_sub(now.rem_euclid(1_000_000));
         let mut outputs = Outputs::default();
-        self.engine.tick(number, whole_second, &mut outputs);
+        self.engine.set_idle(number, true);
+        let time = self.engine.idle_time(number, whole_second);
+        self.engine.tick(number, time, &mut outputs);
         self.hand_out(input, outputs, sinks, watcher)
     }
 

@@ -405,6 +405,7 @@ impl Engine {
                 None => stage.end_restore()?,
             }
         }
+        self.tell_idle();
         Ok(())
     }
 }

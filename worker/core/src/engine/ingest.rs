@@ -1,17 +1,16 @@
 //! Records of a source to a part of its stream: decodes, keeps the clock, sorts out the dead.
 
+mod saved;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use serde::{Deserialize, Serialize};
 
 use super::{Arrived, DeadLetter, SourceCounters};
-use crate::aggregate::CorruptState;
 use crate::avro::{SchemaAnswer, SchemaId};
 use crate::decode::{Cause, Decoded, Decoder, Records};
 use crate::plan::SourcePlan;
-use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
 use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress, record_batch};
 use crate::watermark::{EventClock, Released, Verdict};
 
@@ -26,6 +25,8 @@ pub(super) struct Ingest {
     /// What ticks raised the watermark to.
     ticked: Micros,
     ended: Option<Micros>,
+    /// Whether it has been silent for so long that nobody waits for it.
+    pub idle: bool,
     /// Whether it takes nothing behind its first record that does not decode.
     stops: bool,
     pub counters: SourceCounters,
@@ -41,19 +42,6 @@ struct Held {
     bytes: Vec<u8>,
 }
 
-type SavedHeld = (Micros, Option<Vec<u8>>, u64, Vec<u8>);
-
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    clock: EventClock,
-    held: Option<SavedHeld>,
-    ticked: Micros,
-    ended: Option<Micros>,
-    counters: SourceCounters,
-    /// Numbers of schemas that the registry does not have. Those that it has it will have again.
-    absent: Vec<SchemaId>,
-}
-
 impl Ingest {
     pub fn new(plan: &SourcePlan, decoder: Box<dyn Decoder>) -> Self {
         let mismatches = vec![0; plan.record.columns.len()];
@@ -65,6 +53,7 @@ impl Ingest {
             held: None,
             ticked: NO_WATERMARK,
             ended: None,
+            idle: false,
             stops: false,
             counters: SourceCounters {
                 mismatches,
@@ -353,6 +342,16 @@ impl Ingest {
         )
     }
 
+    /// How far event times may be behind one another, in microseconds.
+    pub fn bound(&self) -> Micros {
+        self.bound
+    }
+
+    /// Whether records may still come.
+    pub fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+
     /// Lets event time come to `now` minus the bound, if that is further than it is.
     pub fn tick(&mut self, now: Micros) -> Option<Batch> {
         let to = now.saturating_sub(self.bound);
@@ -361,68 +360,6 @@ impl Ingest {
         }
         self.ticked = to;
         Some(self.nothing())
-    }
-
-    pub fn save(&self) -> Vec<u8> {
-        let held = self.held.as_ref().map(|held| -> SavedHeld {
-            (
-                held.time,
-                held.row.as_ref().map(rows_to_bytes),
-                held.offset,
-                held.bytes.clone(),
-            )
-        });
-        let (clock, counters) = (self.clock.clone(), self.counters.clone());
-        encode(&Saved {
-            clock,
-            held,
-            ticked: self.ticked,
-            ended: self.ended,
-            counters,
-            absent: self.absent(),
-        })
-    }
-
-    /// How far a source had come that was saved.
-    pub fn saved_watermark(bytes: &[u8]) -> Result<Micros, CorruptState> {
-        let saved: Saved = decode(bytes, "a source")?;
-        let watermark = saved.clock.watermark().max(saved.ticked);
-        Ok(saved.ended.map_or(watermark, |_| END))
-    }
-
-    /// Goes on counting where another stopped, whose records this one does not read on.
-    pub fn count(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let Saved { counters, .. } = decode(bytes, "a source")?;
-        self.counters.records += counters.records;
-        self.counters.dead += counters.dead;
-        for (counter, n) in self.counters.mismatches.iter_mut().zip(&counters.mismatches) {
-            *counter += n;
-        }
-        Ok(())
-    }
-
-    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let saved: Saved = decode(bytes, "a source")?;
-        self.held = match saved.held {
-            None => None,
-            Some((time, row, offset, bytes)) => {
-                let row = row.map(|row| rows_from_bytes(&row, &self.columns)).transpose()?;
-                Some(Held {
-                    time,
-                    row,
-                    offset,
-                    bytes,
-                })
-            }
-        };
-        for id in saved.absent {
-            self.decoder.learn(id, &SchemaAnswer::Absent);
-        }
-        self.clock = saved.clock;
-        self.ticked = saved.ticked;
-        self.ended = saved.ended;
-        self.counters = saved.counters;
-        Ok(())
     }
 }
 

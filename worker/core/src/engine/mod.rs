@@ -7,6 +7,7 @@
 mod capture;
 mod draining;
 mod event_time;
+mod idle;
 mod ingest;
 mod lanes;
 mod matching;
@@ -25,9 +26,9 @@ pub use crate::decode::Arrived;
 use crate::decode::{Cause, Decoder, Records};
 use crate::encode::Encoded;
 use crate::kafka::Unread;
-use crate::plan::{InputPlan, Plan, StagePlan, StreamId};
+use crate::plan::{DealtStage, InputPlan, Plan, StagePlan, StreamId};
 use crate::repartition::Repartition;
-use crate::stream::{END, Micros, NO_WATERMARK};
+use crate::stream::{Micros, NO_WATERMARK};
 pub use capture::{Head, Later, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
 use ingest::Ingest;
@@ -40,8 +41,8 @@ pub struct Engine {
     plan: Plan,
     /// See [`Plan::merged_sources`].
     groups: Vec<usize>,
-    /// See [`Plan::dealt_from`].
-    dealt_from: Vec<Vec<usize>>,
+    /// See [`Plan::dealt_stages`].
+    dealt_stages: Vec<DealtStage>,
     sources: Vec<Ingest>,
     stages: Vec<StageRun>,
     /// Of stages whose rows are dealt out by key.
@@ -126,7 +127,7 @@ impl Engine {
             repartitions,
             held: false,
             groups: plan.merged_sources(),
-            dealt_from: plan.dealt_from(),
+            dealt_stages: plan.dealt_stages(),
             plan,
             sources,
             stages,
@@ -163,6 +164,12 @@ impl Engine {
 
     /// Takes the next records of a source.
     pub fn push(&mut self, source: usize, records: Records<'_>, arrived: Arrived<'_>, outputs: &mut Outputs) {
+        let Some(ingest) = self.sources.get_mut(source) else {
+            return;
+        };
+        if ingest.idle && !records.spans.is_empty() {
+            self.set_idle(source, false);
+        }
         let Some(ingest) = self.sources.get_mut(source) else {
             return;
         };
@@ -203,6 +210,9 @@ impl Engine {
 
     /// Counts records of a source that were dead before they got here: too large to be read.
     pub fn count_unread(&mut self, source: usize, n_records: u64) {
+        if n_records > 0 {
+            self.set_idle(source, false);
+        }
         if let Some(ingest) = self.sources.get_mut(source) {
             ingest.counters.records += n_records;
             ingest.counters.dead += n_records;
@@ -328,13 +338,6 @@ impl Engine {
     /// Keys with state, and bytes of memory that they hold, by stage.
     pub fn state_size(&self) -> Vec<(usize, usize)> {
         self.stages.iter().map(StageRun::state_size).collect()
-    }
-
-    /// How far other shards have come that rows of a source are merged with; the end of time if there are none.
-    pub fn watermark_elsewhere(&self, source: usize) -> Micros {
-        let dealt = self.dealt_from.get(source).into_iter().flatten();
-        let repartitions = dealt.filter_map(|stage| self.repartitions.get(*stage)?.as_ref());
-        repartitions.map(Repartition::elsewhere).min().unwrap_or(END)
     }
 
     /// How far a source has come; a pipeline reads the source first that is furthest behind.

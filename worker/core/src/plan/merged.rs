@@ -4,25 +4,42 @@ use std::collections::BTreeSet;
 
 use super::{Plan, StreamId};
 
+/// A stage whose rows are dealt out by key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DealtStage {
+    /// Its number.
+    pub number: usize,
+    /// The sources that lead to it, directly or through other stages.
+    pub sources: BTreeSet<usize>,
+    /// Whether nothing before it is dealt out.
+    pub is_first: bool,
+}
+
 impl Plan {
-    /// For each source the stages that it leads to, directly or through others, whose rows are dealt out by key.
-    pub fn dealt_from(&self) -> Vec<Vec<usize>> {
-        let mut dealt = vec![Vec::new(); self.sources.len()];
-        let mut leads: Vec<BTreeSet<usize>> = Vec::with_capacity(self.stages.len());
+    /// The stages whose rows are dealt out by key.
+    pub fn dealt_stages(&self) -> Vec<DealtStage> {
+        let mut dealt = Vec::new();
+        let mut leads: Vec<DealtStage> = Vec::with_capacity(self.stages.len());
         for (number, stage) in self.stages.iter().enumerate() {
-            let mut sources = BTreeSet::new();
+            let mut of_stage = DealtStage {
+                number,
+                sources: BTreeSet::new(),
+                is_first: true,
+            };
             for input in &stage.inputs {
                 match input.stream {
-                    StreamId::Source(i) => sources.extend([i]),
-                    StreamId::Stage(i) | StreamId::Late(i) => sources.extend(leads.get(i).into_iter().flatten()),
+                    StreamId::Source(i) => of_stage.sources.extend([i]),
+                    StreamId::Stage(i) | StreamId::Late(i) => {
+                        let before = &leads[i];
+                        of_stage.sources.extend(&before.sources);
+                        of_stage.is_first &= before.is_first && self.stages[i].repartition.is_none();
+                    }
                 }
             }
             if stage.repartition.is_some() {
-                for source in &sources {
-                    dealt[*source].push(number);
-                }
+                dealt.push(of_stage.clone());
             }
-            leads.push(sources);
+            leads.push(of_stage);
         }
         dealt
     }

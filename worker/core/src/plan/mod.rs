@@ -20,6 +20,7 @@ mod graph;
 mod incident;
 mod lower;
 mod merged;
+pub use merged::DealtStage;
 mod names;
 mod parsed;
 pub mod partitioning;

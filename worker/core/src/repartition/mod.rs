@@ -37,6 +37,9 @@ pub struct Repartition {
     is_sorted: bool,
     inputs: Vec<Input>,
     ends: Ends,
+    /// Whether the inputs give nothing here, so that nobody needs to wait; and what the others were told of that.
+    is_idle: bool,
+    told_idle: bool,
 }
 
 /// What of the inputs goes on here.
@@ -65,6 +68,8 @@ impl Repartition {
         Self {
             inputs: vec![input; n_inputs],
             ends: Ends::new(plan.n_partitions),
+            is_idle: false,
+            told_idle: false,
             is_sorted,
             plan,
             shard,
@@ -189,9 +194,22 @@ impl Repartition {
         self.inputs.iter().any(|input| input.state.own == NO_WATERMARK)
     }
 
-    /// Whether others must be told something.
+    /// How far those are that are waited for; nothing if all are idle, or nothing more comes from them. Where producers are
+    /// said to deal out by key nobody says that it is idle.
+    pub fn active_elsewhere(&self) -> Option<Micros> {
+        Some(self.elsewhere()).filter(|watermark| *watermark != END && !self.plan.claimed)
+    }
+
+    /// Says whether the inputs give nothing here. Where producers are said to deal out by key nobody waits as it is.
+    pub fn set_idle(&mut self, is_idle: bool) {
+        self.is_idle = is_idle && !self.plan.claimed;
+    }
+
+    /// Whether others must be told something. Who is idle, and known to be, has only rows to tell.
     pub fn is_due(&self) -> bool {
-        self.inputs.iter().any(|input| input.is_due(&self.plan))
+        let is_known = self.is_idle && self.told_idle;
+        let is_due = |input: &Input| input.pending_bytes > 0 || (!is_known && input.is_due(&self.plan));
+        self.is_idle != self.told_idle || self.inputs.iter().any(is_due)
     }
 
     /// Bytes of rows that wait for a cut, about.
@@ -230,7 +248,12 @@ impl Repartition {
             return Vec::new();
         }
         self.ends.own = end;
-        let quiet: Vec<bool> = self.inputs.iter_mut().map(|input| input.tell(&self.plan)).collect();
+        let quiet = self
+            .inputs
+            .iter_mut()
+            .map(|input| input.tell(&self.plan) || self.is_idle);
+        let quiet: Vec<bool> = quiet.collect();
+        self.told_idle = self.is_idle;
         let mut records = Vec::new();
         for to in (0..self.plan.n_partitions).filter(|to| *to != self.shard) {
             let mut parts: Vec<Batch> = self.inputs.iter().map(|input| input.rows_of(to, &self.plan)).collect();
@@ -275,7 +298,7 @@ impl Repartition {
     /// The state at a cut, when nothing waits.
     pub fn save(&self) -> Vec<u8> {
         let states: Vec<&State> = self.inputs.iter().map(|input| &input.state).collect();
-        encode(&((self.plan.identity(), states), &self.ends))
+        encode(&(((self.plan.identity(), states), &self.ends), self.told_idle))
     }
 
     /// Whether rows were ever sent to other shards, by what [`Repartition::save`] gave.
@@ -283,7 +306,7 @@ impl Repartition {
     /// # Errors
     /// If the bytes are something else.
     pub fn has_sent(bytes: &[u8]) -> Result<bool, CorruptState> {
-        let ((_, states), _) = saved(bytes)?;
+        let (((_, states), _), _) = saved(bytes)?;
         Ok(states.iter().any(|state| state.n_sent > 0))
     }
 
@@ -292,7 +315,7 @@ impl Repartition {
     /// # Errors
     /// If the bytes are something else.
     pub fn saved_watermarks(bytes: &[u8]) -> Result<Vec<Micros>, CorruptState> {
-        let ((_, states), _) = saved(bytes)?;
+        let (((_, states), _), _) = saved(bytes)?;
         Ok(states.iter().map(|state| state.given).collect())
     }
 
@@ -302,10 +325,11 @@ impl Repartition {
     /// # Errors
     /// If the bytes are something else.
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let ((identity, states), ends) = saved(bytes)?;
+        let (((identity, states), ends), told_idle) = saved(bytes)?;
         if identity != self.plan.identity() {
             return Ok(());
         }
+        self.told_idle = told_idle;
         for (input, state) in self.inputs.iter_mut().zip(states) {
             if state.others.len() == input.state.others.len() {
                 input.state = state;
@@ -321,10 +345,13 @@ impl Repartition {
 /// By what rows were dealt out, and the states of the inputs.
 type Saved = (String, Vec<State>);
 
-/// What was saved, by this version or by one that knew of no ends.
-fn saved(bytes: &[u8]) -> Result<(Saved, Ends), CorruptState> {
+/// What was saved, and whether the others were told that it is idle; by this version, or by one that knew of no idle
+/// shards, or of no ends.
+fn saved(bytes: &[u8]) -> Result<((Saved, Ends), bool), CorruptState> {
     let what = "a repartition";
-    decode(bytes, what).or_else(|_| Ok((decode(bytes, what)?, Ends::default())))
+    decode(bytes, what)
+        .or_else(|_| Ok((decode(bytes, what)?, false)))
+        .or_else(|_: CorruptState| Ok(((decode(bytes, what)?, Ends::default()), false)))
 }
 
 impl RepartitionPlan {

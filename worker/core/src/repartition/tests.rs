@@ -133,6 +133,48 @@ fn who_sends_what_is_misplaced_is_waited_for_until_it_has_been_right_for_a_time(
 }
 
 #[test]
+fn who_is_idle_is_not_waited_for_until_it_gives_something() {
+    let [own, _] = keys();
+    let (mut first, mut second) = (shard(0, false), shard(1, false));
+    let tell = |second: &mut Repartition, first: &mut Repartition| {
+        let records = second.take_records(0, None);
+        let told = records
+            .iter()
+            .map(|(_, record)| first.arrive(record, 0).unwrap().unwrap());
+        told.map(|dealt| dealt.parts[0].n_rows()).sum::<usize>()
+    };
+    deal(&mut second, &[], 40);
+    tell(&mut second, &mut first);
+    assert_eq!(deal(&mut first, &[], 50).watermark, 40);
+    assert_eq!(first.active_elsewhere(), Some(40));
+    second.set_idle(true);
+    assert!(second.is_due());
+    tell(&mut second, &mut first);
+    assert_eq!(deal(&mut first, &[], 70).watermark, 70);
+    assert_eq!(first.active_elsewhere(), None);
+    // How far it goes with the others is nobody's business.
+    deal(&mut second, &[], 60);
+    assert!(!second.is_due());
+    second.set_idle(false);
+    deal(&mut second, &[&own], 75);
+    assert_eq!(tell(&mut second, &mut first), 1);
+    assert_eq!(deal(&mut first, &[], 90).watermark, 75);
+}
+
+#[test]
+fn who_is_known_to_be_idle_is_so_when_its_state_is_taken_back() {
+    let mut before = shard(0, false);
+    deal(&mut before, &[], 50);
+    before.set_idle(true);
+    before.take_records(0, None);
+    let mut after = shard(0, false);
+    after.load(&before.save()).unwrap();
+    assert!(after.is_due(), "it is not idle, as far as it knows");
+    after.set_idle(true);
+    assert!(!after.is_due());
+}
+
+#[test]
 fn what_was_late_where_it_was_read_goes_nowhere() {
     let [own, other] = keys();
     let mut first = shard(0, false);

@@ -60,6 +60,11 @@ pub enum Step {
     },
     /// It goes on.
     GoOn,
+    /// A source was idle; until it gave something.
+    Idle {
+        /// Number of the source.
+        source: u32,
+    },
 }
 
 /// Bytes that are no journal record, or one of a newer version.
@@ -74,7 +79,7 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// The first version with a savepoint.
 const WITH_SAVEPOINT: u8 = 3;

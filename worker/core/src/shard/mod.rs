@@ -268,11 +268,15 @@ impl Shard {
         self.engine.learn(source, id, answer);
     }
 
-    /// Lets the event time of an idle source come to `now` less its bound.
+    /// A source is idle: its event time goes on with those that it is merged with, or with the clock, which says `now`.
     pub fn tick(&mut self, source: usize, now: Micros) {
-        if self.is_held() {
+        if self.is_held() || self.positions.get(source).is_none_or(Option::is_none) {
             return;
         }
+        if self.engine.set_idle(source, true) {
+            self.steps.push(Step::Idle { source: source as u32 });
+        }
+        let now = self.engine.idle_time(source, now);
         let before = self.engine.watermark(source);
         self.engine.tick(source, now, &mut self.outputs);
         if self.engine.watermark(source) != before {

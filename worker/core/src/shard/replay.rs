@@ -42,7 +42,11 @@ impl Shard {
             positions.extend(position.map(|position| (source as u32, position.offset)));
         }
         for step in &record.steps {
-            let (Step::Read { source, .. } | Step::Tick { source, .. } | Step::Schema { source, .. }) = step else {
+            let (Step::Read { source, .. }
+            | Step::Tick { source, .. }
+            | Step::Schema { source, .. }
+            | Step::Idle { source }) = step
+            else {
                 continue;
             };
             let Some(position) = positions.get_mut(source) else {
@@ -115,7 +119,8 @@ impl Replay {
                         return Wants::Records { source, until: to };
                     }
                 }
-                Some(&Step::Tick { source, now }) => shard.tick(source as usize, now),
+                Some(&Step::Tick { source, now }) => shard.engine.tick(source as usize, now, &mut shard.outputs),
+                Some(&Step::Idle { source }) => drop(shard.engine.set_idle(source as usize, true)),
                 Some(&Step::Schema { source, id, is_there }) => {
                     let source = source as usize;
                     if !is_there {

@@ -43,6 +43,8 @@ pub enum Action {
     Hold,
     /// It goes on.
     GoOn,
+    /// Its source is idle, by the clock after all events.
+    Idle,
 }
 
 /// A topic: the log of each partition, and how many records it has.
@@ -208,6 +210,7 @@ impl Cluster {
             Action::Cut => drop(self.cut(number)),
             Action::Hold => self.shards[number].hold(None),
             Action::GoOn => self.shards[number].go_on(),
+            Action::Idle => self.shards[number].tick(0, END_OF_TIME),
             Action::Fail => {
                 self.shards[number] = self.begin(number);
                 for journal in self.journals[number].clone() {
