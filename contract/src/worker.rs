@@ -43,8 +43,20 @@ pub struct WorkerStatus {
     pub lag: LagStatus,
     /// The newest snapshots of its shards.
     pub checkpoints: CheckpointStatus,
+    /// What is wrong that does not stop the worker.
+    pub degraded: Vec<DegradedStatus>,
     /// The last thing that went wrong, and is tried again.
     pub last_error: Option<ErrorStatus>,
+}
+
+/// Something that is wrong and does not stop the worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DegradedStatus {
+    /// A reason of the condition [`DEGRADED`](crate::conditions::DEGRADED).
+    pub reason: String,
+    /// What it is, and what may be done.
+    pub message: String,
 }
 
 /// A shard of a worker.
@@ -57,10 +69,30 @@ pub struct ShardStatus {
     pub phase: ShardPhase,
     /// Number of its last cut; nothing while that is asked for.
     pub sequence: Option<u64>,
+    /// Its run epoch; nothing while that is asked for.
+    pub epoch: Option<u32>,
+    /// Whether it is held: it reads no source, for a savepoint that drains.
+    pub held: bool,
+    /// Share of the last seconds in which its records were processed.
+    pub busy_ratio: f64,
+    /// Keys that at least a tenth of the rows of a stage have, lately and by a sample.
+    pub top_keys: Vec<TopKeyStatus>,
     /// Its partitions; none of sources that have no such partition.
     pub inputs: Vec<InputStatus>,
     /// Its newest snapshot of this worker's.
     pub checkpoint: Option<ShardCheckpoint>,
+}
+
+/// A key that many rows of a stage have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TopKeyStatus {
+    /// The stage.
+    pub stage: String,
+    /// The key, such as `service=api, host=web-1`.
+    pub key: String,
+    /// Its share of the stage's rows in this shard.
+    pub share: f64,
 }
 
 /// How far a shard is on its way into work.

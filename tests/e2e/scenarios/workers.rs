@@ -11,7 +11,7 @@ use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
 
 /// Within this the others have the shards of a worker that left for good.
-const HANDED_OVER: Duration = Duration::from_secs(2);
+const HANDED_OVER: Duration = Duration::from_secs(4);
 
 /// What a worker says when the group has told it its shards.
 const ASSIGNED: &str = "shards were assigned";

@@ -11,6 +11,8 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZero;
+
+use crate::top_keys::TopKeys;
 use std::sync::Arc;
 
 /// Number of a key among the live keys of a table.
@@ -136,6 +138,7 @@ pub struct KeyTable {
     free: Vec<KeyId>,
     /// Bytes of released keys.
     dead_bytes: usize,
+    top: TopKeys,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +153,7 @@ const NOT_LIVE: u64 = u64::MAX;
 impl KeyTable {
     /// The number of `key`, and whether it is new.
     pub fn intern(&mut self, key: &[u8]) -> (KeyId, bool) {
+        self.top.note(key);
         let hash = hash(key);
         let (starts, bytes) = (&self.starts, &self.bytes);
         if let Some(entry) = self.table.find(spread(hash), |entry| {
@@ -215,6 +219,11 @@ impl KeyTable {
         }
         self.bytes = packed;
         self.dead_bytes = 0;
+    }
+
+    /// The keys that were asked for most.
+    pub fn top(&self) -> &TopKeys {
+        &self.top
     }
 
     /// One more than the largest number in use so far.

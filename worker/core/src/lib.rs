@@ -29,4 +29,5 @@ pub mod stage;
 pub mod state;
 pub mod stream;
 pub mod syslog;
+pub mod top_keys;
 pub mod watermark;

@@ -1,11 +1,15 @@
 //! Consumer groups, as far as librdkafka has no word for it: offsets with their metadata, and leaving for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Buf as _;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::{FindCoordinatorRequest, GroupId, LeaveGroupRequest, OffsetFetchRequest};
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::messages::{
+    ConsumerProtocolAssignment, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, LeaveGroupRequest,
+    OffsetFetchRequest,
+};
+use kafka_protocol::protocol::{Decodable as _, StrBytes};
 
 use super::cluster::{Cluster, topic_name};
 use super::connection::Connection;
@@ -31,6 +35,13 @@ const FIND_COORDINATOR: i16 = 4;
 const OFFSET_FETCH: i16 = 8;
 /// LeaveGroup: version 3 and newer take names of static members.
 const LEAVE_GROUP: i16 = 4;
+
+/// DescribeGroups: version 4 and newer tell names of static members.
+const DESCRIBE_GROUPS: i16 = 5;
+/// The newest version of what members of consumer groups are assigned.
+const ASSIGNMENT: i16 = 3;
+/// State of a group whose members have what they were dealt.
+const STABLE: &str = "Stable";
 
 /// UNSTABLE_OFFSET_COMMIT: a transaction that commits offsets is still open.
 const UNSTABLE: i16 = 88;
@@ -117,6 +128,50 @@ impl Cluster {
             }
         }
         Ok(Some(found))
+    }
+
+    /// Partitions of a topic that members of a group have. Nothing while the group has no members, or deals.
+    ///
+    /// # Errors
+    /// If the group's coordinator does not answer.
+    pub fn assigned(&mut self, group: &str, topic: &str) -> Result<Option<BTreeSet<u32>>, KafkaError> {
+        if self.other.is_some() {
+            return Ok(None);
+        }
+        let what = "DescribeGroups";
+        let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
+        let mut connection = self.coordinator(group)?;
+        let response = connection.call(what, &request, DESCRIBE_GROUPS)?;
+        let Some(group) = response.groups.into_iter().next() else {
+            return Ok(None);
+        };
+        connection.check(what, group.error_code)?;
+        if group.group_state.as_str() != STABLE {
+            return Ok(None);
+        }
+        let mut assigned = BTreeSet::new();
+        for member in group.members {
+            let mut bytes = member.member_assignment;
+            let Some(version) = bytes.try_get_i16().ok() else {
+                continue;
+            };
+            // Versions only add fields behind the others.
+            let decoded = ConsumerProtocolAssignment::decode(&mut bytes, version.clamp(0, ASSIGNMENT));
+            let decoded = decoded.map_err(|error| KafkaError::Protocol {
+                broker: connection.broker().to_owned(),
+                what: format!("the assignment of a member of the group: {error}"),
+            })?;
+            let of_topic = decoded.assigned_partitions.into_iter();
+            for of_topic in of_topic.filter(|of| of.topic.as_str() == topic) {
+                assigned.extend(
+                    of_topic
+                        .partitions
+                        .into_iter()
+                        .filter_map(|number| u32::try_from(number).ok()),
+                );
+            }
+        }
+        Ok(Some(assigned))
     }
 
     /// Takes a static member out of its group, which librdkafka leaves in: its partitions go to others at once.

@@ -4,6 +4,7 @@
 //! is shared. [`Measures::view`] copies what was published; metrics, status and probes are functions of that copy.
 
 mod checkpoints;
+mod degraded;
 mod deliveries;
 mod expose;
 mod group;

@@ -10,7 +10,7 @@ use super::View;
 const STUCK: Duration = Duration::from_secs(60);
 
 /// Brokers answer ten times a second, even when there is nothing; of one that has not for so long, nothing is known.
-const UNANSWERED: Duration = Duration::from_secs(10);
+pub(super) const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// So many of a kind are named.
 const NAMED: usize = 8;

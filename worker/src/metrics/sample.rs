@@ -5,7 +5,7 @@ use std::ops::{AddAssign, Sub};
 use std::time::{Duration, Instant};
 
 use tocsin_contract::worker::ShardPhase;
-use tocsin_worker_core::engine::EventTime;
+use tocsin_worker_core::engine::{EventTime, TopKey};
 use tocsin_worker_core::kafka::lag::Behind;
 use tocsin_worker_core::stream::Micros;
 
@@ -168,6 +168,14 @@ pub struct ShardSample {
     pub phase: ShardPhase,
     /// Number of its last cut.
     pub sequence: Option<u64>,
+    /// Its run epoch.
+    pub epoch: Option<u32>,
+    /// Whether it is held.
+    pub held: bool,
+    /// Share of the last seconds in which its records were processed.
+    pub busy_ratio: f64,
+    /// Keys that many rows have.
+    pub top_keys: Vec<TopKey>,
     /// Its partitions, by number of the source; none where the source has no such partition, or the shard is not there yet.
     pub inputs: Vec<Option<InputSample>>,
 }

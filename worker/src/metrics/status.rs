@@ -1,9 +1,11 @@
 //! What `/status` answers.
 
 use tocsin_contract::worker::{
-    CheckpointStatus, ErrorStatus, InputStatus, LagStatus, ShardCheckpoint, ShardStatus, ThreadStatus, WorkerStatus,
+    CheckpointStatus, ErrorStatus, InputStatus, LagStatus, ShardCheckpoint, ShardStatus, ThreadStatus, TopKeyStatus,
+    WorkerStatus,
 };
 
+use super::degraded::degraded;
 use super::sample::ShardSample;
 use super::view::Trouble;
 use super::{View, not_ready};
@@ -34,6 +36,7 @@ pub fn status(view: &View, draining: bool) -> WorkerStatus {
             failed: checkpoints.failed,
             failures_in_a_row: checkpoints.failed_in_a_row,
         },
+        degraded: degraded(view),
         last_error: view.trouble.as_ref().map(|Trouble { at, message, .. }| ErrorStatus {
             at_ms: at / 1_000,
             message: message.clone(),
@@ -55,11 +58,20 @@ fn shard_status(view: &View, shard: &ShardSample) -> ShardStatus {
             idle: input.idle,
         })
     });
+    let top_keys = shard.top_keys.iter().map(|top| TopKeyStatus {
+        stage: view.about.stages.get(top.stage).cloned().unwrap_or_default(),
+        key: top.key.clone(),
+        share: top.share,
+    });
     let checkpoint = view.checkpoints.newest.get(&shard.shard);
     ShardStatus {
         shard: shard.shard,
         phase: shard.phase,
         sequence: shard.sequence,
+        epoch: shard.epoch,
+        held: shard.held,
+        busy_ratio: shard.busy_ratio,
+        top_keys: top_keys.collect(),
         inputs: inputs.collect(),
         checkpoint: checkpoint.map(|checkpoint| ShardCheckpoint {
             sequence: checkpoint.sequence,

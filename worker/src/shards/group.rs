@@ -113,6 +113,24 @@ pub fn leave(settings: &Settings) -> Result<(), ShardsError> {
     Ok(())
 }
 
+/// Takes this worker out of the group if shards are nobody's. A static member that comes back gets what it had, and nobody
+/// deals anew; not even if it was killed between the two rounds in which a shard goes from one member to another, or before
+/// the group heard that the journal has more partitions. Who joins as a new member makes the group deal.
+fn leave_if_shards_are_nobodys(settings: &Settings, layout: &Layout) -> Result<(), ShardsError> {
+    let mut cluster = Cluster::new(settings.cluster.clone())?;
+    match cluster.assigned(&settings.group, &layout.journal.name) {
+        Ok(Some(assigned)) if (0..layout.n_shards).any(|shard| !assigned.contains(&shard)) => {
+            tracing::info!("shards are nobody's: the worker joins the consumer group anew");
+            leave(settings)
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::warn!(%error, "the consumer group could not be looked at");
+            Ok(())
+        }
+    }
+}
+
 /// The name of this worker as a member of the group.
 fn instance(settings: &Settings) -> String {
     format!("{}.{}", settings.group, settings.instance)
@@ -136,6 +154,7 @@ fn join(
     ownership: &Arc<Ownership>,
     commands: &[Sender<Command>],
 ) -> Result<BaseConsumer<Member>, ShardsError> {
+    leave_if_shards_are_nobodys(settings, layout)?;
     let failed = |what| move |source| ShardsError::Client { what, source };
     let member = Member {
         ownership: Arc::clone(ownership),

@@ -38,9 +38,6 @@ pub struct Begins {
     pub savepoint: Option<String>,
     /// Partitions of each source's topic that it reads.
     pub partitions: Vec<u32>,
-    /// Whether there may be shards that nobody has had: a group keeps to the assignment that it has when a member comes
-    /// back, so that new partitions of the journal are seen only by one that joins anew.
-    pub has_new_shards: bool,
 }
 
 /// Looks with what a run begins, by the topics of the sources as they are and the journal, if it is there.
@@ -50,28 +47,10 @@ pub fn begins(
     sources: &[TopicInfo],
     journal: Option<&TopicInfo>,
 ) -> Result<Begins, ShardsError> {
-    let epochs = match journal {
-        Some(journal) => epochs(cluster, settings, sources, journal.partitions.len() as u32)?,
-        None => BTreeMap::new(),
+    let mut committed = match journal {
+        Some(journal) => epoch(cluster, settings, sources, journal.partitions.len() as u32)?,
+        None => None,
     };
-    let committed = epochs.values().max().copied();
-    let begins = begins_behind(committed, cluster, settings, sources, journal)?;
-    let n_shards = begins.partitions.iter().copied().max().unwrap_or(1);
-    let has_begun = |shard| epochs.get(&shard).is_some_and(|epoch| *epoch >= begins.epoch);
-    Ok(Begins {
-        has_new_shards: begins.epoch > 0 && !(0..n_shards).all(has_begun),
-        ..begins
-    })
-}
-
-/// The same, where `committed` is the newest run epoch of which something is committed.
-fn begins_behind(
-    mut committed: Option<u32>,
-    cluster: &mut Cluster,
-    settings: &Settings,
-    sources: &[TopicInfo],
-    journal: Option<&TopicInfo>,
-) -> Result<Begins, ShardsError> {
     let now: Vec<u32> = sources.iter().map(|topic| topic.partitions.len() as u32).collect();
     let asked = settings.snapshots.as_ref();
     let rewind = asked.and_then(|snapshots| snapshots.rewind_to_epoch);
@@ -79,7 +58,6 @@ fn begins_behind(
         epoch: rewind.unwrap_or(0),
         savepoint: None,
         partitions: now.clone(),
-        has_new_shards: false,
     };
     let store = asked
         .map(|snapshots| SnapshotStore::open(&snapshots.address))
@@ -120,7 +98,6 @@ fn begins_behind(
             epoch: grown.max(epoch),
             savepoint: Some(name),
             partitions: sources.iter().zip(&now).map(of_topic).collect(),
-            ..fresh
         });
     }
     let epoch = committed.unwrap_or(0);
@@ -131,18 +108,17 @@ fn begins_behind(
         epoch,
         savepoint: None,
         partitions: now.iter().map(|now| (*now).min(n_journal)).collect(),
-        ..fresh
     })
 }
 
-/// The newest run epoch of each shard of which something is committed. What is committed just now does not matter: an epoch
-/// that has begun has its savepoint, and that is looked for.
-fn epochs(
+/// The newest run epoch of which something is committed. What is committed just now does not matter: an epoch that has begun
+/// has its savepoint, and that is looked for.
+fn epoch(
     cluster: &mut Cluster,
     settings: &Settings,
     sources: &[TopicInfo],
     n_shards: u32,
-) -> Result<BTreeMap<u32, u32>, ShardsError> {
+) -> Result<Option<u32>, ShardsError> {
     let of_topic = |topic: &TopicInfo| {
         let n = n_shards.min(topic.partitions.len() as u32);
         let name = topic.name.clone();
@@ -156,21 +132,15 @@ fn epochs(
         match cluster.committed_so_far(&settings.group, &partitions) {
             Ok(committed) => {
                 // What is no text of ours is told by the shard.
-                let mut epochs = BTreeMap::new();
-                for ((_, shard), at) in &committed {
-                    if let Some((_, epoch)) = sequence::of_metadata(&at.metadata) {
-                        let newest = epochs.entry(*shard).or_default();
-                        *newest = epoch.max(*newest);
-                    }
-                }
-                return Ok(epochs);
+                let epochs = committed.values().filter_map(|at| sequence::of_metadata(&at.metadata));
+                return Ok(epochs.map(|(_, epoch)| epoch).max());
             }
             Err(error) if error.may_pass() && Instant::now() < until && !settings.interrupt.is_raised() => {}
             Err(error) if error.may_pass() => return Err(error.into()),
             // Without the group nothing runs: who joins it says what stands in the way.
             Err(error) => {
                 tracing::debug!(%error, "the group's offsets cannot be asked for");
-                return Ok(BTreeMap::new());
+                return Ok(None);
             }
         }
         std::thread::park_timeout(BETWEEN_TRIES);

@@ -62,12 +62,18 @@ fn seen<'a>(owned: &'a mut Owned, plan: &Plan, now: Instant) -> Seen<'a> {
             }));
         }
     }
+    let busy_ratio = owned.busy.ratio(now);
+    let shard = owned.shard.as_ref();
+    let engine = shard.filter(|_| is_running).map(|shard| shard.engine());
     let sample = ShardSample {
         shard: owned.number,
         phase,
-        sequence: owned.shard.as_ref().map(|shard| shard.sequence()),
+        sequence: shard.map(|shard| shard.sequence()),
+        epoch: shard.map(|shard| shard.epoch()),
+        held: shard.is_some_and(|shard| shard.is_held()),
+        busy_ratio,
+        top_keys: engine.map(|engine| engine.top_keys()).unwrap_or_default(),
         inputs,
     };
-    let engine = owned.shard.as_ref().filter(|_| is_running).map(|shard| shard.engine());
     Seen { sample, engine }
 }

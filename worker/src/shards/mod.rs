@@ -6,6 +6,7 @@
 //! between shards.
 
 mod ahead;
+mod busy;
 mod commit;
 mod control;
 mod error;
@@ -234,9 +235,6 @@ fn run_once(
         })?);
     }
     let watch = growth::Watch::start(settings, &layout, prepared.has_grown)?;
-    if prepared.has_new_shards {
-        group::leave(settings)?;
-    }
     let outcome = group::run(settings, &layout, &ownership, &commands, &threads, &watch);
     // It may have ended before it could tell them.
     group::finish(&commands);

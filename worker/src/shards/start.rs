@@ -74,8 +74,6 @@ pub struct Prepared {
     pub savepoint: Option<String>,
     /// Whether topics have more partitions than the run reads, so that it is held.
     pub has_grown: bool,
-    /// Whether there may be shards that nobody has had.
-    pub has_new_shards: bool,
 }
 
 /// The same as [`prepare`]; until it is interrupted it waits for a store that cannot be reached, and, where `has_run`, for
@@ -141,7 +139,6 @@ fn prepare(cluster: &mut Cluster, job: &Job, targets: &Targets, settings: &Setti
         layout,
         savepoint: begins.savepoint,
         has_grown,
-        has_new_shards: begins.has_new_shards,
     })
 }
 

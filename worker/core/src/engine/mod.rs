@@ -13,6 +13,7 @@ mod lanes;
 mod matching;
 mod round;
 mod run;
+mod top_keys;
 mod work;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use ingest::Ingest;
 pub use matching::{Fit, Matching};
 use round::{Next, Readers, count_readers};
 use run::StageRun;
+pub use top_keys::TopKey;
 
 /// A running pipeline.
 pub struct Engine {

@@ -17,6 +17,7 @@ use crate::repartition::Dealt;
 use crate::stage::Stage;
 use crate::state::{decode, encode};
 use crate::stream::{Batch, END, Micros, NO_WATERMARK, Progress, record_batch};
+use crate::top_keys::KeyShares;
 
 /// A stage that is being run.
 pub(super) struct StageRun {
@@ -201,6 +202,11 @@ impl StageRun {
     pub fn state_size(&self) -> (usize, usize) {
         let sizes = self.lanes.iter().map(|lane| lane.work.state_size());
         sizes.fold((0, 0), |(keys, bytes), of_lane| (keys + of_lane.0, bytes + of_lane.1))
+    }
+
+    /// Adds the keys that most rows have, by table.
+    pub fn add_top_keys(&self, shares: &mut [KeyShares]) {
+        self.lanes.iter().for_each(|lane| lane.work.add_top_keys(shares));
     }
 
     /// Whether a capture of changes would lack some.

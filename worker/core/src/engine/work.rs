@@ -19,6 +19,7 @@ use crate::stage::incident::Incidents;
 use crate::stage::project::Project;
 use crate::stage::{Output, Stage};
 use crate::stream::{Batch, Micros, NO_WATERMARK, record_batch};
+use crate::top_keys::KeyShares;
 
 /// The work of a stage.
 pub(super) struct Work {
@@ -96,8 +97,18 @@ impl Work {
     }
 
     pub fn state_size(&self) -> (usize, usize) {
-        let keys = self.steps.iter().map(|step| step.n_keys()).max().unwrap_or(0);
+        let tables = self.steps.iter().map(|step| step.key_tables());
+        let keys = tables.map(|tables| tables.iter().map(|table| table.len()).sum());
+        let keys = keys.max().unwrap_or(0);
         (keys, self.steps.iter().map(|step| step.memory()).sum())
+    }
+
+    /// Adds the keys that most rows have, by table.
+    pub fn add_top_keys(&self, shares: &mut [KeyShares]) {
+        let tables = self.steps.iter().flat_map(|step| step.key_tables());
+        for (table, shares) in tables.zip(shares) {
+            shares.add(table.top());
+        }
     }
 
     /// Whether it holds nothing.

@@ -3,12 +3,18 @@
 /// Takes a number from the front; nothing if it is cut off or longer than 64 bits.
 #[inline]
 pub fn take(bytes: &mut &[u8]) -> Option<i64> {
-    // Nearly all are of one byte: deltas and lengths of small records.
-    if let [byte @ 0..0x80, rest @ ..] = *bytes {
-        *bytes = rest;
-        return Some(unzigzag(u64::from(*byte)));
+    // Nearly all are of one byte or two: deltas, and lengths of records.
+    match *bytes {
+        [byte @ 0..0x80, rest @ ..] => {
+            *bytes = rest;
+            Some(unzigzag(u64::from(*byte)))
+        }
+        [low, high @ 0..0x80, rest @ ..] => {
+            *bytes = rest;
+            Some(unzigzag(u64::from(*low & 0x7f) | u64::from(*high) << 7))
+        }
+        _ => take_long(bytes),
     }
-    take_long(bytes)
 }
 
 fn take_long(bytes: &mut &[u8]) -> Option<i64> {

@@ -253,7 +253,7 @@ pub fn is_keyed(stage: &StagePlan) -> bool {
 }
 
 /// Names and types of the key of each table of a stage's state.
-pub(super) fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
+pub(crate) fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
     let field = |schema: &arrow_schema::SchemaRef, i: usize| {
         let field = schema.field(i);
         (field.name().clone(), field.data_type().clone())

@@ -240,8 +240,8 @@ impl Stage for Escalate {
         Ok(())
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.len()
+    fn key_tables(&self) -> Vec<&KeyTable> {
+        vec![&self.keys]
     }
 
     fn memory(&self) -> usize {

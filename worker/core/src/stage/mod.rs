@@ -10,6 +10,7 @@ pub mod project;
 
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
+use crate::key::KeyTable;
 use crate::stream::{Batch, Micros};
 
 /// A running stage: a part of its input in, a part of its output out.
@@ -62,9 +63,9 @@ pub trait Stage: Send {
         true
     }
 
-    /// How many keys have state.
-    fn n_keys(&self) -> usize {
-        0
+    /// The keys that have state, by table: see [`BlockId::table`].
+    fn key_tables(&self) -> Vec<&KeyTable> {
+        Vec::new()
     }
 
     /// Bytes of memory that the state holds, about.

@@ -1,6 +1,7 @@
 //! What is shown of a worker: in metrics, in its status, and to probes.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod degraded;
 mod exposition;
 mod probes;
 mod threads;
@@ -43,6 +44,10 @@ fn shard(shard: u32, phase: ShardPhase) -> ShardSample {
         shard,
         phase,
         sequence: Some(9),
+        epoch: Some(0),
+        held: false,
+        busy_ratio: 0.25,
+        top_keys: Vec::new(),
         inputs: vec![Some(input(60, Some(wall() - 3_000_000))), None],
     }
 }

@@ -17,6 +17,7 @@ use tocsin_worker_core::snapshot::{InputNow, ReadFrom, inputs_now};
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
 
+use super::busy::Busy;
 use super::grant::Term;
 use super::input::Input;
 use super::restoring::Restoring;
@@ -43,6 +44,8 @@ pub struct Owned {
     pub shard: Option<Shard>,
     pub inputs: Vec<Input>,
     phase: Phase,
+    /// How busy it keeps the thread.
+    pub busy: Busy,
     /// Where the shard began, as long as the journal does not have it.
     pub beginning: Option<JournalRecord>,
     /// Open until it runs.
@@ -111,6 +114,7 @@ impl Owned {
             shard: None,
             inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
             phase: Phase::Asking { not_before: now },
+            busy: Busy::new(now),
             beginning: None,
             recovery: tracing::info_span!("recover a shard", shard = number),
             since: now,

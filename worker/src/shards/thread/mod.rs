@@ -362,7 +362,10 @@ impl Running {
                     partition: owned.number,
                 };
                 let schemas = (&self.setup.schemas, Purpose::New);
-                match owned.inputs[source].take(source, shard, &mut self.reader, i64::MAX, schemas) {
+                let began = Instant::now();
+                let taken = owned.inputs[source].take(source, shard, &mut self.reader, i64::MAX, schemas);
+                owned.busy.add(began.elapsed());
+                match taken {
                     Ok(Taken::Some { bytes, records }) => {
                         self.fetcher.processed(partition, bytes);
                         self.report.records += records;

@@ -23,7 +23,7 @@ use super::{Output, Stage, late_part};
 use crate::aggregate::{Accumulators, Aggregate as Function, CorruptState};
 use crate::capture::{Block, BlockId, Extent, Row};
 use crate::expr::Expression;
-use crate::key::{KeyId, encode_key};
+use crate::key::{KeyId, KeyTable, encode_key};
 use crate::stream::{Batch, Micros, NO_WATERMARK, take_column};
 use results::Results;
 
@@ -238,8 +238,8 @@ trait Windows: Send {
         true
     }
 
-    /// How many keys have state.
-    fn n_keys(&self) -> usize;
+    /// The keys that have state.
+    fn keys(&self) -> &KeyTable;
 
     /// Bytes of memory that the state holds, about.
     fn memory(&self) -> usize;
@@ -335,8 +335,8 @@ impl Stage for Aggregate {
         self.windows.may_join(watermark)
     }
 
-    fn n_keys(&self) -> usize {
-        self.windows.n_keys()
+    fn key_tables(&self) -> Vec<&KeyTable> {
+        vec![self.windows.keys()]
     }
 
     fn memory(&self) -> usize {

@@ -268,8 +268,8 @@ impl Windows for Running {
         self.tick.is_none_or(|tick| tick <= next_due(watermark, self.every, 0))
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.len()
+    fn keys(&self) -> &KeyTable {
+        &self.keys
     }
 
     fn memory(&self) -> usize {

@@ -232,8 +232,8 @@ impl Windows for Sessions {
         Ok(())
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.len()
+    fn keys(&self) -> &KeyTable {
+        &self.keys
     }
 
     fn memory(&self) -> usize {

@@ -18,7 +18,7 @@ use super::{AggregatePlan, EmitOn, Rows, Windows};
 use super::{new_accumulators, next_due, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
 use crate::capture::{Block, BlockId, Captured, Extent, Row};
-use crate::key::{KeyId, KeySet};
+use crate::key::{KeyId, KeySet, KeyTable};
 use crate::stream::{Micros, NO_WATERMARK};
 use capture::Capture;
 use two_stacks::TwoStacks;
@@ -273,8 +273,8 @@ impl Windows for Sliding {
         Ok(())
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.table().len()
+    fn keys(&self) -> &KeyTable {
+        self.keys.table()
     }
 
     fn memory(&self) -> usize {

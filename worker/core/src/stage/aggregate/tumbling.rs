@@ -11,7 +11,7 @@ use super::{AggregatePlan, EmitOn, Rows, Windows};
 use super::{new_accumulators, next_due, window_start};
 use crate::aggregate::{Accumulators, CorruptState};
 use crate::capture::{Block, BlockId, Captured, Extent, Row};
-use crate::key::{KeyId, KeySet};
+use crate::key::{KeyId, KeySet, KeyTable};
 use crate::stream::Micros;
 use capture::Capture;
 
@@ -247,8 +247,8 @@ impl Windows for Tumbling {
         self.end()
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.table().len()
+    fn keys(&self) -> &KeyTable {
+        self.keys.table()
     }
 
     fn memory(&self) -> usize {

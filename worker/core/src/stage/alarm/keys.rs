@@ -170,8 +170,8 @@ impl Keys {
         self.settle(rule, id, None, timing);
     }
 
-    pub fn n_keys(&self) -> usize {
-        self.rules.iter().map(|rule| rule.table.len()).sum()
+    pub fn tables(&self) -> Vec<&KeyTable> {
+        self.rules.iter().map(|rule| &rule.table).collect()
     }
 
     pub fn memory(&self) -> usize {

@@ -19,7 +19,7 @@ use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
 use crate::expr::Expression;
-use crate::key::encode_key;
+use crate::key::{KeyTable, encode_key};
 use crate::plan::shape::rule;
 use crate::state::{decode, encode};
 use crate::stream::{Batch, Micros};
@@ -333,8 +333,8 @@ impl Stage for Alarm {
         Ok(())
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.n_keys()
+    fn key_tables(&self) -> Vec<&KeyTable> {
+        self.keys.tables()
     }
 
     fn memory(&self) -> usize {

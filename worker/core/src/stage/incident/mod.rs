@@ -372,7 +372,7 @@ impl Stage for Incidents {
         Ok(())
     }
 
-    fn n_keys(&self) -> usize {
-        self.keys.len()
+    fn key_tables(&self) -> Vec<&KeyTable> {
+        vec![&self.keys]
     }
 }
