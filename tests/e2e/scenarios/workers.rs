@@ -111,6 +111,24 @@ fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
     }
 }
 
+/// A shard goes from one member to another in two rounds: after the first it is nobody's, and only its former owner begins
+/// the second.
+#[test]
+fn a_worker_that_is_killed_while_it_hands_shards_over_leaves_none_to_nobody() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let mut load = Load::start(kafka, &format!("handing-over-{round}"), Listener::Plain);
+        let first = load.worker("first");
+        load.goes_on("before", &[&first]);
+        let second = load.worker("second");
+        or_tell("first round", &[&second], second.wait_for_line(ASSIGNED, PATIENCE));
+        first.kill().unwrap();
+        let first = load.worker("first");
+        load.goes_on("after", &[&first, &second]);
+        load.end(&[&first, &second]);
+    }
+}
+
 #[test]
 fn workers_that_come_and_are_killed_under_load_lose_and_repeat_nothing() {
     let kafka = Kafka::shared().unwrap();
