@@ -96,7 +96,7 @@ impl RowWriter {
 /// If the bytes are none.
 pub fn rows(mut bytes: &[u8]) -> Result<Vec<Row<'_>>, CorruptState> {
     let corrupt = CorruptState { what: "a block" };
-    let mut rows = Vec::new();
+    let mut rows = Vec::with_capacity(KEYS as usize);
     while !bytes.is_empty() {
         let id = take_u64(&mut bytes, "a block").and_then(|id| KeyId::try_from(id).map_err(|_| corrupt.clone()))?;
         let key = take_bytes(&mut bytes, "a block")?;

@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, 
 use arrow_array::{TimestampMicrosecondArray, new_null_array};
 use arrow_schema::DataType;
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZero;
 
@@ -247,9 +247,9 @@ impl KeyTable {
     }
 }
 
-/// New numbers of keys that are taken back, by where they come from and their numbers there.
+/// New numbers of keys that are taken back, by where they come from and their numbers there: of each page, those of its keys.
 #[derive(Debug, Default)]
-pub struct Renumbered(HashMap<(usize, u32), Box<Page>, FixedState>);
+pub struct Renumbered(Vec<Vec<Option<Box<Page>>>>);
 
 /// Keys of a page: numbers are dense, and come by blocks.
 const PAGE: KeyId = 1024;
@@ -259,15 +259,21 @@ type Page = [Option<NonZero<KeyId>>; PAGE as usize];
 impl Renumbered {
     /// Notes the new number of a key.
     pub fn insert(&mut self, from: usize, old: KeyId, new: KeyId) {
-        let page = self.0.entry((from, old / PAGE));
-        let page = page.or_insert_with(|| Box::new([None; PAGE as usize]));
+        if self.0.len() <= from {
+            self.0.resize_with(from + 1, Vec::new);
+        }
+        let (pages, number) = (&mut self.0[from], (old / PAGE) as usize);
+        if pages.len() <= number {
+            pages.resize_with(number + 1, || None);
+        }
+        let page = pages[number].get_or_insert_with(|| Box::new([None; PAGE as usize]));
         // No table has so many keys that one has the last number.
         page[(old % PAGE) as usize] = NonZero::new(new.wrapping_add(1));
     }
 
     /// The new number of a key, if it came here.
     pub fn get(&self, from: usize, old: KeyId) -> Option<KeyId> {
-        let page = self.0.get(&(from, old / PAGE))?;
+        let page = self.0.get(from)?.get((old / PAGE) as usize)?.as_ref()?;
         page[(old % PAGE) as usize].map(|next| next.get() - 1)
     }
 }

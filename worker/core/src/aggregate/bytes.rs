@@ -66,6 +66,14 @@ pub(crate) fn take_u128(bytes: &mut &[u8], what: &'static str) -> Result<u128, C
 /// Takes what [`put_u64`] wrote.
 #[inline]
 pub(crate) fn take_u64(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
+    if let [byte @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*byte));
+    }
+    take_long(bytes, what)
+}
+
+fn take_long(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().enumerate().take(10) {
         let part = u64::from(byte & 0x7f);

@@ -130,7 +130,7 @@ fn read_block<'a>(bytes: &mut &'a [u8]) -> Result<ReadBlock<'a>, CorruptState> {
     let hashes = take_slice(bytes, size.ok_or(CORRUPT)?, CORRUPT.what)?;
     let hashes: Vec<u32> = hashes
         .chunks_exact(4)
-        .filter_map(|hash| hash.try_into().ok().map(u32::from_le_bytes))
+        .map(|hash| hash.try_into().map_or(0, u32::from_le_bytes))
         .collect();
     let rows = rows(take_bytes(bytes, CORRUPT.what)?)?;
     if !hashes.is_empty() && hashes.len() != rows.len() {
