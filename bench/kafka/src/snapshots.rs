@@ -6,6 +6,7 @@ use anyhow::ensure;
 use serde_json::Value;
 use tocsin_e2e::http::request;
 use tocsin_e2e::ports;
+use tocsin_e2e::worker::recoveries;
 
 use crate::broker::Broker;
 use crate::cpu::Moment;
@@ -17,10 +18,6 @@ const WITHIN: Duration = Duration::from_secs(300);
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// What a worker says when it has brought a shard back, and how long that took.
-const RUNS: &str = "the shard runs";
-const SECONDS: &str = "seconds=";
 
 /// What came of a run.
 #[derive(Clone, Copy, Debug)]
@@ -87,11 +84,9 @@ pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
     };
     let again = run.start(broker, &clone, kept)?;
     let restored = || {
-        let said = again.process.said();
-        let took = said.lines().filter(|line| line.contains(RUNS));
-        let took = took.filter_map(|line| line.split(SECONDS).nth(1)?.split_whitespace().next()?.parse().ok());
-        let took: Vec<f64> = took.collect();
-        (took.len() == broker.partitions() as usize).then(|| took.into_iter().fold(0.0, f64::max))
+        let took = recoveries(&again.process.said());
+        let longest = took.iter().max().map(Duration::as_secs_f64);
+        longest.filter(|_| took.len() == broker.partitions() as usize)
     };
     let restore = again.process.ready("all shards to run", WITHIN, restored)?;
     let used = Moment::now(Some(again.process.pid()), broker.pid()?)?.since(&again.since);

@@ -239,3 +239,10 @@ fn program() -> Result<PathBuf, RigError> {
         RigError::Misused(what)
     })
 }
+
+/// How long a worker took to bring each shard back, by what it said, in order.
+pub fn recoveries(said: &str) -> Vec<Duration> {
+    let runs = said.lines().filter(|line| line.contains("the shard runs"));
+    let seconds = runs.filter_map(|line| line.split("seconds=").nth(1)?.split_whitespace().next()?.parse().ok());
+    seconds.map(Duration::from_secs_f64).collect()
+}

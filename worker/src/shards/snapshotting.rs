@@ -3,6 +3,8 @@
 //! A snapshot begins at the cut of a transaction. Its blocks are handed to the writer bit by bit while the shard goes on;
 //! its manifest is written once all are, and the transaction is known to be committed. One is under way at a time.
 
+mod wanted;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +17,7 @@ use tocsin_worker_core::plan::partitioning::Placement;
 use tocsin_worker_core::shard::{Drained, Shard};
 use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointNames, ShardNames, SourcePosition};
 
+use self::wanted::WantedSavepoint;
 use super::SnapshotSettings;
 use super::grant::Term;
 use super::savepoints::{Kind, Savepoints};
@@ -56,28 +59,6 @@ pub struct Snapshotting {
     n_seen: u64,
     /// Those that are not complete.
     wanted: Vec<WantedSavepoint>,
-}
-
-/// A savepoint that is not complete, as far as this thread knows.
-struct WantedSavepoint {
-    id: String,
-    kind: Kind,
-    /// The shards that this thread has written for it, and what was said of ends there: more may come, then they are written
-    /// again.
-    written: BTreeMap<u32, Option<Drained>>,
-    /// It is not tried before, where it could not be written.
-    not_before: Instant,
-}
-
-impl WantedSavepoint {
-    /// Whether a shard is to be written for it.
-    fn wants(&self, number: u32, shard: &Shard) -> bool {
-        if !self.kind.holds() {
-            return !self.written.contains_key(&number);
-        }
-        let is_new = |drained: Drained| self.written.get(&number) != Some(&Some(drained));
-        Instant::now() >= self.not_before && shard.drained().is_some_and(is_new)
-    }
 }
 
 /// What is known of a shard's snapshots.
@@ -160,12 +141,7 @@ impl Snapshotting {
         for (id, kind) in self.savepoints.since(&mut self.n_seen) {
             // One that another thread could not write is asked for again.
             self.wanted.retain(|wanted| wanted.id != id);
-            self.wanted.push(WantedSavepoint {
-                id,
-                kind,
-                written: BTreeMap::new(),
-                not_before: Instant::now(),
-            });
+            self.wanted.push(WantedSavepoint::new(id, kind));
         }
         self.under_way.is_none() && self.wanted.iter().any(|wanted| wanted.wants(number, shard))
     }
@@ -448,3 +424,6 @@ impl Base {
         self.files.len() < MOST_FILES && all <= self.whole_bytes.saturating_mul(3)
     }
 }
+
+#[cfg(test)]
+mod tests;
