@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tocsin_contract::duration::Duration;
 use tocsin_contract::ports::{ADMIN, LIVE_PAGE};
 use tocsin_worker::source::Speed;
 use tocsin_worker_core::delivery::address::Network;
@@ -123,6 +124,10 @@ pub struct RunArgs {
     /// first epoch is 0, so begin with 1; results behind the savepoint appear again, with a header tocsin.epoch
     #[arg(long, value_name = "EPOCH", requires = "restore_from", value_parser = clap::value_parser!(u32).range(1..))]
     pub rewind_to_epoch: Option<u32>,
+    /// After so long without a commit a partition's offsets and its place in the journal are written again; shorter than
+    /// brokers keep them (offsets.retention.minutes, and 7 days of the journal)
+    #[arg(long, value_name = "TIME", default_value = "12h", requires = "bootstrap")]
+    pub renew_offsets: Duration,
     /// How a worker on Kafka is watched.
     #[command(flatten)]
     pub admin: AdminArgs,

@@ -52,6 +52,7 @@ conditions! {
     /// Whether something is wrong that does not stop the pipeline.
     DEGRADED = "Degraded" {
         AsExpected Restarting PoisonPartition SinkUnavailable SourceStalled KeyMisplaced KeySkew SchemaDrift TypeMismatch
+        RetentionNear
     }
     /// Whether all workers have the newest rules and models.
     RULES_APPLIED = "RulesApplied" { Applied Applying RuleRefused RuleSetMissing RolledBack }

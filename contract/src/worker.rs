@@ -139,6 +139,8 @@ pub struct InputStatus {
     pub watermark_ms: Option<i64>,
     /// Whether it has been silent for so long that the clock moves its watermark.
     pub idle: bool,
+    /// For how long, in seconds, an open transaction of another producer has held it up; nothing if none does.
+    pub held_up_seconds: Option<f64>,
 }
 
 /// A thread that works on shards.

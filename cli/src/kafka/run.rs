@@ -46,6 +46,7 @@ pub fn run(
         delivery: pipeline.spec.delivery,
         makes_topics: pipeline.spec.kafka.manage_topics,
         on_growth: pipeline.spec.partitions.on_growth,
+        renew_offsets: time(args.renew_offsets),
         savepoints: Arc::default(),
         snapshots: snapshots(args, &pipeline.spec.state),
         interrupt,

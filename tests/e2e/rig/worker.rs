@@ -1,9 +1,10 @@
 //! `tocsin run` as a child process: started, killed, held, ended in order, and asked for what it said.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -76,6 +77,22 @@ impl Worker {
         }
         command.args(&options.further);
         command.envs(options.variables.iter().cloned());
+        Ok(Self {
+            process: Process::start(&name, &command, &log)?,
+            log,
+            name,
+        })
+    }
+
+    /// Starts another command of the program, which goes on until it is ended.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub fn command(arguments: &[&str]) -> Result<Self, RigError> {
+        let name = format!("tocsin {}", arguments.first().copied().unwrap_or_default());
+        let log = home::new_folder("command")?.join("log");
+        let mut command = Command::new(program()?);
+        command.args(arguments);
         Ok(Self {
             process: Process::start(&name, &command, &log)?,
             log,
@@ -223,6 +240,27 @@ impl Worker {
 pub fn tocsin(arguments: &[&str]) -> Result<(Option<i32>, String), RigError> {
     let output = Command::new(program()?).args(arguments).output();
     let output = output.map_err(RigError::io(format!("running tocsin {}", arguments.join(" "))))?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+/// The same, which reads this from its standard input.
+///
+/// # Errors
+/// As [`tocsin`].
+pub fn tocsin_reading(arguments: &[&str], input: &[u8]) -> Result<(Option<i32>, String), RigError> {
+    let failed = || RigError::io(format!("running tocsin {}", arguments.join(" ")));
+    let mut child = Command::new(program()?)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input).map_err(failed())?;
+    }
+    let output = child.wait_with_output().map_err(failed())?;
     let said = [output.stdout, output.stderr].concat();
     Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
 }

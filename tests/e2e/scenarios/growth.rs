@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use support::events::Events;
 use support::{END, PATIENCE, or_tell};
 use tocsin_e2e::ids::{Event, Ids, rounds};
-use tocsin_e2e::kafka::Record;
+use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Listener, Worker, home};
 
@@ -22,7 +22,12 @@ const LEVELS: &str = "  - name: levels\n    from: events\n    aggregate: {by: [s
 
 /// The pipeline of a test: a stage that is dealt out beside those that are not, and nothing is too late.
 fn pipeline<'a>(kafka: &'a Kafka, name: &str, partitions: &str) -> Ids<'a> {
-    let ids = Ids::of_partitions(kafka, name, 2).unwrap();
+    beginning_with(2, kafka, name, partitions)
+}
+
+/// The same with so many partitions of the input at first.
+fn beginning_with<'a>(n_partitions: i32, kafka: &'a Kafka, name: &str, partitions: &str) -> Ids<'a> {
+    let ids = Ids::of_partitions(kafka, name, n_partitions).unwrap();
     let text = std::fs::read_to_string(&ids.pipeline).unwrap();
     let levels = format!("  - {{name: levels, from: levels, kafka: {{topic: {name}-levels}}}}\n");
     let text = text
@@ -196,6 +201,84 @@ fn a_new_shard_begins_though_its_first_transaction_was_aborted() {
     aborted.abort().unwrap();
     write(&mut events, &ids, 1_000);
     let worker = ids.worker("w").unwrap();
+    close(&mut events, &ids);
+    events.wait_until_read(&mut tail, &[&worker]);
+    compare(&ids, &events, &[&worker]);
+    worker.end(END).unwrap();
+}
+
+/// Whether a pipeline goes on though its topic, of one partition at first, grows again and again: stages that one shard had for
+/// itself are dealt out, then dealt out anew.
+fn check_grows_again(mut ids: Ids<'_>) {
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
+    let worker = ids.worker("w").unwrap();
+    write(&mut events, &ids, 1_000);
+    for (times, n_partitions) in [(1, 2), (2, 4)] {
+        events.wait_until_read(&mut tail, &[&worker]);
+        ids.kafka.add_partitions(&ids.topic("events"), n_partitions).unwrap();
+        write(&mut events, &ids, 1_000);
+        let begins = worker.wait_for_lines(BEGINS_ANEW, times, PATIENCE);
+        or_tell(&format!("with {n_partitions} partitions"), &[&worker], begins);
+        write(&mut events, &ids, 1_000);
+    }
+    close(&mut events, &ids);
+    events.wait_until_read(&mut tail, &[&worker]);
+    compare(&ids, &events, &[&worker]);
+    worker.end(END).unwrap();
+}
+
+#[test]
+fn a_topic_of_one_partition_may_grow_and_grow_again() {
+    let kafka = Kafka::shared().unwrap();
+    check_grows_again(beginning_with(1, kafka, "growing-again", "onGrowth: Restore"));
+}
+
+/// Nobody is disturbed, so no result repeats.
+#[test]
+fn a_topic_may_grow_where_results_may_repeat() {
+    let kafka = Kafka::shared().unwrap();
+    let ids = beginning_with(1, kafka, "growing-sooner", "onGrowth: Restore");
+    check_grows_again(ids.at_least_once().unwrap());
+}
+
+/// Without leave to manage topics a worker names the one that lacks partitions, and goes on when all have them.
+#[test]
+fn who_manages_topics_adds_partitions_to_those_of_the_pipeline_and_it_goes_on() {
+    let kafka = Kafka::shared().unwrap();
+    let name = "growing-managed";
+    let mut ids = pipeline(kafka, name, "onGrowth: Restore");
+    let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+    std::fs::write(&ids.pipeline, text.replace("kafka: {}", "kafka: {manageTopics: false}")).unwrap();
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let sinks = ["-escalations", "-totals", "-levels", ".dead-letter"];
+    // The journal last: how many partitions it has counts for those who start meanwhile.
+    let own = [".escalated.by", ".totals.by", ".levels.by", ".journal"];
+    for topic in sinks.iter().chain(&own) {
+        kafka
+            .create(&Topic::new(&format!("{name}{topic}")).partitions(2))
+            .unwrap();
+    }
+    let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
+    let mut worker = ids.worker("w").unwrap();
+    write(&mut events, &ids, 1_000);
+    events.wait_until_read(&mut tail, &[&worker]);
+    kafka.add_partitions(&ids.topic("events"), 4).unwrap();
+    write(&mut events, &ids, 1_000);
+    for topic in own.map(|topic| format!("{name}{topic}")) {
+        let ends = worker.wait(PATIENCE);
+        assert_eq!(
+            or_tell(&topic, &[&worker], ends).code(),
+            Some(4),
+            "{}",
+            worker.last_lines()
+        );
+        let said = format!("topic {topic} has 2 partitions; it must have 4");
+        assert_eq!(worker.lines_with(&said), 1, "{said}\n{}", worker.said());
+        kafka.add_partitions(&topic, 4).unwrap();
+        worker = ids.worker("w").unwrap();
+    }
+    write(&mut events, &ids, 1_000);
     close(&mut events, &ids);
     events.wait_until_read(&mut tail, &[&worker]);
     compare(&ids, &events, &[&worker]);

@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use support::survives_kills;
+use tocsin_e2e::http::request;
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{ALICE, Kerberos, Record, SCOPE, unsigned_token};
 use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, home};
@@ -64,6 +65,67 @@ fn an_input_that_is_silent_goes_idle_also_behind_the_marker_of_a_transaction() {
         });
         let rows = closed.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
         assert!(rows[0].text().contains(r#""events":1"#), "{}", rows[0].text());
+        worker.end(END).unwrap();
+    }
+}
+
+/// A transaction that somebody leaves open in an input hides what comes behind it. That is no silence.
+#[test]
+fn an_input_that_another_producer_s_transaction_holds_up_does_not_go_idle() {
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    for source in ["own", "librdkafka"] {
+        let mut ids = Ids::new(&kafka, &format!("held-up-{source}"), Listener::Plain).unwrap();
+        let text = std::fs::read_to_string(&ids.pipeline).unwrap();
+        std::fs::write(&ids.pipeline, text.replace("idleTimeout: 1h", "idleTimeout: 1s")).unwrap();
+        let admin = ["--source", source, "--admin", "127.0.0.1:0", "--admin-open-metrics"];
+        ids.further = admin.map(str::to_owned).to_vec();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let event = |id: u32| {
+            let ts = now.as_millis();
+            let value = format!(r#"{{"ts": {ts}, "service": "s", "id": {id}, "severity": "CRITICAL"}}"#);
+            Record::new(value).key("s")
+        };
+        kafka.produce(&ids.topic("events"), Some(0), &[event(1)]).unwrap();
+        let producer = kafka
+            .transactional(&format!("held-up-{source}"), Listener::Plain)
+            .unwrap();
+        producer.begin().unwrap();
+        producer.produce(&ids.topic("events"), 0, &[event(2)]).unwrap();
+        let worker = ids.worker("w").unwrap();
+        let admin = worker.admin(PATIENCE).unwrap();
+        // The others are silent and go idle; this one says for how long it has been held up.
+        let held_up = tocsin_e2e::wait::until("held up for longer than its idleTimeout", PATIENCE, || {
+            worker.check()?;
+            let answer = request(admin, "GET", "/status", &[], &[])?;
+            let status: serde_json::Value = serde_json::from_str(&answer.text()).unwrap_or_default();
+            let input = status["shards"][0]["inputs"][0].clone();
+            Ok(input["heldUpSeconds"]
+                .as_f64()
+                .filter(|held_up| *held_up > 3.0)
+                .map(|_| input))
+        });
+        let input = held_up.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
+        assert_eq!(input["idle"], false, "{source}");
+        let closed = || {
+            kafka
+                .consume_committed(&ids.topic("totals"))
+                .map_or(0, |rows| rows.len())
+        };
+        assert_eq!(
+            closed(),
+            0,
+            "{source}: the window was closed though a record of it waits"
+        );
+        producer.commit().unwrap();
+        let rows = tocsin_e2e::wait::until("the window closes", PATIENCE, || {
+            worker.check()?;
+            let found = kafka.consume_committed(&ids.topic("totals"));
+            Ok(found.ok().filter(|rows| !rows.is_empty()))
+        });
+        let rows = rows.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
+        assert!(rows[0].text().contains(r#""events":2"#), "{}", rows[0].text());
         worker.end(END).unwrap();
     }
 }

@@ -187,6 +187,49 @@ fn a_broker_whose_certificate_is_not_to_be_believed_is_refused() {
     all_right(certificates.into_iter().map(check).collect());
 }
 
+#[test]
+fn a_broker_that_does_not_let_transactions_last_long_enough_is_named() {
+    let kafka = Kafka::start(KafkaOptions::default().setting("transaction.max.timeout.ms", "5000")).unwrap();
+    let ids = Ids::new(&kafka, "hasty", Listener::Plain).unwrap();
+    let options = options(&ids.pipeline, kafka.bootstrap(Listener::Plain).unwrap(), None);
+    all_right(vec![check(
+        "transactions of 5 s",
+        &options,
+        &["transaction.max.timeout.ms", "10 s"],
+    )]);
+}
+
+#[test]
+fn a_topic_that_keeps_records_for_less_long_than_checkpoints_are_kept_is_named() {
+    let kafka = kafka();
+    let kept = [("retention.ms", "1500")];
+    let mut outcomes = Vec::new();
+    let mut ids = Ids::with(kafka, "short-kept", Listener::Plain, "", &kept).unwrap();
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let options = WorkerOptions {
+        state: ids.state.clone(),
+        ..options(&ids.pipeline, kafka.bootstrap(Listener::Plain).unwrap(), None)
+    };
+    let words = [
+        "short-kept-events keeps records for 1s500ms",
+        "may be 2s old",
+        "retention.ms",
+    ];
+    outcomes.push(check("an input", &options, &words));
+    // Compacted, so that nothing is deleted for its age.
+    kafka
+        .configure(
+            "short-kept-events",
+            &[("retention.ms", "1500"), ("cleanup.policy", "compact")],
+        )
+        .unwrap();
+    let worker = ids.worker("w").unwrap();
+    let runs = worker.wait_for_line("the shard runs", END);
+    runs.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+    worker.end(END).unwrap();
+    all_right(outcomes);
+}
+
 /// What a worker of a pipeline needs, under the names of its topics; each without what is left out.
 fn rights(name: &str) -> [(&'static str, Vec<Rights>); 8] {
     [
@@ -257,6 +300,15 @@ fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
     ];
     let run = |(right, words): (&str, &[&str])| {
         let ids = prepared(&right.replace(' ', "-"), Some(right));
+        if right == "transactions" {
+            // Nothing comes, and it shows all the same.
+            let options = options(
+                &ids.pipeline,
+                kafka.bootstrap(Listener::SaslTls).unwrap(),
+                ids.secrets.clone(),
+            );
+            return check(&format!("without {right}"), &options, words);
+        }
         // Something to do: a right to write is asked for when something is written.
         let stream = ids.stream(Pace::default()).unwrap();
         let options = options(

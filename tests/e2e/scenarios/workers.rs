@@ -15,6 +15,9 @@ use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
 /// for the end of its session, or of a transaction, would take 6 s and 10 s.
 const HANDED_OVER: Duration = Duration::from_secs(2);
 
+/// A shard that a dead worker's transaction may have been for is brought back within this, once it is somebody's.
+const LEFT_OPEN: Duration = Duration::from_secs(3);
+
 /// What a worker says when the group has told it its shards.
 const ASSIGNED: &str = "shards were assigned";
 
@@ -195,6 +198,55 @@ fn a_worker_that_is_asked_to_end_hands_its_shards_over_at_once() {
         println!("{} after {:?} more", at("its shards go on"), ended.elapsed());
         load.end(&[&stays]);
     }
+}
+
+/// Brokers end a transaction that nobody commits after 10 s, and look for such only every 10 s: whoever takes over ends it.
+#[test]
+fn a_transaction_that_a_dead_worker_has_left_open_holds_up_nobody() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("left-open-{round}"), Listener::Proxied);
+        let dead = load.worker("dead");
+        load.goes_on(&at("before"), &[&dead]);
+        let rule = proxy.add(Rule::nth(ApiKey::END_TXN, 1 + round % 5).hold_request());
+        rule.wait(PATIENCE).unwrap();
+        dead.kill().unwrap();
+        let heir = load.worker("heir");
+        or_tell(&at("taken over"), &[&heir], wait_for_shards(&heir, 1, PATIENCE));
+        load.goes_on(&at("through"), &[&heir]);
+        assert!(heir.lines_with("has left a transaction open") > 0, "{}", heir.said());
+        for recovery in recoveries(&heir.said()) {
+            assert!(recovery < LEFT_OPEN, "{recovery:?}: {}", heir.last_lines());
+        }
+        rule.remove();
+        load.end(&[&heir]);
+    }
+}
+
+/// Some threads' transactions nobody has begun anew: those of the worker itself, as it was.
+#[test]
+fn a_worker_that_comes_back_with_fewer_threads_ends_what_the_others_left_open() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    let mut load = Load::start(&kafka, "fewer-threads", Listener::Proxied);
+    let worker = load.worker("w");
+    load.goes_on("before", &[&worker]);
+    // Both threads': the first alone may be that of the thread that there is again.
+    let rule = proxy.add(Rule::every(ApiKey::END_TXN).hold_request());
+    rule.wait_for(2, PATIENCE).unwrap();
+    worker.kill().unwrap();
+    load.ids.threads = 1;
+    let worker = load.worker("w");
+    or_tell(
+        "it comes back",
+        &[&worker],
+        worker.wait_for_line("has left a transaction open", PATIENCE),
+    );
+    rule.remove();
+    load.goes_on("after", &[&worker]);
+    load.end(&[&worker]);
 }
 
 #[test]

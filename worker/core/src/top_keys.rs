@@ -81,7 +81,10 @@ impl KeyShares {
     pub fn add(&mut self, top: &TopKeys) {
         self.total += u64::from(top.total);
         for (key, count) in &top.counters {
-            *self.counts.entry(key.clone()).or_default() += u64::from(*count);
+            match self.counts.get_mut(key.as_slice()) {
+                Some(known) => *known += u64::from(*count),
+                None => drop(self.counts.insert(key.clone(), u64::from(*count))),
+            }
         }
     }
 

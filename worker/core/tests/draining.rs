@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::Value;
 use support::Results;
-use support::cluster::{Action, CLAIM, Cluster, actions, compiled, grown, known, plans, records, topic};
+use support::alerts::records;
+use support::cluster::{Action, CLAIM, Cluster, actions, compiled, grown, known, plans, topic};
 use support::dealt::STAGES;
 use tocsin_worker_core::plan::repartition::repartition;
 

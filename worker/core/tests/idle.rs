@@ -4,9 +4,11 @@
 mod support;
 
 use proptest::prelude::*;
-use support::Results;
-use support::cluster::{Action, Cluster, Topic, actions, plans, records, topic};
+use support::alerts::records;
+use support::cluster::{Action, Cluster, Topic, actions, plans, topic};
 use support::dealt::STAGES;
+use support::{Results, pipeline};
+use tocsin_worker_core::plan::repartition::repartition;
 
 /// What happens to shards whose sources are idle now and then.
 fn idle_actions() -> impl Strategy<Value = Vec<(usize, Action)>> {
@@ -126,4 +128,77 @@ fn an_idle_shard_goes_with_the_others_and_not_with_the_clock_until_all_are_idle(
 fn an_idle_shard_that_ends_or_is_taken_back_is_idle_all_the_same() {
     check(Some(Action::Fail));
     check(Some(Action::Restore));
+}
+
+/// Two sources that lead to one stage, whose rows two shards deal out.
+fn two_sources(alignment: &str) -> String {
+    let source = |name: &str| {
+        format!(
+            "{{name: {name}, kafka: {{topic: {name}}}, eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: 6s, \
+             alignment: {alignment}}}}}"
+        )
+    };
+    format!(
+        "{{sources: [{}, {}], stages: [{{name: both, from: [alerts, metrics], filter: \"service = 'a'\"}}, \
+         {{name: kpis, from: both, aggregate: {{by: [service], window: {{tumbling: 30s}}, select: {{'n': count(*)}}}}}}], \
+         sinks: [{{name: s0, from: kpis, stdout: {{}}}}]}}",
+        source("alerts"),
+        source("metrics")
+    )
+}
+
+/// The shards of such a pipeline with these records, each in its partition.
+fn two_shards(alignment: &str, alerts: &[(String, usize)], metrics: &[(String, usize)]) -> Cluster {
+    let (document, mut plan) = pipeline(&two_sources(alignment));
+    repartition(&mut plan, &document.spec.sources, &[2, 2]);
+    Cluster::new(&plan, vec![topic(alerts, 2), topic(metrics, 2)], 2)
+}
+
+/// Long after all events.
+const NOW: i64 = 3_000_000_000_000_000;
+
+/// Each shard reads all that there is; `idle` are those that are then silent, as shard and source. Answers how many windows are
+/// given out in the end.
+fn windows_though(alerts: &[(String, usize)], metrics: &[(String, usize)], idle: &[(usize, usize)]) -> usize {
+    let mut cluster = two_shards("1m", alerts, metrics);
+    for number in 0..2 {
+        cluster.read_some(number, 0, 100);
+        cluster.read_some(number, 1, 100);
+    }
+    for _ in 0..5 {
+        for (number, source) in idle {
+            cluster.shards[*number].tick(*source, NOW);
+        }
+        all_cut(&mut cluster);
+    }
+    cluster.results.sinks.get("s0").map_or(0, Vec::len)
+}
+
+#[test]
+fn a_source_that_is_idle_in_all_shards_holds_up_none() {
+    let alerts = [alert(100, 0), alert(100, 1), alert(1_000, 0), alert(1_000, 1)];
+    assert_eq!(windows_though(&alerts, &[], &[(0, 1), (1, 1)]), 1);
+    // It was there before.
+    let metrics = [alert(90, 0), alert(95, 1)];
+    assert_eq!(windows_though(&alerts, &metrics, &[(0, 1), (1, 1)]), 1);
+}
+
+#[test]
+fn shards_of_which_each_has_another_idle_source_do_not_wait_for_one_another() {
+    let alerts = [alert(100, 0), alert(1_000, 0)];
+    let metrics = [alert(100, 1), alert(1_000, 1)];
+    assert_eq!(windows_though(&alerts, &metrics, &[(1, 0), (0, 1)]), 1);
+}
+
+#[test]
+fn nobody_is_held_back_by_a_source_that_is_idle() {
+    let alerts = [alert(100, 0), alert(101, 0), alert(160, 0)];
+    let mut cluster = two_shards("0s", &alerts, &[]);
+    cluster.read_some(0, 0, 1);
+    assert!(cluster.shards[0].holds(0), "the other may have records of before");
+    for _ in 0..3 {
+        cluster.shards[0].tick(1, NOW);
+        assert!(!cluster.shards[0].holds(0));
+        cluster.read_some(0, 0, 1);
+    }
 }

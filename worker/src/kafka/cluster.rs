@@ -133,6 +133,11 @@ impl Cluster {
         self.brokers.get(&broker).map(String::as_str)
     }
 
+    /// Addresses of the brokers, as the cluster named them last.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.brokers.values().cloned().collect()
+    }
+
     /// Looks up topics; one that is not there is left out.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use super::error::KafkaError;
 use super::sasl;
 use super::settings::ClusterSettings;
 use super::stream::{HangUp, Stream};
+use super::tls;
 
 /// An answer that claims to be larger is none.
 const LARGEST_ANSWER: usize = 512 << 20;
@@ -219,6 +220,9 @@ impl Connection {
 
     fn failed(&self, error: io::Error, what: &'static str, timeout: Duration) -> KafkaError {
         let broker = self.broker.clone();
+        if let Some(reason) = tls::said(&error) {
+            return KafkaError::Tls { broker, reason };
+        }
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => KafkaError::Timeout {
                 broker,

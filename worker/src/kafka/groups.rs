@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Buf as _;
+use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::{
@@ -28,6 +29,13 @@ pub struct Committed {
 
 /// Committed offsets by topic and partition; partitions without one are left out.
 pub type CommittedOffsets = BTreeMap<(String, u32), Committed>;
+
+/// Whose coordinator is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CoordinatorOf {
+    Group = 0,
+    Transactions = 1,
+}
 
 /// Answer to FindCoordinator: version 4 and newer take several groups.
 const FIND_COORDINATOR: i16 = 4;
@@ -101,7 +109,7 @@ impl Cluster {
         let request = OffsetFetchRequest::default()
             .with_groups(vec![asked])
             .with_require_stable(require_stable);
-        let mut connection = self.coordinator(group)?;
+        let mut connection = self.coordinator(CoordinatorOf::Group, group)?;
         let response = connection.call(what, &request, OFFSET_FETCH)?;
         let mut found = BTreeMap::new();
         for answer in &response.groups {
@@ -138,17 +146,10 @@ impl Cluster {
         if self.other.is_some() {
             return Ok(None);
         }
-        let what = "DescribeGroups";
-        let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
-        let mut connection = self.coordinator(group)?;
-        let response = connection.call(what, &request, DESCRIBE_GROUPS)?;
-        let Some(group) = response.groups.into_iter().next() else {
+        let (group, connection) = self.described(group)?;
+        let Some(group) = group.filter(|group| group.group_state.as_str() == STABLE) else {
             return Ok(None);
         };
-        connection.check(what, group.error_code)?;
-        if group.group_state.as_str() != STABLE {
-            return Ok(None);
-        }
         let mut assigned = BTreeSet::new();
         for member in group.members {
             let mut bytes = member.member_assignment;
@@ -174,6 +175,30 @@ impl Cluster {
         Ok(Some(assigned))
     }
 
+    /// Names of a group's static members.
+    ///
+    /// # Errors
+    /// If the group's coordinator does not answer.
+    pub fn members(&mut self, group: &str) -> Result<BTreeSet<String>, KafkaError> {
+        let (group, _) = self.described(group)?;
+        let members = group.into_iter().flat_map(|group| group.members);
+        let names = members.filter_map(|member| Some(member.group_instance_id?.to_string()));
+        Ok(names.collect())
+    }
+
+    /// A group, as its coordinator describes it.
+    fn described(&mut self, group: &str) -> Result<(Option<DescribedGroup>, Connection), KafkaError> {
+        let what = "DescribeGroups";
+        let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
+        let mut connection = self.coordinator(CoordinatorOf::Group, group)?;
+        let response = connection.call(what, &request, DESCRIBE_GROUPS)?;
+        let described = response.groups.into_iter().next();
+        if let Some(group) = &described {
+            connection.check(what, group.error_code)?;
+        }
+        Ok((described, connection))
+    }
+
     /// Takes a static member out of its group, which librdkafka leaves in: its partitions go to others at once.
     ///
     /// # Errors
@@ -188,7 +213,7 @@ impl Cluster {
         let request = LeaveGroupRequest::default()
             .with_group_id(group_id(group))
             .with_members(vec![member]);
-        let mut connection = self.coordinator(group)?;
+        let mut connection = self.coordinator(CoordinatorOf::Group, group)?;
         let response = connection.call(what, &request, LEAVE_GROUP)?;
         connection.check(what, response.error_code)?;
         for member in response
@@ -201,12 +226,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// A connection to a group's coordinator. It is looked for each time: such questions are rare.
-    fn coordinator(&mut self, group: &str) -> Result<Connection, KafkaError> {
+    /// A connection to the coordinator of a group, or of a producer's transactions. It is looked for each time: such
+    /// questions are rare.
+    pub(super) fn coordinator(&mut self, of: CoordinatorOf, key: &str) -> Result<Connection, KafkaError> {
         let what = "FindCoordinator";
         let request = FindCoordinatorRequest::default()
-            .with_key_type(0)
-            .with_coordinator_keys(vec![StrBytes::from_string(group.to_owned())]);
+            .with_key_type(of as i8)
+            .with_coordinator_keys(vec![StrBytes::from_string(key.to_owned())]);
         let any = self.any()?;
         let response = match any.call(what, &request, FIND_COORDINATOR) {
             Ok(response) => response,

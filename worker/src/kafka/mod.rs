@@ -19,6 +19,7 @@ mod stream;
 mod tls;
 mod tokens;
 mod topics;
+mod transactions;
 
 pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
 pub use self::error::KafkaError;

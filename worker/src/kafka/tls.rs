@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{AlertDescription, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use secrecy::ExposeSecret;
 
 use super::error::KafkaError;
@@ -85,11 +85,20 @@ pub fn wrap(
     Ok(StreamOwned::new(session, socket))
 }
 
-/// What rustls says, if it is its error.
-fn said(error: &std::io::Error) -> Option<String> {
+/// What rustls says, if it is its error. That the broker refuses our certificate may come with its first answer only.
+pub fn said(error: &std::io::Error) -> Option<String> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match inner {
         rustls::Error::InvalidCertificate(what) => format!("the broker's certificate is refused: {what}"),
+        rustls::Error::AlertReceived(
+            alert @ (AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate),
+        ) => format!("the broker refuses our certificate ({alert:?}): see kafka.tls.certificateSecretRef"),
         rustls::Error::AlertReceived(alert) => format!("the broker refuses us: {alert:?}"),
         rustls::Error::InvalidMessage(_) => "the broker does not speak TLS on this port".to_owned(),
         other => other.to_string(),

@@ -1,8 +1,12 @@
-//! Making topics.
+//! Making topics, and what they are set to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest};
 use kafka_protocol::protocol::StrBytes;
 
 use super::cluster::{Cluster, topic_name};
@@ -27,8 +31,16 @@ const CREATE_TOPICS: i16 = 5;
 const EXISTS: i16 = 36;
 /// CreatePartitions.
 const CREATE_PARTITIONS: i16 = 2;
+/// DescribeConfigs.
+const DESCRIBE_CONFIGS: i16 = 4;
+/// Kind of a resource: a topic.
+const TOPIC: i8 = 2;
 /// INVALID_PARTITIONS: it has as many already.
 const HAS_THEM: i16 = 37;
+
+/// Settings of a topic: how long a record is kept at least, and whether it is deleted then.
+const RETENTION: &str = "retention.ms";
+const CLEANUP: &str = "cleanup.policy";
 
 impl Cluster {
     /// Gives a topic partitions until it has so many; one that has them stays as it is.
@@ -55,6 +67,41 @@ impl Cluster {
                 .map_err(|error| error.of_topic(name))?;
         }
         Ok(())
+    }
+
+    /// For how long topics keep records. Those that keep all of them are left out, and those of which we may not look at the
+    /// settings.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn retentions(&mut self, topics: &[&str]) -> Result<BTreeMap<String, Duration>, KafkaError> {
+        if self.other.is_some() {
+            return Ok(BTreeMap::new());
+        }
+        let what = "DescribeConfigs";
+        let text = StrBytes::from_static_str;
+        let resource = |name: &&str| {
+            DescribeConfigsResource::default()
+                .with_resource_type(TOPIC)
+                .with_resource_name(StrBytes::from_string((*name).to_owned()))
+                .with_configuration_keys(Some(vec![text(RETENTION), text(CLEANUP)]))
+        };
+        let request = DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
+        let response = self.any()?.call(what, &request, DESCRIBE_CONFIGS)?;
+        let mut retentions = BTreeMap::new();
+        for topic in response.results.into_iter().filter(|topic| topic.error_code == 0) {
+            let setting = |name: &str| {
+                let mut settings = topic.configs.iter();
+                settings.find(|setting| setting.name.as_str() == name)?.value.as_deref()
+            };
+            let deletes = setting(CLEANUP).is_none_or(|policy| policy.contains("delete"));
+            let millis = setting(RETENTION).and_then(|millis| millis.parse::<i64>().ok());
+            let millis = millis.and_then(|millis| u64::try_from(millis).ok()).filter(|_| deletes);
+            if let Some(millis) = millis {
+                retentions.insert(topic.resource_name.to_string(), Duration::from_millis(millis));
+            }
+        }
+        Ok(retentions)
     }
 
     /// Makes topics; one that is there stays as it is.

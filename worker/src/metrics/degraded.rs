@@ -1,5 +1,7 @@
 //! What is wrong with a worker that does not stop it: reasons of the condition `Degraded`, with what may be done.
 
+use std::time::Duration;
+
 use tocsin_contract::worker::{DegradedStatus, ShardPhase};
 
 use super::View;
@@ -11,6 +13,9 @@ const BUSY: f64 = 0.8;
 
 /// A worker goes on with so many misplaced or mistaken values; more are a mistake of the pipeline.
 const SHARE_OF_MISTAKES: f64 = 0.01;
+
+/// A transaction that is open for longer was left behind.
+const LONG_OPEN: Duration = Duration::from_secs(60);
 
 /// Of fewer nothing is said.
 const FEW: u64 = 1_000;
@@ -30,7 +35,7 @@ pub fn degraded(view: &View) -> Vec<DegradedStatus> {
             say(
                 "SchemaDrift",
                 format!(
-                    "{} of {} records of {source} ({topic}) have a value of another type than the pipeline reads: it counts as NULL; \
+                    "{} values in {} records of {source} ({topic}) have another type than the pipeline reads, and count as NULL: \
                      correct the producers, or spec.sources[{source}].format.fields",
                     totals.mismatches, totals.records
                 ),
@@ -51,18 +56,34 @@ pub fn degraded(view: &View) -> Vec<DegradedStatus> {
         }
     }
     for shard in view.shards() {
+        if let Some(message) = retention_near(view, shard) {
+            say("RetentionNear", message);
+        }
         if let Some(message) = key_skew(view, shard) {
             say("KeySkew", message);
         }
         if shard.phase == ShardPhase::Running {
             let inputs = shard.inputs.iter().zip(&view.about.sources);
             let stalled = inputs.filter(|(input, _)| input.is_some_and(|input| is_stalled(view, &input)));
+            let number = shard.shard;
             for (_, (source, topic)) in stalled {
-                let number = shard.shard;
                 say(
                     "SourceStalled",
                     format!("no broker answers for partition {number} of {topic} (source {source})"),
                 );
+            }
+            for (input, (source, topic)) in shard.inputs.iter().zip(&view.about.sources) {
+                if let Some((offset, held_up)) = input.and_then(|input| held_up(view, &input)) {
+                    say(
+                        "SourceStalled",
+                        format!(
+                            "a transaction that another producer has left open for {} s hides partition {number} of {topic} \
+                             (source {source}) from offset {offset} on: find it with `kafka-transactions.sh find-hanging` and \
+                             abort it, or wait for its transaction.timeout.ms",
+                            held_up.as_secs()
+                        ),
+                    );
+                }
             }
         }
     }
@@ -88,6 +109,31 @@ fn key_skew(view: &View, shard: &ShardSample) -> Option<String> {
     })
 }
 
+/// Whether what a recovery needs may soon be gone.
+fn retention_near(view: &View, shard: &ShardSample) -> Option<String> {
+    let (topic, keeps) = view.retention.as_ref()?;
+    let age = view.age(view.checkpoints.newest.get(&shard.shard)?.at);
+    (age * 2.0 > keeps.as_secs_f64()).then(|| {
+        format!(
+            "the newest checkpoint of shard {} is {age:.0} s old, and {topic} keeps records for {}: a worker that recovers \
+             later finds them gone (ReplayGap); look why checkpoints fail, or raise the topic's retention.ms",
+            shard.shard,
+            told(*keeps)
+        )
+    })
+}
+
+/// A time as a person writes it.
+fn told(time: Duration) -> tocsin_contract::duration::Duration {
+    tocsin_contract::duration::Duration::from_micros(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+}
+
 fn is_stalled(view: &View, input: &InputSample) -> bool {
     !input.waits && view.now.saturating_duration_since(input.answered) > super::ready::UNANSWERED
+}
+
+/// For how long an open transaction has held a source up, and where, if it is long.
+fn held_up(view: &View, input: &InputSample) -> Option<(i64, Duration)> {
+    let held_up = view.now.saturating_duration_since(input.held_up_since?);
+    (held_up >= LONG_OPEN).then_some((input.offset, held_up))
 }

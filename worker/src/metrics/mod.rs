@@ -20,7 +20,7 @@ mod throttling;
 mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
 use tocsin_contract::pipeline::source::Source;
@@ -89,6 +89,7 @@ pub struct Measures {
     pulses: Mutex<Vec<Arc<Pulse>>>,
     group: Mutex<Group>,
     checkpoints: Mutex<Checkpoints>,
+    retention: Mutex<Option<(String, Duration)>>,
     trouble: Mutex<Option<Trouble>>,
     throttling: Throttling,
     watcher: OnceLock<Sender<(usize, Encoded)>>,
@@ -106,6 +107,7 @@ impl Measures {
             pulses: Mutex::default(),
             group: Mutex::default(),
             checkpoints: Mutex::default(),
+            retention: Mutex::default(),
             trouble: Mutex::default(),
             throttling: Throttling::default(),
             watcher: OnceLock::new(),
@@ -197,6 +199,11 @@ impl Measures {
         self.trouble_of(format!("shard {shard}: no snapshot: {error}"));
     }
 
+    /// The topic that keeps what a recovery needs for the shortest time, and that; none where all is kept.
+    pub fn retention(&self, shortest: Option<(String, Duration)>) {
+        *lock(&self.retention) = shortest;
+    }
+
     fn trouble_of(&self, message: String) {
         let mut trouble = lock(&self.trouble);
         let count = trouble.as_ref().map_or(0, |trouble| trouble.count);
@@ -228,6 +235,7 @@ impl Measures {
             threads,
             group,
             checkpoints,
+            retention: lock(&self.retention).clone(),
             trouble: lock(&self.trouble).clone(),
             throttled: self.throttling.total(),
             process: process::look(),

@@ -18,6 +18,8 @@ const MOST_SAMPLES: usize = 1_024;
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     lag: Lag,
+    /// Where an open transaction of another producer holds reading up, and since when.
+    held_up: Option<(i64, Instant)>,
     /// When Kafka got records that are not committed, and how many each stands for.
     arrivals: Vec<(Micros, u64)>,
 }
@@ -28,6 +30,18 @@ impl Reading {
         let age = Instant::now().saturating_duration_since(fetched.at);
         let at = wall().saturating_sub(Micros::try_from(age.as_micros()).unwrap_or(Micros::MAX));
         self.lag.answered(fetched.high_watermark, at);
+        let at = fetched.next.offset;
+        let is_held_up = at == fetched.last_stable && at < fetched.high_watermark;
+        self.held_up = match self.held_up.filter(|(before, _)| *before == at) {
+            _ if !is_held_up => None,
+            Some(before) => Some(before),
+            None => Some((at, fetched.at)),
+        };
+    }
+
+    /// Since when an open transaction of another producer has held reading up.
+    pub fn held_up_since(&self) -> Option<Instant> {
+        self.held_up.map(|(_, since)| since)
     }
 
     /// Records that came at these times were processed, up to a position.

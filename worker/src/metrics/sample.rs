@@ -191,6 +191,8 @@ pub struct InputSample {
     pub watermark: Option<Micros>,
     /// Whether it has been silent for so long that the clock moves its watermark.
     pub idle: bool,
+    /// Since when an open transaction of another producer has held it up.
+    pub held_up_since: Option<Instant>,
     /// When a broker last answered for it.
     pub answered: Instant,
     /// Whether fetched records wait; then a broker need not be asked.

@@ -56,6 +56,9 @@ fn shard_status(view: &View, shard: &ShardSample) -> ShardStatus {
             lag_seconds: input.behind.and_then(|behind| view.seconds_behind(behind)),
             watermark_ms: input.watermark.map(|watermark| watermark.div_euclid(1_000)),
             idle: input.idle,
+            held_up_seconds: input
+                .held_up_since
+                .map(|since| view.now.saturating_duration_since(since).as_secs_f64()),
         })
     });
     let top_keys = shard.top_keys.iter().map(|top| TopKeyStatus {

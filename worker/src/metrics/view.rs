@@ -29,6 +29,8 @@ pub struct View {
     pub(super) threads: Vec<Named<ThreadSample>>,
     pub(super) group: Group,
     pub(super) checkpoints: Checkpoints,
+    /// The topic that keeps what recovery needs for the shortest time, and that; none where all is kept.
+    pub(super) retention: Option<(String, Duration)>,
     pub(super) trouble: Option<Trouble>,
     /// Time that the CPU quota held the worker back.
     pub(super) throttled: Option<Duration>,

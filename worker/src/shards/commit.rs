@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::ahead::{Awaited, Settled};
 use super::grant::{Grant, Ownership, Term};
-use super::producer::{Transactional, Tried, is_final, is_stale_grant};
+use super::producer::{TRANSACTION_TIMEOUT, Transactional, Tried, is_final, is_stale_grant, is_timeout_refused};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
 use crate::kafka::{Cluster, ClusterSettings, KafkaError};
@@ -309,6 +309,9 @@ impl Committing {
                 Ok(producer) => {
                     self.producer = Some(producer);
                     return Ok(());
+                }
+                Err(error) if is_timeout_refused(&error) => {
+                    return Err(ShardsError::TransactionTimeout(TRANSACTION_TIMEOUT));
                 }
                 Err(source) if is_final(&source) => {
                     return Err(ShardsError::Client {

@@ -1,5 +1,6 @@
 //! What ends a run on Kafka.
 
+use tocsin_contract::duration::Duration;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::kafka::fetching::Loss;
 use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
@@ -85,6 +86,16 @@ pub enum ShardsError {
         /// The epoch.
         epoch: u32,
     },
+    /// The group's offsets are gone, which say what the run epoch is.
+    #[error(
+        "shard {shard}: the group's offsets are gone, and the journal is in run epoch {epoch}: start once with --rewind-to-epoch {epoch}, and the --restore-from that it began with"
+    )]
+    EpochForgotten {
+        /// The shard.
+        shard: u32,
+        /// The epoch.
+        epoch: u32,
+    },
     /// The shard cannot go on with these inputs.
     #[error("shard {shard}: {source}")]
     ChangedInput {
@@ -102,6 +113,24 @@ pub enum ShardsError {
         topic: String,
         /// Reading or writing.
         what: &'static str,
+    },
+    /// Brokers end transactions sooner than the worker commits them at worst.
+    #[error(
+        "the brokers let no transaction last for {} s, as the worker asks for: set the brokers' transaction.max.timeout.ms to that or more",
+        .0.as_secs()
+    )]
+    TransactionTimeout(std::time::Duration),
+    /// A topic does not keep records for as long as they may be needed.
+    #[error(
+        "topic {topic} keeps records for {keeps}, and a checkpoint may be {needed} old (spec.state.checkpoint: interval x retained): a worker that recovers from it would find them gone (ReplayGap); raise the topic's retention.ms, or lower interval or retained"
+    )]
+    Retention {
+        /// The topic.
+        topic: String,
+        /// For how long it keeps them.
+        keeps: Duration,
+        /// How old a checkpoint may be.
+        needed: Duration,
     },
     /// A log has lost what a shard needs.
     #[error("{topic}-{partition}: {loss}")]
@@ -158,6 +187,18 @@ pub enum ShardsError {
     NoBeginning {
         /// The shard.
         shard: u32,
+    },
+    /// The journal lacks its end.
+    #[error(
+        "shard {shard}: the journal ends with cut {reached}, and the group's offsets are of cut {until} (JournalGap): somebody has deleted records of it"
+    )]
+    JournalEnds {
+        /// The shard.
+        shard: u32,
+        /// Its last cut that is there.
+        reached: u64,
+        /// The last that was committed.
+        until: u64,
     },
     /// The pipeline was asked to begin with a savepoint, and has run.
     #[error(

@@ -132,7 +132,7 @@ fn leave_if_shards_are_nobodys(settings: &Settings, layout: &Layout) -> Result<(
 }
 
 /// The name of this worker as a member of the group.
-fn instance(settings: &Settings) -> String {
+pub fn instance(settings: &Settings) -> String {
     format!("{}.{}", settings.group, settings.instance)
 }
 

@@ -64,13 +64,13 @@ pub fn begins(
         .transpose()?;
     if let (None, Some(store)) = (committed, &store) {
         let left = left(store, &settings.group)?;
-        let has_run = journal.map_or(Ok(false), |journal| is_written(cluster, journal))?;
-        match left {
+        if let Some((epoch, savepoint)) = left {
             // A pipeline that has not run must not find what one of its name has left.
-            Some((_, savepoint)) if !has_run => return Err(ShardsError::SavepointLeft { savepoint }),
+            if !journal.map_or(Ok(false), |journal| is_written(cluster, journal))? {
+                return Err(ShardsError::SavepointLeft { savepoint });
+            }
             // The group's offsets are gone: the epoch is known by the savepoint that it began with, or is to end with.
-            Some((epoch, _)) => committed = epoch.checked_sub(1),
-            None => {}
+            committed = epoch.checked_sub(1);
         }
     }
     let Some(journal) = journal else {
@@ -173,8 +173,14 @@ fn left(store: &SnapshotStore, pipeline: &str) -> Result<Option<(u32, String)>, 
 /// Whether anything was ever written to a topic.
 fn is_written(cluster: &mut Cluster, topic: &TopicInfo) -> Result<bool, KafkaError> {
     let partitions: Vec<u32> = (0..topic.partitions.len() as u32).collect();
-    let ends = cluster.offsets(topic, &partitions, Time::Latest)?;
-    Ok(ends.iter().any(|end| *end > 0))
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match cluster.offsets(topic, &partitions, Time::Latest) {
+            // It was made just now.
+            Err(error) if error.is_transient() && Instant::now() < until => std::thread::park_timeout(BETWEEN_TRIES),
+            ends => return Ok(ends?.iter().any(|end| *end > 0)),
+        }
+    }
 }
 
 /// Whether topics have more partitions than a run reads; if so, what follows.

@@ -57,6 +57,7 @@ fn seen<'a>(owned: &'a mut Owned, plan: &Plan, now: Instant) -> Seen<'a> {
                 behind: input.reading.behind(position.offset),
                 watermark: counters.get(source).and_then(|counters| counters.watermark),
                 idle: input.silent_until(idle_timeout, now).is_some(),
+                held_up_since: input.reading.held_up_since(),
                 answered: input.answered(),
                 waits: !input.is_empty(),
             }));

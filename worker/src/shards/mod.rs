@@ -5,6 +5,7 @@
 //! engines, and hands what they give out to a committer, which makes one transaction after the other. Nothing is shared
 //! between shards.
 
+mod abandoned;
 mod ahead;
 mod busy;
 mod commit;
@@ -20,6 +21,7 @@ mod offsets;
 mod owned;
 mod producer;
 mod restoring;
+mod retention;
 pub mod savepoints;
 mod schemas;
 mod sequence;
@@ -77,6 +79,9 @@ pub struct Settings {
     pub snapshots: Option<SnapshotSettings>,
     /// Savepoints that are asked for while it runs.
     pub savepoints: Arc<Savepoints>,
+    /// After so long without a commit a shard says again where it stands: brokers forget offsets, and journals, that nobody
+    /// renews.
+    pub renew_offsets: Duration,
     /// Ends the run from another thread: what was read is committed.
     pub interrupt: Interrupt,
     /// What is measured meanwhile.
@@ -217,6 +222,7 @@ fn run_once(
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);
+    let abandoned = Arc::new(abandoned::Abandoned::of(settings, n_threads));
     let mut threads = Vec::new();
     let mut commands = Vec::new();
     for number in 0..n_threads {
@@ -230,6 +236,7 @@ fn run_once(
             layout: Arc::clone(&layout),
             settings: setup::ThreadSettings::of(settings, number).begun_with(prepared.savepoint.as_ref(), layout.epoch),
             ownership: Arc::clone(&ownership),
+            abandoned: Arc::clone(&abandoned),
             targets: Arc::clone(targets),
             commands: receiver,
         })?);

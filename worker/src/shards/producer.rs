@@ -21,6 +21,9 @@ use crate::kafka::{ClusterSettings, TokenLogin, client_config};
 /// How long a call that ends a transaction may take until its outcome counts as unknown.
 const CALL: Duration = Duration::from_secs(8);
 
+/// After so long brokers end a transaction that nobody commits.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Between two looks whether the brokers have taken all records.
 const BETWEEN_POLLS: Duration = Duration::from_micros(200);
 
@@ -96,7 +99,7 @@ impl Transactional {
         let mut config = client_config(settings);
         config
             .set("transactional.id", id)
-            .set("transaction.timeout.ms", "10000")
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
             .set("message.timeout.ms", "9000")
             .set("retry.backoff.ms", "1")
             .set("retry.backoff.max.ms", "100")
@@ -276,11 +279,15 @@ pub fn is_final(error: &ClientError) -> bool {
         Some(
             RDKafkaErrorCode::TransactionalIdAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed
-                | RDKafkaErrorCode::InvalidTransactionTimeout
                 | RDKafkaErrorCode::UnsupportedFeature
                 | RDKafkaErrorCode::Authentication
         )
     )
+}
+
+/// Whether the brokers do not let transactions last as long as they may take.
+pub fn is_timeout_refused(error: &ClientError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::InvalidTransactionTimeout)
 }
 
 /// Whether the group has gone on to another generation.

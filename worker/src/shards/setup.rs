@@ -1,6 +1,7 @@
 //! What a shard thread begins with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use tocsin_contract::pipeline::Delivery;
@@ -11,6 +12,7 @@ use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::partitioning::Placement;
 use tocsin_worker_core::snapshot::SourcePosition;
 
+use super::abandoned::Abandoned;
 use super::ahead::Ahead;
 use super::grant::Ownership;
 use super::owned::Common;
@@ -34,6 +36,7 @@ pub struct Setup {
     pub layout: Arc<Layout>,
     pub settings: ThreadSettings,
     pub ownership: Arc<Ownership>,
+    pub abandoned: Arc<Abandoned>,
     pub targets: Arc<Targets>,
     pub commands: Receiver<Command>,
 }
@@ -45,6 +48,7 @@ pub struct ThreadSettings {
     pub transactional_id: String,
     pub starting_offsets: StartingOffsets,
     pub delivery: Delivery,
+    pub renew_offsets: Duration,
     pub snapshots: Option<SnapshotSettings>,
     pub savepoints: Arc<Savepoints>,
     /// The thread's name.
@@ -60,6 +64,7 @@ impl ThreadSettings {
             transactional_id: format!("{}.{}.{number}", settings.group, settings.instance),
             starting_offsets: settings.starting_offsets,
             delivery: settings.delivery,
+            renew_offsets: settings.renew_offsets,
             snapshots: settings.snapshots.clone(),
             savepoints: Arc::clone(&settings.savepoints),
             name: format!("shards-{number}"),
@@ -133,6 +138,7 @@ impl Setup {
             snapshots: self.settings.snapshots.as_ref(),
             starting_offsets: self.settings.starting_offsets,
             schemas: &self.schemas,
+            abandoned: &self.abandoned,
             is_watched: self.settings.measures.is_watched(),
             cluster,
             fetcher,

@@ -66,6 +66,8 @@ struct OfShard {
     term: Term,
     /// When the next is due.
     due: Instant,
+    /// The cut of the last that was written since the shard is ours.
+    written: Option<u64>,
     /// Files of the last one, and what a whole one takes, if that is known.
     base: Option<Base>,
 }
@@ -82,6 +84,7 @@ struct UnderWay {
     epoch: u32,
     restored_from: Option<String>,
     drained: Option<Drained>,
+    revisions: BTreeMap<u32, u64>,
     positions: Vec<Option<Position>>,
     base: Option<Base>,
     /// The savepoint that it is for, if it is for one.
@@ -136,14 +139,18 @@ impl Snapshotting {
         under_way.is_some_and(|under_way| !under_way.captured) && self.writer.has_room()
     }
 
-    /// Whether a savepoint waits for a cut of a shard.
+    /// Whether a savepoint waits for a cut of a shard, or a snapshot is due of one that nothing comes to any more.
     pub fn wants_cut(&mut self, number: u32, shard: &Shard) -> bool {
         for (id, kind) in self.savepoints.since(&mut self.n_seen) {
             // One that another thread could not write is asked for again.
             self.wanted.retain(|wanted| wanted.id != id);
             self.wanted.push(WantedSavepoint::new(id, kind));
         }
-        self.under_way.is_none() && self.wanted.iter().any(|wanted| wanted.wants(number, shard))
+        let is_new = |of_shard: &OfShard| Some(shard.sequence()) > of_shard.written && !shard.is_held();
+        let of_shard = self.shards.get(&number);
+        let is_due = of_shard.is_some_and(|of_shard| Instant::now() >= of_shard.due && is_new(of_shard));
+        let is_wanted = |wanted: &WantedSavepoint| wanted.wants(number, shard);
+        self.under_way.is_none() && (is_due || self.wanted.iter().any(is_wanted))
     }
 
     /// When a snapshot of a shard is due. The first is taken one interval behind its first cut.
@@ -157,11 +164,12 @@ impl Snapshotting {
         let of_shard = self.shards.entry(number).or_insert_with(|| OfShard {
             term,
             due: Instant::now() + interval,
+            written: None,
             base: None,
         });
         if of_shard.term != term {
             // It was elsewhere in between.
-            (of_shard.term, of_shard.base) = (term, None);
+            (of_shard.term, of_shard.base, of_shard.written) = (term, None, None);
         }
         if self.under_way.is_some() {
             return;
@@ -202,6 +210,7 @@ impl Snapshotting {
             sequence: shard.sequence(),
             epoch: shard.epoch(),
             restored_from: shard.restored_from().map(str::to_owned),
+            revisions: shard.revisions().clone(),
             positions: shard.positions().to_vec(),
             base,
             drained: shard.drained(),
@@ -318,6 +327,7 @@ impl Snapshotting {
                 journal_offset,
                 restored_from: under_way.restored_from.clone(),
                 drained: under_way.drained.clone(),
+                revisions: under_way.revisions.clone(),
                 positions: positions.collect(),
                 stages: Vec::new(),
                 head: File::default(),
@@ -363,6 +373,7 @@ impl Snapshotting {
                 if let Some(of_shard) = of_shard.filter(|_| !under_way.lost) {
                     let least = Instant::now() + self.settings.min_pause;
                     of_shard.due = of_shard.due.max(least);
+                    of_shard.written = Some(sequence);
                     let all: u64 = size.files.iter().map(|file| file.bytes).sum();
                     of_shard.base = Some(Base {
                         whole_bytes: under_way.base.map_or(all, |base| base.whole_bytes),

@@ -9,7 +9,7 @@ use tocsin_worker_core::snapshot::TopicNow;
 
 use super::growth::{begins, counts, notice};
 use super::transaction::Targets;
-use super::{Job, Settings, ShardsError};
+use super::{Job, Settings, ShardsError, retention};
 use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
 
 /// How long a new topic may take until all brokers know it.
@@ -85,14 +85,24 @@ pub fn prepare_when_there(
     settings: &Settings,
     has_run: bool,
 ) -> Result<Option<Prepared>, ShardsError> {
+    let started = Instant::now();
+    let mut told = None;
     while !settings.interrupt.is_raised() {
         let waits = |error: &ShardsError| match error {
             ShardsError::Snapshot(error) => error.may_pass(),
+            // A broker that starts again knows its topics a little later.
+            ShardsError::Kafka(KafkaError::UnknownTopic(_)) => has_run && started.elapsed() < PATIENCE,
             ShardsError::Kafka(error) => has_run && error.may_pass(),
             _ => false,
         };
         match prepare(cluster, job, targets, settings) {
-            Err(error) if waits(&error) => tracing::warn!(%error, "the worker cannot begin yet"),
+            Err(error) if waits(&error) => {
+                let text = error.to_string();
+                if told.as_ref() != Some(&text) {
+                    tracing::warn!(%error, "the worker cannot begin yet");
+                    told = Some(text);
+                }
+            }
             outcome => return outcome.map(Some),
         }
         std::thread::park_timeout(BETWEEN_TRIES);
@@ -133,6 +143,7 @@ fn prepare(cluster: &mut Cluster, job: &Job, targets: &Targets, settings: &Setti
         epoch: begins.epoch,
     };
     check_rights(cluster, targets, settings, &layout)?;
+    retention::check(cluster, settings, &layout)?;
     let has_grown = notice(settings, &layout, &found)?;
     Ok(Prepared {
         plan,

@@ -38,6 +38,8 @@ pub struct Ids<'a> {
     pub secrets: Option<PathBuf>,
     /// Where snapshots are kept, one a second of each shard.
     pub state: Option<String>,
+    /// How many threads a worker has.
+    pub threads: usize,
     /// Further arguments of the workers.
     pub further: Vec<String>,
     /// Variables of the workers' environment.
@@ -138,6 +140,7 @@ impl<'a> Ids<'a> {
             pipeline,
             secrets: None,
             state: None,
+            threads: 2,
             further: Vec::new(),
             variables: Vec::new(),
             through: Vec::new(),
@@ -163,7 +166,7 @@ impl<'a> Ids<'a> {
         Ok(self)
     }
 
-    /// Starts a worker with two threads.
+    /// Starts a worker.
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -180,7 +183,7 @@ impl<'a> Ids<'a> {
             pipeline: self.pipeline.clone(),
             bootstrap: self.kafka.bootstrap(self.listener)?,
             name: name.to_owned(),
-            threads: 2,
+            threads: self.threads,
             secrets: self.secrets.clone(),
             state: self.state.clone(),
             further: self

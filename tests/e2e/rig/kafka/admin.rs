@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::Kafka;
 use super::client::{Quiet, wait_for};
@@ -128,6 +128,21 @@ impl Kafka {
             let led = found.iter().filter(|partition| partition.leader.is_some()).count();
             Ok((led >= partitions).then_some(()))
         })
+    }
+
+    /// Deletes all records of a topic, as its retention would.
+    ///
+    /// # Errors
+    /// When a leader refuses.
+    pub fn delete_records(&self, topic: &str) -> Result<(), RigError> {
+        let what = format!("deleting the records of {topic}");
+        let mut ends = TopicPartitionList::new();
+        for partition in self.describe(topic)? {
+            ends.add_partition_offset(topic, partition.number, Offset::End)
+                .map_err(RigError::client(&what))?;
+        }
+        wait_for(self.admin()?.delete_records(&ends, &options())).map_err(RigError::client(&what))?;
+        Ok(())
     }
 
     /// Sets a topic's settings; those that are not named go back to their defaults.

@@ -1,6 +1,6 @@
 //! Offsets: of partitions, and of groups.
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -83,6 +83,22 @@ impl Kafka {
             _ => None,
         });
         Ok(committed.collect())
+    }
+
+    /// Sets where a group without members reads on, as its tools would.
+    ///
+    /// # Errors
+    /// When the group's coordinator refuses.
+    pub fn commit(&self, group: &str, topic: &str, partition: i32, offset: i64) -> Result<(), RigError> {
+        let what = || format!("committing an offset of {topic}/{partition} for {group}");
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(topic, partition, Offset::Offset(offset))
+            .map_err(RigError::client(what()))?;
+        let consumer = self.reader(group, Isolation::Uncommitted)?;
+        consumer
+            .commit(&offsets, CommitMode::Sync)
+            .map_err(RigError::client(what()))
     }
 
     /// A consumer that joins no group as long as it does not subscribe.

@@ -1,7 +1,8 @@
 //! Sources that have been silent for long: nobody waits for them, and event time goes on without them.
 //!
-//! An idle source goes with the slowest of those that it is merged with and that are not idle, here or in other shards, by
-//! whole seconds; the other shards are told not to wait for it. Only where all are idle does event time go with the clock.
+//! An idle source goes with the slowest of those that it is merged with here and that are not idle. Where all are, it goes with
+//! other shards, who are told not to wait for it; only where all are idle there too, event time goes with the clock. (Whoever
+//! has one that is not idle looks at nobody else: else two shards could wait for what each has told the other.)
 
 use super::Engine;
 use crate::plan::DealtStage;
@@ -42,8 +43,14 @@ impl Engine {
         }
     }
 
-    /// The time that an idle source ticks to, less its bound, where the clock says `now`.
-    pub fn idle_time(&self, source: usize, now: Micros) -> Micros {
+    /// Whether nobody waits for a source.
+    pub fn is_idle(&self, source: usize) -> bool {
+        self.sources.get(source).is_some_and(|ingest| ingest.idle)
+    }
+
+    /// The time that an idle source ticks to, less its bound, where the clock says `now`: a whole second, unless it is to be
+    /// `exact`.
+    pub fn idle_time(&self, source: usize, now: Micros, exact: bool) -> Micros {
         let (Some(ingest), Some(group)) = (self.sources.get(source), self.groups.get(source)) else {
             return now;
         };
@@ -53,19 +60,24 @@ impl Engine {
             .map(|(_, (of, _))| of.watermark());
         let dealt = self.dealt_from(source).filter(|(stage, _)| stage.is_first);
         let elsewhere = dealt.filter_map(|(_, repartition)| repartition.active_elsewhere());
-        match here.chain(elsewhere).min() {
+        match here.min().or_else(|| elsewhere.min()) {
             None => now,
             Some(least) => {
                 let least = least.saturating_add(ingest.bound());
-                now.min(least.saturating_sub(least.rem_euclid(SECOND)))
+                let part = if exact { 0 } else { least.rem_euclid(SECOND) };
+                now.min(least.saturating_sub(part))
             }
         }
     }
 
     /// How far other shards have come that rows of a source are merged with; the end of time if there are none.
     pub fn watermark_elsewhere(&self, source: usize) -> Micros {
-        let all = self.dealt_from(source).map(|(_, repartition)| repartition.elsewhere());
-        all.min().unwrap_or(END)
+        // Behind a stage that deals out itself nobody says whether he is idle.
+        let first = self.dealt_from(source).filter(|(stage, _)| stage.is_first);
+        first
+            .map(|(_, repartition)| repartition.elsewhere())
+            .min()
+            .unwrap_or(END)
     }
 
     /// The stages that a source leads to whose rows are dealt out.

@@ -9,6 +9,9 @@ use crate::top_keys::KeyShares;
 /// A key with less of the rows is not told.
 const LEAST_SHARE: f64 = 0.1;
 
+/// Of a longer key so many characters are told.
+const LONGEST_TOLD: usize = 128;
+
 /// A key that many rows of a stage have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopKey {
@@ -39,9 +42,14 @@ impl Engine {
                             true => format!("{name}=NULL"),
                             false => format!("{name}={}", cell_text(value, 0)),
                         });
+                    let mut key = text.collect::<Vec<_>>().join(", ");
+                    if let Some((end, _)) = key.char_indices().nth(LONGEST_TOLD) {
+                        key.truncate(end);
+                        key.push('…');
+                    }
                     top.push(TopKey {
                         stage: number,
-                        key: text.collect::<Vec<_>>().join(", "),
+                        key,
                         share,
                     });
                 }

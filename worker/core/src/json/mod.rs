@@ -330,12 +330,11 @@ fn whole(input: Input<'_>, start: usize, end: usize) -> Result<&[u8], Cause> {
         .rposition(|byte| !is_space(*byte))
         .map_or(first, |last| last + 1);
     let trimmed = record.get(first..last).unwrap_or_default();
-    match std::str::from_utf8(trimmed) {
-        Ok(_) => Ok(trimmed),
-        Err(error) => Err(Cause::InvalidUtf8 {
-            at: first + error.valid_up_to(),
-        }),
+    if simdutf8::basic::from_utf8(trimmed).is_ok() {
+        return Ok(trimmed);
     }
+    let at = std::str::from_utf8(trimmed).map_or_else(|error| error.valid_up_to(), str::len);
+    Err(Cause::InvalidUtf8 { at: first + at })
 }
 
 /// What a value that is no object begins with, in the words of a message.

@@ -23,6 +23,8 @@ pub struct JournalRecord {
     pub steps: Vec<Step>,
     /// Names of the sources' topics; only a beginning has them.
     pub sources: Vec<String>,
+    /// Ids of these topics, where brokers gave them; only a beginning has them.
+    pub topic_ids: Vec<Option<String>>,
     /// The savepoint that the shard began with, if it did; only a beginning has it.
     pub restored_from: Option<String>,
 }
@@ -65,6 +67,13 @@ pub enum Step {
         /// Number of the source.
         source: u32,
     },
+    /// Something that the pipeline works with has another revision from here on: a rule set, KPIs, a model, a table.
+    Revise {
+        /// Number of what has.
+        what: u32,
+        /// Its revision.
+        revision: u64,
+    },
 }
 
 /// Bytes that are no journal record, or one of a newer version.
@@ -79,10 +88,11 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
-/// The first version with a savepoint.
+/// The first versions with a savepoint, and with ids of topics.
 const WITH_SAVEPOINT: u8 = 3;
+const WITH_IDS: u8 = 6;
 
 type Saved = (u64, u32, Vec<Option<(i64, i32)>>, Vec<Step>, Vec<String>);
 
@@ -103,7 +113,7 @@ impl JournalRecord {
             self.sources.clone(),
         );
         let mut bytes = vec![VERSION];
-        bytes.extend(encode(&(saved, &self.restored_from)));
+        bytes.extend(encode(&(saved, &self.restored_from, &self.topic_ids)));
         bytes
     }
 
@@ -117,12 +127,15 @@ impl JournalRecord {
             return Err(InvalidJournal::Newer(version));
         }
         let what = "a journal record";
-        let saved: Result<(Saved, Option<String>), _> = if version < WITH_SAVEPOINT {
-            decode(saved, what).map(|saved| (saved, None))
+        type Whole = (Saved, Option<String>, Vec<Option<String>>);
+        let saved: Result<Whole, _> = if version < WITH_SAVEPOINT {
+            decode(saved, what).map(|saved| (saved, None, Vec::new()))
+        } else if version < WITH_IDS {
+            decode(saved, what).map(|(saved, restored_from)| (saved, restored_from, Vec::new()))
         } else {
             decode(saved, what)
         };
-        let (saved, restored_from) = saved.map_err(|_| InvalidJournal::Corrupt)?;
+        let (saved, restored_from, topic_ids) = saved.map_err(|_| InvalidJournal::Corrupt)?;
         let (sequence, epoch, cut, steps, sources) = saved;
         let position = |(offset, epoch)| Position { offset, epoch };
         Ok(Self {
@@ -131,6 +144,7 @@ impl JournalRecord {
             cut: cut.into_iter().map(|at| at.map(position)).collect(),
             steps,
             sources,
+            topic_ids,
             restored_from,
         })
     }

@@ -10,6 +10,8 @@ mod journal;
 mod origin;
 mod replay;
 
+use std::collections::BTreeMap;
+
 pub use self::ahead::Ahead;
 pub use self::hold::Drained;
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
@@ -37,10 +39,14 @@ pub struct Shard {
     steps: Vec<Step>,
     /// The savepoint that it began with, if it did.
     restored_from: Option<String>,
+    /// Of what the pipeline works with and that has revisions, by its number, which one is in effect.
+    revisions: BTreeMap<u32, u64>,
     /// Whether it reads no source, and until which run epoch, if until one.
     held: Option<Option<u32>>,
     /// Whether a cut is due though nothing happened: it has begun where nobody has been, or a cut was asked for.
     cut_is_due: bool,
+    /// Whether a source waited for others since the last cut: idle ones that it may wait for then go on exactly.
+    is_waiting: bool,
     outputs: Outputs,
     /// Where each dead letter of the outputs came from.
     origins: Vec<Origin>,
@@ -96,8 +102,10 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             restored_from: None,
+            revisions: BTreeMap::new(),
             held: None,
             cut_is_due: false,
+            is_waiting: false,
             outputs,
             origins: Vec::new(),
         }
@@ -122,8 +130,10 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             restored_from: None,
+            revisions: BTreeMap::new(),
             held: None,
             cut_is_due: false,
+            is_waiting: false,
             outputs: Outputs::default(),
             origins: Vec::new(),
         }
@@ -139,6 +149,24 @@ impl Shard {
     #[must_use]
     pub fn begun_at(self, sequence: u64) -> Self {
         Self { sequence, ..self }
+    }
+
+    /// The same with these revisions in effect.
+    #[must_use]
+    pub fn with_revisions(self, revisions: BTreeMap<u32, u64>) -> Self {
+        Self { revisions, ..self }
+    }
+
+    /// From the next record on a revision is in effect: a decision.
+    pub fn revise(&mut self, what: u32, revision: u64) {
+        if self.revisions.insert(what, revision) != Some(revision) {
+            self.steps.push(Step::Revise { what, revision });
+        }
+    }
+
+    /// The revisions that are in effect, by number of what has revisions.
+    pub fn revisions(&self) -> &BTreeMap<u32, u64> {
+        &self.revisions
     }
 
     /// The savepoint that it began with, if it did.
@@ -276,7 +304,7 @@ impl Shard {
         if self.engine.set_idle(source, true) {
             self.steps.push(Step::Idle { source: source as u32 });
         }
-        let now = self.engine.idle_time(source, now);
+        let now = self.engine.idle_time(source, now, self.is_waiting);
         let before = self.engine.watermark(source);
         self.engine.tick(source, now, &mut self.outputs);
         if self.engine.watermark(source) != before {
@@ -289,11 +317,18 @@ impl Shard {
 
     /// Whether a source waits for those that it is merged with, here and in other shards.
     pub fn holds(&mut self, source: usize) -> bool {
+        let is_waited_for = |i: usize| i == source || !self.engine.is_idle(i);
         let watermarks: Vec<Option<Micros>> = (0..self.positions.len())
-            .map(|i| self.positions[i].map(|_| self.engine.watermark(i)))
+            .map(|i| {
+                self.positions[i]
+                    .filter(|_| is_waited_for(i))
+                    .map(|_| self.engine.watermark(i))
+            })
             .collect();
         let elsewhere = self.engine.watermark_elsewhere(source);
-        self.alignment.holds(source, &watermarks, elsewhere)
+        let holds = self.alignment.holds(source, &watermarks, elsewhere);
+        self.is_waiting |= holds;
+        holds
     }
 
     /// The inputs in the order in which they are read: what other shards sent, then the sources, that first which is
@@ -332,9 +367,10 @@ impl Shard {
         sinks.chain(dead).chain([self.engine.dealt_bytes()]).sum()
     }
 
-    /// Begins where nobody has been, with sources of these topics. Answers the journal's first record; the next cut is due,
+    /// Begins where nobody has been, with sources of these topics, by name and id. Answers the journal's first record; the next cut is due,
     /// though nothing happened: where the shard begins is a decision.
-    pub fn begin(&mut self, sources: Vec<String>) -> JournalRecord {
+    pub fn begin(&mut self, topics: Vec<(String, Option<String>)>) -> JournalRecord {
+        let (sources, topic_ids) = topics.into_iter().unzip();
         self.cut_is_due = true;
         JournalRecord {
             sequence: self.sequence,
@@ -342,6 +378,7 @@ impl Shard {
             cut: self.positions.clone(),
             steps: Vec::new(),
             sources,
+            topic_ids,
             restored_from: self.restored_from.clone(),
         }
     }
@@ -357,6 +394,7 @@ impl Shard {
             return None;
         }
         self.cut_is_due = false;
+        self.is_waiting = false;
         self.sequence += 1;
         let record = JournalRecord {
             sequence: self.sequence,
@@ -364,6 +402,7 @@ impl Shard {
             cut: self.positions.clone(),
             steps: std::mem::take(&mut self.steps),
             sources: Vec::new(),
+            topic_ids: Vec::new(),
             restored_from: None,
         };
         Some(Committable {

@@ -131,6 +131,7 @@ impl Replay {
                 }
                 Some(&Step::Hold { until }) => shard.hold(until),
                 Some(Step::GoOn) => shard.go_on(),
+                Some(&Step::Revise { what, revision }) => drop(shard.revisions.insert(what, revision)),
                 None => {
                     shard.sequence = self.sequence;
                     shard.epoch = shard.epoch.max(self.epoch);

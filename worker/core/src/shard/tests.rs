@@ -16,6 +16,7 @@ fn a_record_is_read_as_it_was_written_and_nothing_else_is() {
             },
         ],
         sources: Vec::new(),
+        topic_ids: Vec::new(),
         restored_from: None,
     };
     let bytes = record.encode();
@@ -36,15 +37,19 @@ fn a_record_of_an_earlier_version_is_read() {
         cut: vec![Some(Position { offset: 40, epoch: 3 })],
         steps: Vec::new(),
         sources: vec!["alerts".to_owned()],
+        topic_ids: Vec::new(),
         restored_from: None,
     };
     let bytes = record.encode();
-    // Whether it began with a savepoint stands at the end, in a byte.
-    let earlier = [&[2], &bytes[1..bytes.len() - 1]].concat();
-    assert_eq!(JournalRecord::decode(&earlier), Ok(record.clone()));
+    // Whether it began with a savepoint, and the ids of topics, stand at the end, in a byte each.
+    for (version, without) in [(2, 2), (5, 1)] {
+        let earlier = [&[version], &bytes[1..bytes.len() - without]].concat();
+        assert_eq!(JournalRecord::decode(&earlier), Ok(record.clone()), "version {version}");
+    }
     let restored_from = Some("noc/savepoints/before".to_owned());
     let record = JournalRecord {
         restored_from,
+        topic_ids: vec![Some("id".to_owned())],
         ..record
     };
     assert_eq!(JournalRecord::decode(&record.encode()), Ok(record));

@@ -30,6 +30,14 @@ pub enum ChangedInput {
         /// Its topic now.
         now: String,
     },
+    /// A topic of the same name is another one.
+    #[error(
+        "topic {topic} was deleted and made again (TopicRecreated), and what was read of it says nothing of the new one: give the source another name, so that it begins anew, or begin under another name (metadata.name)"
+    )]
+    Recreated {
+        /// The topic.
+        topic: String,
+    },
     /// Partitions were added to a topic, and keys have moved.
     #[error(
         "topic {topic} got partitions while no worker ran, so that keys have moved: go on from the last savepoint (`--restore-from`) in a later run epoch (`--rewind-to-epoch`)"
@@ -49,6 +57,11 @@ pub enum ChangedInput {
         /// Their names now.
         now: Vec<String>,
     },
+}
+
+/// Whether a topic is another one than it was, by its ids; old brokers give none.
+pub fn is_another(then: Option<&String>, now: Option<&String>) -> bool {
+    then.zip(now).is_some_and(|(then, now)| then != now)
 }
 
 /// How the inputs of these names and topics are read. `is_last` says whether nothing is done again behind the snapshot.
@@ -80,6 +93,11 @@ pub fn inputs_now(
                 input: name.clone(),
                 then: then.clone(),
                 now: topic.name.clone(),
+            });
+        }
+        if known.position.is_some() && is_another(known.topic_id.as_ref(), topic.id.as_ref()) {
+            return Err(ChangedInput::Recreated {
+                topic: topic.name.clone(),
             });
         }
         match known.position {
@@ -117,6 +135,7 @@ mod tests {
             epoch: 0,
             drained: None,
             restored_from: None,
+            revisions: std::collections::BTreeMap::new(),
             journal_offset: 9,
             positions: positions.collect(),
             stages: Vec::new(),

@@ -1,5 +1,7 @@
 //! The manifest of a shard's snapshot.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use crate::kafka::fetching::Position;
 use crate::shard::Drained;
 
 /// Version of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// What a snapshot holds, and where the shard stood. Written as JSON, so that a person can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct Manifest {
     /// [`is_drained`]: super::is_drained
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<Drained>,
+    /// The revisions that were in effect, of rule sets, KPIs, models and tables, by their numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<u32, u64>,
     /// Where each source is read on, by its name.
     pub positions: Vec<SourcePosition>,
     /// The stages whose state it holds.
@@ -235,6 +240,7 @@ mod tests {
             journal_offset: 81,
             restored_from: Some("noc/savepoints/before".to_owned()),
             drained: None,
+            revisions: BTreeMap::from([(3, 12)]),
             positions: vec![SourcePosition {
                 source: "alerts".to_owned(),
                 position: Some((1_000, 3)),
@@ -277,6 +283,7 @@ mod tests {
         let first = Manifest {
             format: 1,
             restored_from: None,
+            revisions: BTreeMap::new(),
             ..manifest()
         };
         assert_eq!(Manifest::decode(&first.encode()), Ok(first));

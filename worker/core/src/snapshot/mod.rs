@@ -13,7 +13,7 @@ mod savepoint;
 
 pub use self::blocks::{BlockWriter, ReadBlock, read_blocks};
 pub use self::dealing::{Dealt, ReadFrom, TopicNow, dealt};
-pub use self::inputs::{ChangedInput, InputNow, inputs_now};
+pub use self::inputs::{ChangedInput, InputNow, inputs_now, is_another};
 pub use self::manifest::{FORMAT, File, InvalidManifest, Manifest, SourcePosition, StageEntry};
 pub use self::names::{SavepointNames, ShardNames, choose, kept};
 pub use self::restore::{Restore, RestoreError};

@@ -23,6 +23,9 @@ use super::{Decoding, Results, engine, pipeline};
 
 const START: Position = Position { offset: 0, epoch: -1 };
 
+/// What has revisions in the tests.
+const REVISED: u32 = 3;
+
 /// Later than all events, in microseconds.
 const END_OF_TIME: i64 = 3_000_000_000_000_000;
 
@@ -45,6 +48,8 @@ pub enum Action {
     GoOn,
     /// Its source is idle, by the clock after all events.
     Idle,
+    /// A revision is in effect from its next record on.
+    Revise(u64),
 }
 
 /// A topic: the log of each partition, and how many records it has.
@@ -56,8 +61,8 @@ pub struct Topic(pub Vec<(Vec<u8>, i64)>);
 enum Begin {
     /// Nothing.
     New,
-    /// State, positions and number of a cut.
-    Captured(Captured, Vec<Option<Position>>, u64),
+    /// State, positions and number of a cut, and the revisions in effect.
+    Captured(Captured, Vec<Option<Position>>, u64, BTreeMap<u32, u64>),
     /// A savepoint of shards of the run epoch before.
     Savepoint(Rc<Savepoint>),
 }
@@ -76,6 +81,9 @@ pub struct Cluster {
     begins: Vec<Begin>,
     epoch: u32,
     pub results: Results,
+    /// By shard, source and offset, the revision with which records were read that are committed; and those that are not.
+    revised: BTreeMap<(usize, usize, i64), Option<u64>>,
+    uncommitted: Vec<Vec<(usize, i64, Option<u64>)>>,
 }
 
 impl Cluster {
@@ -91,6 +99,8 @@ impl Cluster {
             begins: vec![Begin::New; n_shards],
             epoch: 0,
             results: Results::default(),
+            revised: BTreeMap::new(),
+            uncommitted: vec![Vec::new(); n_shards],
         };
         cluster.make_topics();
         cluster.shards = (0..n_shards).map(|number| cluster.begin(number)).collect();
@@ -125,6 +135,8 @@ impl Cluster {
         self.topics[0] = topic;
         self.epoch += 1;
         self.journals = vec![Vec::new(); n_shards];
+        self.revised.clear();
+        self.uncommitted = vec![Vec::new(); n_shards];
         self.begins = vec![Begin::Savepoint(savepoint); n_shards];
         self.n_made += u32::from(others);
         self.make_topics();
@@ -140,9 +152,10 @@ impl Cluster {
     fn begin(&self, number: usize) -> Shard {
         match &self.begins[number] {
             Begin::New => Shard::new(self.engine(number), vec![Some(START); self.topics.len()], self.epoch),
-            Begin::Captured(captured, positions, sequence) => {
+            Begin::Captured(captured, positions, sequence, revisions) => {
                 let engine = restored_into(self.engine(number), captured);
-                Shard::resumed(engine, positions.clone(), *sequence, self.epoch)
+                let resumed = Shard::resumed(engine, positions.clone(), *sequence, self.epoch);
+                resumed.with_revisions(revisions.clone())
             }
             Begin::Savepoint(savepoint) => {
                 let place = (number as u32, self.journals.len() as u32);
@@ -177,11 +190,18 @@ impl Cluster {
         let (log, _) = &self.topics[input].0[number];
         let mut reading = reader.read_until(log, &[], from.offset, until);
         while let Some(block) = reading.next_block().unwrap() {
+            let revision = self.shards[number].revisions().get(&REVISED).copied();
+            let read = block
+                .records
+                .spans
+                .iter()
+                .map(|span| (input, span.offset as i64, revision));
+            self.uncommitted[number].extend(read);
             self.shards[number].take(input, &block, 0);
         }
     }
 
-    fn read_some(&mut self, number: usize, input: usize, n: usize) {
+    pub fn read_some(&mut self, number: usize, input: usize, n: usize) {
         if self.shards[number].order().contains(&input) {
             let from = self.shards[number].positions()[input].unwrap().offset;
             self.read(number, input, from + n as i64);
@@ -193,6 +213,9 @@ impl Cluster {
             return false;
         };
         self.journals[number].push(cut.journal);
+        for (input, offset, revision) in self.uncommitted[number].drain(..) {
+            self.revised.insert((number, input, offset), revision);
+        }
         self.results.add(&self.plan, cut.outputs);
         for dealt in cut.dealt {
             let (log, n) = &mut self.topics[dealt.input].0[dealt.to as usize];
@@ -211,14 +234,20 @@ impl Cluster {
             Action::Hold => self.shards[number].hold(None),
             Action::GoOn => self.shards[number].go_on(),
             Action::Idle => self.shards[number].tick(0, END_OF_TIME),
+            Action::Revise(revision) => self.shards[number].revise(REVISED, revision),
             Action::Fail => {
                 self.shards[number] = self.begin(number);
+                self.uncommitted[number].clear();
                 for journal in self.journals[number].clone() {
                     let record = JournalRecord::decode(&journal).unwrap();
                     let mut replay = self.shards[number].replay(record).unwrap();
                     while let Wants::Records { source, until } = replay.go_on(&mut self.shards[number]) {
                         self.read(number, source, until);
                     }
+                }
+                for (input, offset, revision) in self.uncommitted[number].drain(..) {
+                    let before = self.revised.get(&(number, input, offset));
+                    assert_eq!(before, Some(&revision), "offset {offset} of input {input}");
                 }
                 let again = &self.shards[number];
                 // One at its beginning may have something to say.
@@ -231,7 +260,8 @@ impl Cluster {
                 // While it is held the journal is followed from before.
                 if !shard.is_held() {
                     let (positions, sequence) = (shard.positions().to_vec(), shard.sequence());
-                    self.begins[number] = Begin::Captured(capture_shard(shard), positions, sequence);
+                    let revisions = shard.revisions().clone();
+                    self.begins[number] = Begin::Captured(capture_shard(shard), positions, sequence, revisions);
                     self.journals[number].clear();
                     self.shards[number] = self.begin(number);
                 }
@@ -262,6 +292,15 @@ impl Cluster {
             }
         }
         panic!("it does not drain");
+    }
+
+    /// The revisions with which records of the first source were read that are committed, in order.
+    pub fn revisions_by_offset(&self, number: usize) -> Vec<Option<u64>> {
+        let of_source = self
+            .revised
+            .iter()
+            .filter(|((shard, input, _), _)| (*shard, *input) == (number, 0));
+        of_source.map(|(_, revision)| *revision).collect()
     }
 
     /// All records of the sources are read.
@@ -296,44 +335,6 @@ impl Cluster {
         }
         (self.results, self.topics)
     }
-}
-
-/// Step of the time, service, host, value, whether it is critical, and where it stands.
-type Said = (i64, u8, u8, Option<u32>, bool, usize);
-
-/// Times that are at most 5 s out of order, unless `late`, and what the records say.
-pub fn records(late: bool) -> impl Strategy<Value = Vec<(String, usize)>> {
-    let step = if late {
-        prop_oneof![8 => -5i64..8, 1 => -120i64..0, 1 => 0i64..60].boxed()
-    } else {
-        (-4i64..8).boxed()
-    };
-    let record = (
-        step,
-        0..4u8,
-        0..3u8,
-        prop::option::of(0..100u32),
-        any::<bool>(),
-        0..12usize,
-    );
-    prop::collection::vec(record, 1..150).prop_map(|records| {
-        let mut now = 1_000_000i64;
-        let line = |(id, (step, service, host, value, critical, at)): (usize, Said)| {
-            let time = now + step;
-            now = now.max(time);
-            let service = ["\"a\"", "\"b\"", "\"c\"", "null"][usize::from(service)];
-            let value = value.map_or_else(|| "null".to_owned(), |value| format!("{value}.5"));
-            let severity = if critical { "CRITICAL" } else { "MINOR" };
-            // No two at the same time: one shard would take them as they come.
-            let time = time * 1_000 + id as i64;
-            let text = format!(
-                "{{\"ts\":{time},\"id\":{id},\"service\":{service},\"host\":\"h{host}\",\"ms\":{value},\
-                 \"severity\":\"{severity}\"}}"
-            );
-            (text, at)
-        };
-        records.into_iter().enumerate().map(line).collect()
-    })
 }
 
 pub fn actions() -> impl Strategy<Value = Vec<(usize, Action)>> {

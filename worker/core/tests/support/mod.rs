@@ -1,6 +1,7 @@
 //! Runs a pipeline in memory: texts in, JSON lines out.
 #![allow(dead_code)]
 
+pub mod alerts;
 pub mod captured;
 pub mod cluster;
 pub mod dealt;

@@ -92,3 +92,48 @@ fn a_partition_that_no_broker_answers_for_is_named() {
     assert!(said[0].contains("partition 3 of incident_alerts"), "{said:?}");
     check(stalled(true), &[]);
 }
+
+#[test]
+fn a_transaction_that_was_left_open_is_told_once_it_is_long_open() {
+    let held_up = |seconds: u64| {
+        move |sample: &mut ThreadSample| {
+            if let Some(input) = &mut sample.shards[0].inputs[0] {
+                input.held_up_since = Instant::now().checked_sub(Duration::from_secs(seconds));
+            }
+        }
+    };
+    let said = check(held_up(75), &["SourceStalled"]);
+    assert!(
+        said[0].contains("from offset 40") && said[0].contains("partition 3 of incident_alerts"),
+        "{said:?}"
+    );
+    check(held_up(20), &[]);
+}
+
+#[test]
+fn a_checkpoint_older_than_half_of_what_a_topic_keeps_is_told() {
+    let said = |age: i64| {
+        let measures = Measures::new(about());
+        measures.assigned(&[3]);
+        lock(&measures.add_thread("shards-0")).shards = vec![shard(3, ShardPhase::Running)];
+        measures.retention(Some(("incident_alerts".to_owned(), Duration::from_secs(600))));
+        measures.checkpoint_written(Checkpoint {
+            shard: 3,
+            sequence: 7,
+            bytes: 1_000,
+            duration: Duration::from_millis(250),
+            at: wall() - age * 1_000_000,
+        });
+        let degraded = status(&measures.view(), false).degraded;
+        degraded
+            .into_iter()
+            .map(|degraded| degraded.message)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said(200), [""; 0]);
+    let late = said(400);
+    assert!(
+        late[0].contains("shard 3") && late[0].contains("incident_alerts keeps records for 10m"),
+        "{late:?}"
+    );
+}

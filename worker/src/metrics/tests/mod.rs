@@ -34,6 +34,7 @@ fn input(records: u64, since: Option<Micros>) -> InputSample {
         behind: Some(Behind { records, since }),
         watermark: Some(wall() - 7_000_000),
         idle: false,
+        held_up_since: None,
         answered: Instant::now(),
         waits: false,
     }

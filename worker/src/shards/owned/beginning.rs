@@ -137,7 +137,8 @@ impl Owned {
         let placed = place(self.number, &mut self.inputs, common, engine, positions, behind.epoch);
         let sequence = behind.sequence.map_or(0, |last| last + 1);
         let mut placed = placed.begun_with(restored_from).begun_at(sequence);
-        let topics = common.layout.inputs.iter().map(|topic| topic.name.clone()).collect();
+        let topics = common.layout.topics_now().into_iter();
+        let topics = topics.map(|topic| (topic.name, topic.id)).collect();
         self.beginning = Some(placed.begin(topics));
         self.shard = Some(placed);
         self.phase = Phase::Running;

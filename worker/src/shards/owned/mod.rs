@@ -17,6 +17,7 @@ use tocsin_worker_core::snapshot::{InputNow, ReadFrom, inputs_now};
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
 
+use super::abandoned::{self, Abandoned};
 use super::busy::Busy;
 use super::grant::Term;
 use super::input::Input;
@@ -44,10 +45,14 @@ pub struct Owned {
     pub shard: Option<Shard>,
     pub inputs: Vec<Input>,
     phase: Phase,
+    /// Since when a transaction is open that may have committed more than can be seen.
+    unstable_since: Option<Instant>,
     /// How busy it keeps the thread.
     pub busy: Busy,
     /// Where the shard began, as long as the journal does not have it.
     pub beginning: Option<JournalRecord>,
+    /// When it last handed over how far it has come; not since it is ours.
+    pub committed_at: Option<Instant>,
     /// Open until it runs.
     recovery: tracing::Span,
     /// When that began.
@@ -98,6 +103,7 @@ pub struct Common<'a> {
     pub snapshots: Option<&'a SnapshotSettings>,
     pub starting_offsets: StartingOffsets,
     pub schemas: &'a Schemas,
+    pub abandoned: &'a Abandoned,
     /// Whether a person watches the rows of stages.
     pub is_watched: bool,
     pub cluster: &'a mut Cluster,
@@ -114,8 +120,10 @@ impl Owned {
             shard: None,
             inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
             phase: Phase::Asking { not_before: now },
+            unstable_since: None,
             busy: Busy::new(now),
             beginning: None,
+            committed_at: None,
             recovery: tracing::info_span!("recover a shard", shard = number),
             since: now,
         }
@@ -133,6 +141,12 @@ impl Owned {
             Phase::Replaying(replaying) => replaying.is_beginning(),
             Phase::Running => false,
         }
+    }
+
+    /// Whether it has to say where it stands, be it where it was: at first, so that what stands in the way of a commit shows at
+    /// once and not with the first record, and then after so long.
+    pub fn is_to_renew(&self, after: Duration) -> bool {
+        self.is_running() && self.committed_at.is_none_or(|at| at.elapsed() >= after)
     }
 
     fn partition(&self, source: usize) -> Partition {
@@ -200,6 +214,10 @@ impl Owned {
             Ok(Some(committed)) => committed,
             // A transaction that is still open may have committed more.
             Ok(None) => {
+                let since = self.unstable_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= abandoned::LONG {
+                    common.abandoned.end();
+                }
                 self.phase = later;
                 return Ok(());
             }
@@ -210,6 +228,7 @@ impl Owned {
             }
             Err(error) => return Err(error.into()),
         };
+        self.unstable_since = None;
         let mut until: Option<(u64, u32)> = None;
         for ((topic, _), committed) in &committed {
             let cut = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
@@ -316,6 +335,7 @@ impl Owned {
         };
         begin_inputs(shard, &mut self.inputs, common, &positions);
         let resumed = Shard::resumed(engine, positions, manifest.sequence, manifest.epoch);
+        let resumed = resumed.with_revisions(manifest.revisions);
         self.shard = Some(resumed.begun_with(manifest.restored_from));
         self.replay_from(next.max(asked.journal.start), asked, common);
         Ok(())

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use tocsin_worker_core::kafka::fetching::{Partition, Position};
+use tocsin_worker_core::kafka::fetching::{Loss, Partition, Position};
 use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
-use tocsin_worker_core::snapshot::ChangedInput;
+use tocsin_worker_core::snapshot::{ChangedInput, is_another};
 
 use super::beginning::{check_beginning, check_rewind};
 use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, place};
@@ -18,6 +18,9 @@ use crate::snapshots::Begun;
 
 /// So many records of the journal wait at most before more are fetched.
 const FEW_RECORDS: usize = 1_000;
+
+/// Records that were read before, and that brokers have not had for so long, they have lost.
+const GONE: Duration = Duration::from_secs(5);
 
 /// For so long a shard goes on without a look at anything else.
 const TURN: Duration = Duration::from_millis(20);
@@ -32,6 +35,8 @@ pub(super) struct Replaying {
     /// Bytes of the journal that wait in `records`.
     waiting: usize,
     replay: Option<Replay>,
+    /// Whether an answer has said that nothing follows what was read, nor is hidden by a transaction that has not ended.
+    at_end: bool,
     /// The savepoint that it begins with is read.
     beginning: Option<Restoring<Box<Begun>>>,
 }
@@ -46,6 +51,7 @@ impl Replaying {
             records: VecDeque::new(),
             waiting: 0,
             replay: None,
+            at_end: false,
             beginning: None,
         }
     }
@@ -106,6 +112,8 @@ impl Owned {
         }
         let behind = reading.behind();
         replaying.next = behind;
+        let stable = fetched.last_stable;
+        replaying.at_end = behind >= fetched.high_watermark && stable >= 0 && stable >= fetched.high_watermark;
         replaying.waiting += fetched.records.len();
         if behind < fetched.next.offset {
             let (offset, epoch) = (behind, fetched.from.epoch);
@@ -159,6 +167,17 @@ impl Owned {
                 break;
             }
             let Some(record) = replaying.records.pop_front() else {
+                if let Some(until) = replaying.asked.until.filter(|_| replaying.at_end) {
+                    // The cut that is committed was committed together with its record: that is gone.
+                    return Err(match reached {
+                        None => ShardsError::NoBeginning { shard: number },
+                        Some(reached) => ShardsError::JournalEnds {
+                            shard: number,
+                            reached,
+                            until,
+                        },
+                    });
+                }
                 // The group's offsets are gone; the journal says how far the pipeline has come.
                 if replaying.asked.until.is_none() && replaying.next >= replaying.asked.journal.end {
                     break;
@@ -176,6 +195,13 @@ impl Owned {
                     if !topics.eq(record.sources.iter().map(String::as_str)) {
                         let found = record.sources.join(", ");
                         return Err(ShardsError::OtherTopics { shard: number, found });
+                    }
+                    let now = common.layout.topics_now();
+                    let mut both = record.topic_ids.iter().zip(&now);
+                    if let Some((_, topic)) = both.find(|(then, now)| is_another(then.as_ref(), now.id.as_ref())) {
+                        let topic = topic.name.clone();
+                        let source = ChangedInput::Recreated { topic };
+                        return Err(ShardsError::ChangedInput { shard: number, source });
                     }
                     // A partition that was added would never be read.
                     let grown = record.cut.iter().enumerate();
@@ -226,6 +252,11 @@ impl Owned {
             return self.begin(common);
         };
         check_rewind(common, self.number, asked, shard.epoch())?;
+        if asked.until.is_none() && shard.epoch() > common.layout.epoch {
+            // Whoever begins in an epoch that was, ends in none.
+            let (shard, epoch) = (self.number, shard.epoch());
+            return Err(ShardsError::EpochForgotten { shard, epoch });
+        }
         for (topic, position) in common.layout.inputs.iter().zip(shard.positions()) {
             let found = position.map(|position| position.offset);
             let committed = asked.committed.get(&topic.name).copied();
@@ -258,6 +289,15 @@ fn bring(
     };
     let schemas = (common.schemas, Purpose::Again);
     match input.take(source, shard, common.reader, until, schemas) {
+        // A leader that is elected just now may have heard of less than there is.
+        Ok(Taken::Nothing) if input.silent_until(GONE, Instant::now()).is_some() => Err(ShardsError::Lost {
+            topic: common.layout.inputs[source].name.clone(),
+            partition: number,
+            loss: Loss::LogTruncated {
+                end: shard.positions()[source].map_or(0, |position| position.offset),
+                read: until,
+            },
+        }),
         Ok(Taken::Nothing | Taken::Waits) => Ok(false),
         Ok(Taken::Some { bytes, .. }) => {
             common.fetcher.processed(partition, bytes);

@@ -76,6 +76,11 @@ impl Running {
             return;
         }
         let mut wanted = false;
+        for owned in self.owned.values_mut() {
+            if owned.is_to_renew(self.setup.settings.renew_offsets) {
+                wanted |= owned.shard.as_mut().map(Shard::ask_for_cut).is_some();
+            }
+        }
         if let Some(snapshotting) = &mut self.snapshotting {
             for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
                 let number = owned.number;
@@ -124,6 +129,7 @@ impl Running {
             let Some(shard) = &mut owned.shard else { continue };
             let has_decided = shard.has_decided();
             let Some(mut cut) = shard.cut() else { continue };
+            owned.committed_at = Some(Instant::now());
             if self.ahead.is_some() && has_decided {
                 self.held.push(*number);
             }

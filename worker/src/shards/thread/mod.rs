@@ -186,6 +186,10 @@ impl Running {
     }
 
     fn assign(&mut self, shards: &[(u32, Term)]) {
+        if !shards.is_empty() {
+            // Whoever reads results waits for the transactions of those who had the shards.
+            self.setup.abandoned.end();
+        }
         for &(shard, term) in shards {
             let before = self.owned.insert(shard, Owned::new(shard, term, &self.setup.layout));
             if let Some(before) = before {
