@@ -44,6 +44,15 @@ cargo --config "$runner" test --locked --workspace --tests --no-fail-fast -- -Z 
 step "the live page in Chromium"
 LIVE_PAGE=$CARGO_TARGET_DIR/debug/examples/live_page node --test tests/browser/ 2>&1 | tee -a "$log" || code=1
 
+if [ "$TOCSIN_TEST" = full ]; then
+    step "a program that logs in by Kerberos"
+    scripts/need.sh kerberos_login
+    # Built to a folder of its own: with this feature librdkafka and all above it are others.
+    CARGO_TARGET_DIR=$CARGO_TARGET_DIR-kerberos cargo --config "$runner" test --locked --workspace \
+        --features tocsin/kerberos,tocsin-e2e/kerberos --test sources --no-fail-fast -- \
+        -Z unstable-options --report-time kerberos 2>&1 | tee -a "$log" || code=1
+fi
+
 step "examples in the documentation"
 cargo test --locked --workspace --doc --no-fail-fast 2>&1 | tee -a "$log" || code=1
 

@@ -102,6 +102,7 @@ pub(super) const EFFECT: &[&str] = &[
     "spec.stages[].alarm.rulesRef.name",
     "spec.stages[].incident.by",
     "spec.stages[].incident.openFor",
+    "spec.stages[].incident.order",
     "spec.stages[].sql",
     "spec.stages[].emit",
     "spec.stages[].onError",
@@ -162,11 +163,6 @@ pub(super) const REFUSED: &[Refused] = &[
     given(
         "spec.stages[].match",
         "remove the stage, or count events with `escalate`",
-    ),
-    other_than(
-        "spec.stages[].incident.order",
-        "EventTime",
-        "remove `order`: inputs are read by event time",
     ),
     other_than(
         "spec.timeZone",

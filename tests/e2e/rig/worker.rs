@@ -115,6 +115,11 @@ impl Worker {
             .ok_or_else(|| self.not_ready("the address of its admin server", within))
     }
 
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Ends it as a power cut would, and waits for its end.
     ///
     /// # Errors

@@ -52,8 +52,8 @@ fn close(events: &mut Events, ids: &Ids<'_>) {
     let first = events.next_id();
     let time = events.time(first) + 120_000;
     // Of further services too, so that each partition has one; each escalates once.
-    let ends = (0..12 * 5).map(|number| Event {
-        service: format!("end{}", number % 12),
+    let ends = (0..24 * 5).map(|number| Event {
+        service: format!("end{}", number % 24),
         ..Event::closing(first + number, time)
     });
     ids.write(&events.add(ends)).unwrap();
@@ -166,6 +166,51 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
         compare(&ids, &events, &[&a, &b]);
         a.end(END).unwrap();
         b.end(END).unwrap();
+    }
+}
+
+/// One worker, four, two, and two partitions more, with events all the while and a kill at each step.
+#[test]
+fn workers_come_and_go_and_partitions_are_added_and_each_result_is_there_once() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let mut ids = beginning_with(4, kafka, &format!("rescaling-{round}"), "onGrowth: Restore");
+        ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+        let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
+        let first = ids.worker("a").unwrap();
+        write(&mut events, &ids, 1_000);
+        events.wait_until_read(&mut tail, &[&first]);
+        let others = ["b", "c", "d"].map(|name| ids.worker(name).unwrap());
+        write(&mut events, &ids, 1_000);
+        let [b, c, d] = &others;
+        or_tell(
+            "all have shards",
+            &[d],
+            d.wait_for_line("shards were assigned", PATIENCE),
+        );
+        write(&mut events, &ids, 500);
+        c.kill().unwrap();
+        write(&mut events, &ids, 500);
+        d.end(END).unwrap();
+        events.wait_until_read(&mut tail, &[&first, b]);
+        kafka.add_partitions(&ids.topic("events"), 6).unwrap();
+        write(&mut events, &ids, 1_000);
+        or_tell(
+            "it grows",
+            &[&first],
+            first.wait_for_line("goes on from a savepoint", PATIENCE),
+        );
+        first.kill().unwrap();
+        write(&mut events, &ids, 500);
+        let first = ids.worker("a").unwrap();
+        or_tell("both begin anew", &[&first, b], b.wait_for_line(BEGINS_ANEW, PATIENCE));
+        write(&mut events, &ids, 500);
+        b.kill().unwrap();
+        write(&mut events, &ids, 500);
+        close(&mut events, &ids);
+        events.wait_until_read(&mut tail, &[&first]);
+        compare(&ids, &events, &[&first]);
+        first.end(END).unwrap();
     }
 }
 

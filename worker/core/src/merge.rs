@@ -4,6 +4,9 @@
 //! as long as its watermark allows; ties go by input, then by the shard that read the row, then by the row's number in its
 //! input. Rows are given out as soon as every input's watermark is past their place, and the place becomes the row's
 //! watermark. One input is sorted the same way.
+//!
+//! Inputs may be put into several orders. Then those of one order wait for each other alone; rows of two orders stand as they are
+//! given out, and the merged stream is as far as the least of all inputs.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -27,10 +30,13 @@ const MOST_TEXT: usize = 256 << 20;
 pub struct Merge {
     schema: SchemaRef,
     inputs: Vec<Input>,
+    /// The order of each input.
+    orders: Vec<usize>,
     /// What is read and not given out, by the number of its batch.
     held: BTreeMap<u64, Held>,
     n_batches: u64,
-    order: BinaryHeap<Reverse<Place>>,
+    /// The rows that are held, by order.
+    waiting: Vec<BinaryHeap<Reverse<Place>>>,
     most_text: usize,
 }
 
@@ -64,8 +70,10 @@ struct Place {
 }
 
 impl Merge {
-    /// A merge of `n_inputs` inputs, all with this schema.
-    pub fn new(schema: SchemaRef, n_inputs: usize) -> Self {
+    /// A merge of inputs that all have this schema, each put into the order with this number.
+    pub fn of(schema: SchemaRef, orders: Vec<usize>) -> Self {
+        let n_inputs = orders.len();
+        let n_orders = orders.iter().max().map_or(1, |last| last + 1);
         let input = Input {
             watermark: NO_WATERMARK,
             ended: None,
@@ -74,9 +82,10 @@ impl Merge {
         Self {
             schema,
             inputs: vec![input; n_inputs],
+            orders,
             held: BTreeMap::new(),
             n_batches: 0,
-            order: BinaryHeap::new(),
+            waiting: vec![BinaryHeap::new(); n_orders],
             most_text: MOST_TEXT,
         }
     }
@@ -97,11 +106,27 @@ impl Merge {
 
     /// Whether the next call gives out more rows though no input goes on.
     pub fn has_more(&self) -> bool {
-        self.is_due(self.progress().watermark)
+        (0..self.waiting.len()).any(|order| self.first_due(order).is_some())
     }
 
-    fn is_due(&self, watermark: Micros) -> bool {
-        self.order.peek().is_some_and(|Reverse(place)| place.at < watermark)
+    /// Where the first row of an order stands that no input of the order can precede any more.
+    fn first_due(&self, order: usize) -> Option<Micros> {
+        let Reverse(place) = self.waiting[order].peek()?;
+        (place.at < self.watermark_of(order)).then_some(place.at)
+    }
+
+    /// How far the inputs of an order have come.
+    fn watermark_of(&self, order: usize) -> Micros {
+        let inputs = self.inputs.iter().zip(&self.orders);
+        let of_order = inputs.filter(|(_, of)| **of == order).map(|(input, _)| input.watermark);
+        of_order.min().unwrap_or(END)
+    }
+
+    /// How far all that is given out of other orders has come.
+    fn others_than(&self, order: usize) -> Micros {
+        let others = (0..self.waiting.len()).filter(|other| *other != order);
+        let at = others.map(|other| self.first_due(other).unwrap_or_else(|| self.watermark_of(other)));
+        at.min().unwrap_or(END)
     }
 
     fn take(&mut self, input: usize, shard: u32, part: Batch) {
@@ -116,7 +141,7 @@ impl Merge {
         for (row, (&time, &watermark)) in part.times.iter().zip(&part.watermarks).enumerate() {
             let number = state.n_rows;
             state.n_rows += 1;
-            self.order.push(Reverse(Place {
+            self.waiting[self.orders[input]].push(Reverse(Place {
                 at: time.max(watermark),
                 input,
                 shard,
@@ -152,24 +177,29 @@ impl Merge {
         // As a rule all that is held has room: then no row is looked at.
         let held: usize = self.held.values().map(|held| held.text).sum();
         let mut room = (held > self.most_text).then_some(self.most_text);
-        while self.is_due(watermark) {
-            let Some(Reverse(place)) = self.order.pop() else { break };
-            if let Some(left) = &mut room {
-                let text = self.text_of(&place);
-                if text > *left && !positions.is_empty() {
-                    self.order.push(Reverse(place));
+        for order in 0..self.waiting.len() {
+            let (own, others) = (self.watermark_of(order), self.others_than(order));
+            while self.waiting[order].peek().is_some_and(|Reverse(place)| place.at < own) {
+                let Some(Reverse(place)) = self.waiting[order].pop() else {
                     break;
+                };
+                if let Some(left) = &mut room {
+                    let text = self.text_of(&place);
+                    if text > *left && !positions.is_empty() {
+                        self.waiting[order].push(Reverse(place));
+                        break;
+                    }
+                    *left = left.saturating_sub(text);
                 }
-                *left = left.saturating_sub(text);
+                out.times.push(place.time);
+                out.watermarks.push(place.at.min(others));
+                positions.push((place.batch, place.row));
             }
-            out.times.push(place.time);
-            out.watermarks.push(place.at);
-            positions.push((place.batch, place.row));
         }
         // Behind what is left over the stream has not come further than the first row of it.
-        match self.order.peek() {
-            Some(Reverse(place)) if place.at < watermark => out.watermark = place.at,
-            _ => out.ended = ended,
+        match (0..self.waiting.len()).filter_map(|order| self.first_due(order)).min() {
+            Some(first) => out.watermark = first.min(watermark),
+            None => out.ended = ended,
         }
         if !positions.is_empty() {
             out.rows = self.rows(&positions);
@@ -224,7 +254,8 @@ impl Merge {
         let held: Vec<(u64, u64, RecordBatch)> = held
             .map(|(batch, held)| (*batch, held.n_left as u64, held.rows.clone()))
             .collect();
-        let mut places: Vec<Place> = self.order.iter().map(|Reverse(place)| place.clone()).collect();
+        let places = self.waiting.iter().flatten();
+        let mut places: Vec<Place> = places.map(|Reverse(place)| place.clone()).collect();
         Box::new(move || {
             places.sort();
             let held = held
@@ -237,7 +268,7 @@ impl Merge {
 
     /// Whether it holds no row.
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.waiting.iter().all(BinaryHeap::is_empty)
     }
 
     /// Keeps of the rows that are held those for which `keeps` says so.
@@ -248,9 +279,11 @@ impl Merge {
             .map(|(batch, held)| (*batch, keeps(&held.rows)))
             .collect();
         let is_kept = |place: &Place| kept.get(&place.batch).is_some_and(|kept| kept[place.row as usize]);
-        self.order.retain(|Reverse(place)| is_kept(place));
+        for waiting in &mut self.waiting {
+            waiting.retain(|Reverse(place)| is_kept(place));
+        }
         self.held.values_mut().for_each(|held| held.n_left = 0);
-        for Reverse(place) in &self.order {
+        for Reverse(place) in self.waiting.iter().flatten() {
             self.held.entry(place.batch).and_modify(|held| held.n_left += 1);
         }
         self.held.retain(|_, held| held.n_left > 0);
@@ -265,16 +298,16 @@ impl Merge {
         if let [one] = saved {
             return self.load(one);
         }
-        let mut all = Self::new(self.schema.clone(), self.inputs.len());
+        let mut all = Self::of(self.schema.clone(), self.orders.clone());
         let mut places = Vec::new();
         for (from, saved) in saved.iter().enumerate() {
-            let mut one = Self::new(self.schema.clone(), self.inputs.len());
+            let mut one = Self::of(self.schema.clone(), self.orders.clone());
             one.load(saved)?;
             let n_before = all.n_batches;
             all.n_batches += one.n_batches;
             all.held
                 .extend(one.held.into_iter().map(|(batch, held)| (n_before + batch, held)));
-            places.extend(one.order.into_iter().map(|Reverse(place)| {
+            places.extend(one.waiting.into_iter().flatten().map(|Reverse(place)| {
                 let batch = n_before + place.batch;
                 (from, Place { batch, ..place })
             }));
@@ -292,7 +325,7 @@ impl Merge {
         for (_, mut place) in places {
             let input = &mut all.inputs[place.input];
             (place.number, input.n_rows) = (input.n_rows, input.n_rows + 1);
-            all.order.push(Reverse(place));
+            all.waiting[all.orders[place.input]].push(Reverse(place));
         }
         all.most_text = self.most_text;
         *self = all;
@@ -319,16 +352,18 @@ impl Merge {
             );
         }
         let fits = |place: &Place| {
-            self.held
-                .get(&place.batch)
-                .is_some_and(|held| (place.row as usize) < held.rows.num_rows())
+            let held = self.held.get(&place.batch);
+            place.input < inputs.len() && held.is_some_and(|held| (place.row as usize) < held.rows.num_rows())
         };
         if !places.iter().all(fits) {
             return Err(corrupt());
         }
         self.inputs = inputs;
         self.n_batches = n_batches;
-        self.order = places.into_iter().map(Reverse).collect();
+        self.waiting.iter_mut().for_each(BinaryHeap::clear);
+        for place in places {
+            self.waiting[self.orders[place.input]].push(Reverse(place));
+        }
         Ok(())
     }
 }
@@ -361,89 +396,4 @@ fn text_of_column(column: &dyn Array) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-    use std::sync::Arc;
-
-    use arrow_array::StringArray;
-    use arrow_schema::{Field, Schema};
-
-    use super::*;
-
-    const ENDED: Option<Micros> = Some(1_000);
-
-    /// A part with these rows; a row's text says when it was.
-    fn part(schema: &SchemaRef, times: &[Micros], ended: bool) -> Batch {
-        let texts: StringArray = times.iter().map(|time| Some(format!("{time:010}"))).collect();
-        let columns: Vec<ArrayRef> = schema
-            .fields()
-            .iter()
-            .map(|_| Arc::new(texts.clone()) as ArrayRef)
-            .collect();
-        Batch {
-            rows: record_batch(schema, columns, times.len()),
-            times: times.to_vec(),
-            watermarks: vec![NO_WATERMARK; times.len()],
-            watermark: if ended { END } else { NO_WATERMARK },
-            ended: if ended { ENDED } else { None },
-        }
-    }
-
-    /// Merges three rows of two inputs in one go; answers with the times of each batch that came out.
-    fn merged(columns: &[&str], most_text: usize) -> Vec<Vec<Micros>> {
-        let fields: Vec<Field> = columns
-            .iter()
-            .map(|name| Field::new(*name, DataType::Utf8, true))
-            .collect();
-        let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let mut merge = Merge::new(schema.clone(), 2);
-        merge.most_text = most_text;
-        let mut parts = vec![part(&schema, &[1, 5, 9], true), part(&schema, &[2, 6, 7], true)];
-        let mut batches = Vec::new();
-        loop {
-            let batch = merge.process(parts);
-            if !columns.is_empty() {
-                let texts: Vec<i64> = batch
-                    .rows
-                    .column(0)
-                    .as_string::<i32>()
-                    .iter()
-                    .map(|text| text.unwrap().parse().unwrap())
-                    .collect();
-                assert_eq!(texts, batch.times);
-            }
-            let next = merge.order.peek().map(|Reverse(place)| place.at);
-            assert_eq!(
-                batch.watermark,
-                next.unwrap_or(END),
-                "no further than what is left over"
-            );
-            assert_eq!(
-                batch.ended.is_some(),
-                next.is_none(),
-                "the end comes behind the last row"
-            );
-            batches.push(batch.times);
-            if !merge.has_more() {
-                assert!(merge.order.is_empty());
-                return batches;
-            }
-            parts = vec![part(&schema, &[], true), part(&schema, &[], true)];
-        }
-    }
-
-    #[test]
-    fn more_text_than_a_column_holds_comes_out_in_parts() {
-        assert_eq!(merged(&["a"], 60), [vec![1, 2, 5, 6, 7, 9]]);
-        assert_eq!(merged(&["a"], 59), [vec![1, 2, 5, 6, 7], vec![9]]);
-        assert_eq!(merged(&["a", "b"], 40), [[1, 2], [5, 6], [7, 9]]);
-        // A row that is larger than a part comes out alone.
-        assert_eq!(merged(&["a"], 5), [[1], [2], [5], [6], [7], [9]]);
-    }
-
-    #[test]
-    fn streams_without_columns_are_merged() {
-        assert_eq!(merged(&[], 5), [vec![1, 2, 5, 6, 7, 9]]);
-    }
-}
+mod tests;

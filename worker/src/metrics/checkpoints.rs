@@ -16,6 +16,8 @@ pub struct Checkpoint {
     pub bytes: u64,
     /// How long it took.
     pub duration: Duration,
+    /// The longest time without a break for which it kept its thread from records.
+    pub pause: Duration,
     /// When it was complete, by the wall clock.
     pub at: Micros,
 }

@@ -202,11 +202,14 @@ fn of_checkpoints(view: &View, out: &mut Out<'_>) -> fmt::Result {
     let age = oldest.map(|at| (Vec::new(), Value::Real(view.age(at))));
     out.write(metrics::CHECKPOINT_AGE, age)?;
     let slowest = newest.clone().map(|checkpoint| checkpoint.duration).max();
+    let longest = newest.clone().map(|checkpoint| checkpoint.pause).max();
     let bytes = slowest.map(|_| newest.map(|checkpoint| checkpoint.bytes).sum());
     let bytes = bytes.map(|bytes| (Vec::new(), Value::Whole(bytes)));
     out.write(metrics::CHECKPOINT_SIZE, bytes)?;
     let slowest = slowest.map(|slowest| (Vec::new(), Value::Real(slowest.as_secs_f64())));
-    out.write(metrics::CHECKPOINT_DURATION, slowest)
+    out.write(metrics::CHECKPOINT_DURATION, slowest)?;
+    let longest = longest.map(|pause| (Vec::new(), Value::Real(pause.as_secs_f64())));
+    out.write(metrics::CHECKPOINT_PAUSE, longest)
 }
 
 fn of_process(view: &View, out: &mut Out<'_>) -> fmt::Result {

@@ -98,6 +98,8 @@ struct UnderWay {
     published: bool,
     /// The shard was lost since: what it is now has other blocks.
     lost: bool,
+    /// The longest time without a break that it took of the thread.
+    pause: Duration,
     begun: Instant,
 }
 
@@ -185,7 +187,9 @@ impl Snapshotting {
         let incremental = self.settings.incremental && savepoint.is_none() && !shard.engine().needs_whole_capture();
         let base = base.filter(|base| incremental && base.may_grow());
         let extent = if base.is_some() { Extent::Changes } else { Extent::Whole };
+        let began = Instant::now();
         let head = shard.begin_capture(extent);
+        let pause = began.elapsed();
         let (pipeline, sequence) = (&self.place.pipeline, shard.sequence());
         match &savepoint {
             None => self.writer.begin(ShardNames::of(pipeline, number), sequence, None),
@@ -221,6 +225,7 @@ impl Snapshotting {
             journal_offset: None,
             published: false,
             lost: false,
+            pause,
             begun: Instant::now(),
         });
     }
@@ -235,7 +240,8 @@ impl Snapshotting {
             self.abandon();
             return;
         };
-        let until = Instant::now() + SLICE;
+        let began = Instant::now();
+        let until = began + SLICE;
         let mut lot = std::mem::take(&mut under_way.waiting);
         let mut bytes = 0;
         while Instant::now() < until && !under_way.captured {
@@ -254,6 +260,7 @@ impl Snapshotting {
                 }
             }
         }
+        under_way.pause = under_way.pause.max(began.elapsed());
         if !lot.is_empty()
             && let Err(blocks) = self.writer.blocks(lot)
         {
@@ -366,6 +373,7 @@ impl Snapshotting {
                     sequence,
                     bytes: size.bytes,
                     duration: took,
+                    pause: under_way.pause,
                     at: at.as_micros() as i64,
                 });
                 tracing::debug!(shard, sequence, bytes = size.bytes, ?took, "a snapshot was written");

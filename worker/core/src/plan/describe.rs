@@ -118,6 +118,9 @@ fn describe_stage(stage: &StagePlan, plan: &Plan, out: &mut String) {
             "  puts rows into the order of event time, which waits for the watermark"
         );
     }
+    if stage.orders.iter().any(|order| *order > 0) {
+        let _ = writeln!(out, "  takes rows of different sources as they come");
+    }
     let pushed = stage.kind == "filter" && stage.steps.is_empty() && plan.missing.is_empty();
     if pushed {
         let _ = writeln!(out, "  done by the source while it decodes");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use tocsin_contract::pipeline::stage::{Order, Stage};
+use tocsin_contract::pipeline::stage::Stage;
 use tocsin_contract::problem::Problem;
 
 use super::context::{Context, Lowered, Stream};
@@ -108,11 +108,6 @@ pub fn merge(
 /// Lowers an `incident` stage.
 pub fn lower(stage: &Stage, mut context: Context<'_>) -> Option<Lowered> {
     let incident = stage.incident.as_ref()?;
-    if incident.order == Order::Arrival {
-        context.missing.push(
-            Problem::new(format!("{}.incident.order", context.path), "`Arrival` is not built yet").hint("leave it out"),
-        );
-    }
     let input = Arc::clone(&context.input.schema);
     let mut fields = vec![Field::new("incident", DataType::Utf8, true)];
     fields.extend(

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tocsin_contract::pipeline::IncidentPipelineSpec;
-use tocsin_contract::pipeline::stage::{OnError, Stage};
+use tocsin_contract::pipeline::stage::{OnError, Order, Stage};
 use tocsin_contract::problem::Problem;
 
 use super::broken::Broken;
 use super::context::{Context, Lowered, Stream, add_event_time};
 use super::fields::Fields;
 use super::graph::Graph;
+use super::merged::orders;
 use super::parsed::{ParsedKind, ParsedStage};
 use super::record_key::record_key;
 use super::sources::{lower_source, merge, source_stream, sources_with_record};
@@ -82,7 +83,13 @@ pub fn lower(
         };
         let several = adapts.len() > 1;
         let inputs_of = graph.inputs[number].iter().zip(adapts);
+        let streams: Vec<StreamId> = graph.inputs[number].iter().map(|stream| in_plan(*stream)).collect();
+        let takes_as_they_come = stage
+            .incident
+            .as_ref()
+            .is_some_and(|incident| incident.order == Order::Arrival);
         stages.push(StagePlan {
+            orders: orders(&streams, &stages, takes_as_they_come),
             name: stage.name.clone(),
             kind: kind_name(&parsed[number].kind),
             inputs: inputs_of

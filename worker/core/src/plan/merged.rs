@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Plan, StreamId};
+use super::{Plan, StagePlan, StreamId};
 
 /// A stage whose rows are dealt out by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,30 +44,73 @@ impl Plan {
         dealt
     }
 
-    /// A number for each source, the same for those that have a stage in common, directly or through others.
+    /// A number for each source, the same for those that have a stage in common whose rows are put into one order, directly or
+    /// through others.
     pub fn merged_sources(&self) -> Vec<usize> {
         let mut groups: Vec<usize> = (0..self.sources.len()).collect();
-        // The group that each stage reads from.
-        let mut of_stages: Vec<Option<usize>> = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
-            let mut joined = None;
-            for input in &stage.inputs {
-                let group = match input.stream {
-                    StreamId::Source(i) => groups.get(i).copied(),
-                    StreamId::Stage(i) | StreamId::Late(i) => of_stages.get(i).copied().flatten(),
-                };
-                match (joined, group) {
-                    (Some(into), Some(from)) if into != from => {
-                        let stages = of_stages.iter_mut().flatten();
-                        let same = groups.iter_mut().chain(stages).filter(|group| **group == from);
-                        same.for_each(|group| *group = into);
-                    }
-                    (None, Some(_)) => joined = group,
-                    _ => {}
+            for order in 0..stage.inputs.len() {
+                let inputs = stage.inputs.iter().zip(&stage.orders);
+                let of_order = inputs.filter(|(_, of)| **of == order).map(|(input, _)| input.stream);
+                let mut joined: Vec<usize> = of_order
+                    .flat_map(|stream| sources_of(stream, &self.stages))
+                    .filter_map(|source| groups.get(source).copied())
+                    .collect();
+                joined.dedup();
+                // One input's rows stand in one order already, whatever it is made of.
+                let n_inputs = stage.orders.iter().filter(|of| **of == order).count();
+                if let (Some(into), true) = (joined.first().copied(), n_inputs > 1) {
+                    let same = groups.iter_mut().filter(|group| joined.contains(group));
+                    same.for_each(|group| *group = into);
                 }
             }
-            of_stages.push(joined);
         }
         groups
+    }
+
+    /// Whether a stage takes rows of several sources as they come: its results are the same only by the journal.
+    pub fn takes_as_they_come(&self, stage: usize) -> bool {
+        self.stages[stage].orders.iter().any(|order| *order > 0)
+    }
+}
+
+/// In which order each of these inputs is put: all in one; or, where they are taken as they come, only those in one that have a
+/// source in common. (Rows of one source would else come in an order that hangs on how they were batched.)
+pub(super) fn orders(inputs: &[StreamId], stages: &[StagePlan], as_they_come: bool) -> Vec<usize> {
+    let mut orders: Vec<usize> = vec![0; inputs.len()];
+    if !as_they_come {
+        return orders;
+    }
+    let sources: Vec<BTreeSet<usize>> = inputs.iter().map(|stream| sources_of(*stream, stages)).collect();
+    let mut n_orders = 0;
+    let mut known: Vec<(BTreeSet<usize>, Vec<usize>)> = Vec::new();
+    for (input, of_input) in sources.into_iter().enumerate() {
+        let (same, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|(of, _)| !of.is_disjoint(&of_input));
+        let mut joined = (of_input, vec![input]);
+        for (of, inputs) in same {
+            joined.0.extend(of);
+            joined.1.extend(inputs);
+        }
+        known = others;
+        known.push(joined);
+    }
+    known.sort_by_key(|(_, inputs)| inputs.iter().min().copied());
+    for (_, inputs) in known {
+        for input in inputs {
+            orders[input] = n_orders;
+        }
+        n_orders += 1;
+    }
+    orders
+}
+
+/// The sources that lead to a stream.
+fn sources_of(stream: StreamId, stages: &[StagePlan]) -> BTreeSet<usize> {
+    match stream {
+        StreamId::Source(i) => BTreeSet::from([i]),
+        StreamId::Stage(i) | StreamId::Late(i) => {
+            let inputs = stages.get(i).into_iter().flat_map(|stage| &stage.inputs);
+            inputs.flat_map(|input| sources_of(input.stream, stages)).collect()
+        }
     }
 }

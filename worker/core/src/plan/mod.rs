@@ -127,6 +127,9 @@ pub struct StagePlan {
     pub repartition: Option<RepartitionPlan>,
     /// Whether rows are put into the order of event time first. Always so with several inputs.
     pub sorted: bool,
+    /// A number for each input: those with the same are put into one order, and wait for each other. Others' rows come in
+    /// between as they come.
+    pub orders: Vec<usize>,
     /// The columns of its (merged) input.
     pub input: SchemaRef,
     /// What it does, one behind the other.

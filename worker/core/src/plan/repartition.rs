@@ -71,14 +71,15 @@ impl Plan {
         format!("{}.{what}", stage.name)
     }
 
-    /// Whether rows of a stream depend on when other shards sent what they sent: that is known only once it is in the journal.
+    /// Whether rows of a stream depend on when other shards sent what they sent, or on which source was read first: that is known
+    /// only once it is in the journal.
     pub fn is_dealt(&self, stream: StreamId) -> bool {
         match stream {
             StreamId::Source(_) => false,
             StreamId::Stage(i) | StreamId::Late(i) => {
                 let stage = &self.stages[i];
                 let own = stage.repartition.as_ref().is_some_and(|dealt| !dealt.claimed);
-                own || stage.inputs.iter().any(|input| self.is_dealt(input.stream))
+                own || self.takes_as_they_come(i) || stage.inputs.iter().any(|input| self.is_dealt(input.stream))
             }
         }
     }

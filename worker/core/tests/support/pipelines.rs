@@ -85,6 +85,16 @@ pub const PIPELINES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// A pipeline whose results hang on which source is read first.
+pub const AS_THEY_COME: (&str, &[&str]) = (
+    "{name: hot, from: metrics, alarm: {by: [service], when: 'cpu > 50', for: 15s, maxGap: 40s, severity: MAJOR}}, \
+     {name: escalated, from: alerts, escalate: {by: [service], count: 2, within: 30s}}, \
+     {name: kpis, from: alerts, aggregate: {by: [service], window: {tumbling: 20s}, select: {'n': count(*)}}}, \
+     {name: busy, from: kpis, alarm: {by: [service], when: 'n > 2', severity: MINOR}}, \
+     {name: incidents, from: [hot, escalated, busy], incident: {by: [service], openFor: 40s, order: Arrival}}",
+    &["incidents", "incidents.late"],
+);
+
 /// The spec of a pipeline with these stages, whose streams are given out.
 pub fn spec(stages: &str, streams: &[&str]) -> String {
     let sinks: Vec<String> = streams

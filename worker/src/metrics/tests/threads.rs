@@ -117,8 +117,9 @@ fn rows_dead_letters_and_latency_count_once_they_are_committed() {
 
 #[test]
 fn all_time_is_busy_held_back_or_idle_and_a_quota_makes_waiting_busy() {
-    let mut bench = Bench::new();
+    // Before its clock begins.
     let begin = Instant::now();
+    let mut bench = Bench::new();
     for turn in 0..1_000 {
         bench.thread.works();
         bench.thread.waits(turn % 2 == 0);

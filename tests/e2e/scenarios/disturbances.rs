@@ -1,0 +1,146 @@
+//! Workers that live and are disturbed: a group that goes on without them, a network that swallows, an end that must wait.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::{END, PATIENCE, or_tell};
+use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{ApiKey, Direction, Kafka, KafkaOptions, Listener, Rule, Worker};
+
+/// A worker that is asked to end commits what it has, or gives it up, within this.
+const LONGEST_END: Duration = Duration::from_secs(20);
+
+/// A worker takes no more memory than this, whatever waits for it, in bytes.
+const MEMORY: u64 = 600 << 20;
+
+struct Load<'a> {
+    ids: Ids<'a>,
+    stream: Stream,
+    tail: Tail,
+}
+
+impl<'a> Load<'a> {
+    fn start(kafka: &'a Kafka, name: &str) -> Self {
+        let ids = Ids::new(kafka, name, Listener::Proxied).unwrap();
+        let (stream, tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
+        Self { ids, stream, tail }
+    }
+
+    fn goes_on(&mut self, when: &str, workers: &[&Worker]) {
+        or_tell(when, workers, self.tail.wait_for(self.stream.written(), PATIENCE));
+    }
+
+    /// Waits until everything is through, ends the workers, and compares.
+    fn end(mut self, workers: &[&Worker]) {
+        let n_events = self.stream.end().unwrap();
+        or_tell("at the end", workers, self.tail.wait_for_all_passed(n_events, PATIENCE));
+        for worker in workers {
+            worker.end(END).unwrap();
+        }
+        let checked = or_tell("compared", workers, self.ids.check());
+        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    }
+}
+
+fn proxied() -> Kafka {
+    Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap()
+}
+
+/// The group has gone on to another generation while a transaction was under way: by the grant under which it began it is refused,
+/// and sent again under the new one, by those who still have the shards.
+#[test]
+fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_grant() {
+    let kafka = proxied();
+    let proxy = kafka.proxy(0).unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("stale-{round}"));
+        let first = load.ids.worker("first").unwrap();
+        load.goes_on(&at("before"), &[&first]);
+        let rule = proxy.add(Rule::nth(ApiKey::ADD_OFFSETS_TO_TXN, 1 + round % 3).hold_request());
+        rule.wait(PATIENCE).unwrap();
+        // Who joins makes the group go on: first without, then with what the first gives up.
+        let second = load.ids.worker("second").unwrap();
+        or_tell(
+            &at("joined"),
+            &[&first, &second],
+            second.wait_for_line("shards were assigned", PATIENCE),
+        );
+        rule.release();
+        rule.remove();
+        load.goes_on(&at("after"), &[&first, &second]);
+        load.end(&[&first, &second]);
+    }
+}
+
+/// Whoever is asked to end waits for what is under way, and not for ever: then others do it again.
+#[test]
+fn a_worker_that_cannot_commit_ends_within_its_deadline_and_another_goes_on() {
+    let kafka = proxied();
+    let proxy = kafka.proxy(0).unwrap();
+    let mut load = Load::start(&kafka, "held-end");
+    let worker = load.ids.worker("w").unwrap();
+    load.goes_on("before", &[&worker]);
+    let rule = proxy.add(Rule::every(ApiKey::END_TXN).hold_request());
+    rule.wait_for(1, PATIENCE).unwrap();
+    let asked = Instant::now();
+    worker.ask_to_end().unwrap();
+    let ended = worker.wait(LONGEST_END);
+    or_tell("it ends", &[&worker], ended);
+    println!("it ended after {:?}", asked.elapsed());
+    rule.remove();
+    let worker = load.ids.worker("w").unwrap();
+    load.goes_on("after", &[&worker]);
+    load.end(&[&worker]);
+}
+
+/// Resident memory of a worker, in bytes.
+fn memory(worker: &Worker) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap_or("0").parse().unwrap();
+    kib << 10
+}
+
+/// Bytes vanish in both directions, as behind a firewall that forgot its connections: nobody hangs up.
+#[test]
+fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_no_memory() {
+    let kafka = proxied();
+    let proxy = kafka.proxy(0).unwrap();
+    let mut load = Load::start(&kafka, "swallowed");
+    let worker = load.ids.worker("w").unwrap();
+    let full = rounds() > 1;
+    for round in 0..rounds().min(3) {
+        let at = |what: &str| format!("round {round}: {what}");
+        load.goes_on(&at("before"), &[&worker]);
+        for direction in [Direction::Requests, Direction::Answers] {
+            proxy.swallow(direction);
+        }
+        // Longer than a session; in the full form a minute.
+        let long = if full {
+            Duration::from_secs(60)
+        } else {
+            Duration::from_secs(8)
+        };
+        let since = Instant::now();
+        until("events meanwhile", 2 * long, || {
+            worker.check()?;
+            assert!(memory(&worker) < MEMORY, "{} bytes", memory(&worker));
+            Ok((since.elapsed() > long).then_some(()))
+        })
+        .unwrap();
+        proxy.pass().unwrap();
+        // Connections that lost bytes are of no use: whoever waits on one finds out by itself.
+        let back = Instant::now();
+        load.goes_on(&at("after"), &[&worker]);
+        println!("{} after {:?}", at("it goes on"), back.elapsed());
+        assert!(memory(&worker) < MEMORY, "{} bytes", memory(&worker));
+    }
+    load.end(&[&worker]);
+}

@@ -1,0 +1,121 @@
+//! Rows of several inputs, in one order and in several.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use arrow_array::StringArray;
+use arrow_schema::{Field, Schema};
+
+use super::*;
+
+const ENDED: Option<Micros> = Some(1_000);
+
+/// A part with these rows; a row's text says when it was.
+fn part(schema: &SchemaRef, times: &[Micros], ended: bool) -> Batch {
+    let texts: StringArray = times.iter().map(|time| Some(format!("{time:010}"))).collect();
+    let columns: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .map(|_| Arc::new(texts.clone()) as ArrayRef)
+        .collect();
+    Batch {
+        rows: record_batch(schema, columns, times.len()),
+        times: times.to_vec(),
+        watermarks: vec![NO_WATERMARK; times.len()],
+        watermark: if ended { END } else { NO_WATERMARK },
+        ended: if ended { ENDED } else { None },
+    }
+}
+
+/// Inputs 0 and 2 are put into one order, and 1 into another.
+#[test]
+fn rows_of_two_orders_wait_for_their_own_alone_and_the_stream_is_as_far_as_the_least() {
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("at", DataType::Utf8, true)]));
+    let mut merge = Merge::of(Arc::clone(&schema), vec![0, 1, 0]);
+    let at = |watermark: Micros, times: &[Micros]| Batch {
+        watermark,
+        watermarks: vec![watermark - 10; times.len()],
+        ..part(&schema, times, false)
+    };
+    let none = |watermark: Micros| Batch::empty(Arc::clone(&schema), watermark);
+    let mut given = |parts: [Batch; 3]| {
+        let batch = merge.process(Vec::from(parts));
+        (batch.times, batch.watermarks, batch.watermark)
+    };
+    let nowhere = NO_WATERMARK;
+    assert_eq!(
+        given([at(20, &[15, 12]), none(nowhere), none(nowhere)]),
+        (vec![], vec![], nowhere),
+        "2 is waited for"
+    );
+    assert_eq!(
+        given([none(20), at(50, &[41, 45]), none(nowhere)]),
+        (vec![41, 45], vec![nowhere; 2], nowhere)
+    );
+    assert_eq!(
+        given([none(20), none(50), at(14, &[13])]),
+        (vec![12, 13], vec![12, 13], 14)
+    );
+    assert_eq!(
+        given([none(90), none(50), at(90, &[85])]),
+        (vec![15, 85], vec![15, 50], 50)
+    );
+    assert_eq!(given([none(90), at(95, &[60]), none(90)]), (vec![60], vec![85], 90));
+}
+
+/// Merges three rows of two inputs in one go; answers with the times of each batch that came out.
+fn merged(columns: &[&str], most_text: usize) -> Vec<Vec<Micros>> {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|name| Field::new(*name, DataType::Utf8, true))
+        .collect();
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let mut merge = Merge::of(schema.clone(), vec![0; 2]);
+    merge.most_text = most_text;
+    let mut parts = vec![part(&schema, &[1, 5, 9], true), part(&schema, &[2, 6, 7], true)];
+    let mut batches = Vec::new();
+    loop {
+        let batch = merge.process(parts);
+        if !columns.is_empty() {
+            let texts: Vec<i64> = batch
+                .rows
+                .column(0)
+                .as_string::<i32>()
+                .iter()
+                .map(|text| text.unwrap().parse().unwrap())
+                .collect();
+            assert_eq!(texts, batch.times);
+        }
+        let next = merge.waiting[0].peek().map(|Reverse(place)| place.at);
+        assert_eq!(
+            batch.watermark,
+            next.unwrap_or(END),
+            "no further than what is left over"
+        );
+        assert_eq!(
+            batch.ended.is_some(),
+            next.is_none(),
+            "the end comes behind the last row"
+        );
+        batches.push(batch.times);
+        if !merge.has_more() {
+            assert!(merge.is_empty());
+            return batches;
+        }
+        parts = vec![part(&schema, &[], true), part(&schema, &[], true)];
+    }
+}
+
+#[test]
+fn more_text_than_a_column_holds_comes_out_in_parts() {
+    assert_eq!(merged(&["a"], 60), [vec![1, 2, 5, 6, 7, 9]]);
+    assert_eq!(merged(&["a"], 59), [vec![1, 2, 5, 6, 7], vec![9]]);
+    assert_eq!(merged(&["a", "b"], 40), [[1, 2], [5, 6], [7, 9]]);
+    // A row that is larger than a part comes out alone.
+    assert_eq!(merged(&["a"], 5), [[1], [2], [5], [6], [7], [9]]);
+}
+
+#[test]
+fn streams_without_columns_are_merged() {
+    assert_eq!(merged(&[], 5), [vec![1, 2, 5, 6, 7, 9]]);
+}
