@@ -85,6 +85,8 @@ pub enum Row {
     Production,
     /// Latency with one hop through a repartition topic
     Repartition,
+    /// From an alert to the pager: what is built of samples/noc.yaml, with incidents in the order of event time and as they come
+    Pager,
     /// From kill -9 to the first new output
     Recovery,
     /// How fast snapshots are written and read

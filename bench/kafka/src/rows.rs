@@ -11,7 +11,7 @@ use crate::args::{Row, RunArgs};
 use crate::broker::Broker;
 use crate::drain::{self, Case, Run};
 use crate::engine::Delivery;
-use crate::live::{self, LiveCase, LiveRun, Load, Prepared};
+use crate::live::{self, Latencies, LiveCase, LiveRun, Load, Prepared, pager};
 use crate::load::alerts::Alerts;
 use crate::load::fill::fill;
 use crate::outputs::Outputs;
@@ -43,6 +43,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         if rows.contains(&row) {
             live_rounds(args, &broker, row)?;
         }
+    }
+    if rows.contains(&Row::Pager) {
+        pager_rounds(args, &broker)?;
     }
     if rows.contains(&Row::Recovery) {
         state::recovery_rounds(args, &broker)?;
@@ -77,7 +80,9 @@ fn cases(rows: &[Row]) -> Vec<Case> {
             Row::ExactlyOnce => vec![flink(Delivery::ExactlyOnce), STRICT, NOT_STRICT],
             Row::OneCore => vec![Case::OneCore { is_strict: true }, Case::OneCore { is_strict: false }],
             Row::Loop => vec![Case::Loop, STRICT, NOT_STRICT],
-            Row::Latency | Row::Production | Row::Repartition | Row::Recovery | Row::Snapshots => Vec::new(),
+            Row::Latency | Row::Production | Row::Repartition | Row::Pager | Row::Recovery | Row::Snapshots => {
+                Vec::new()
+            }
         };
         for case in of_row {
             if !cases.contains(&case) {
@@ -275,6 +280,43 @@ fn live_rounds(args: &RunArgs, broker: &Broker, row: Row) -> anyhow::Result<()> 
             Delivery::ExactlyOnce => "at most 100 ms asked for, 50 ms aimed at",
         };
         report::live(&live_name(rate, *case), asked, runs);
+    }
+    Ok(())
+}
+
+/// Pages somebody in each order of the incidents, in turn.
+fn pager_rounds(args: &RunArgs, broker: &Broker) -> anyhow::Result<()> {
+    let orders = ["EventTime", "Arrival"];
+    let mut runs: [Vec<Latencies>; 2] = Default::default();
+    for round in 1..=args.rounds {
+        for (order, runs) in orders.iter().zip(&mut runs) {
+            let latencies = pager::run(broker, order, Duration::from_secs(args.seconds))?;
+            eprintln!(
+                "round {round}: from an alert to the pager, {order}: p50 {:.1} ms, p99 {:.1} ms, {} of {} missing",
+                latencies.at(500),
+                latencies.at(990),
+                latencies.missing(),
+                latencies.n()
+            );
+            runs.push(latencies);
+        }
+    }
+    for (order, runs) in orders.iter().zip(&runs) {
+        let missing: usize = runs.iter().map(Latencies::missing).sum();
+        let note = format!(
+            "reported; {} probes, {missing} never came; filter, escalate, alarm, incident of two sources, webhook; \
+             maxOutOfOrderness 5s",
+            runs.iter().map(Latencies::n).sum::<usize>()
+        );
+        for (percentile, thousandths) in [("p50", 500), ("p99", 990)] {
+            let title = format!("from an alert to the pager, incident.order {order}, {percentile}");
+            report::figure(
+                &title,
+                "ms",
+                runs.iter().map(|run| run.at(thousandths)).collect(),
+                &note,
+            );
+        }
     }
     Ok(())
 }

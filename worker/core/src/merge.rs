@@ -5,8 +5,10 @@
 //! input. Rows are given out as soon as every input's watermark is past their place, and the place becomes the row's
 //! watermark. One input is sorted the same way.
 //!
-//! Inputs may be put into several orders. Then those of one order wait for each other alone; rows of two orders stand as they are
-//! given out, and the merged stream is as far as the least of all inputs.
+//! Rows may also be taken as they come. Then a row's place is the watermark before it, so that it waits no longer than until
+//! that moves: inputs that come of one source have one order then, however its records were batched. Inputs of other sources have
+//! orders of their own. They wait for nobody; which came first only the journal knows. The merged stream is as far as
+//! the least of all inputs.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -32,6 +34,7 @@ pub struct Merge {
     inputs: Vec<Input>,
     /// The order of each input.
     orders: Vec<usize>,
+    as_they_come: bool,
     /// What is read and not given out, by the number of its batch.
     held: BTreeMap<u64, Held>,
     n_batches: u64,
@@ -70,8 +73,9 @@ struct Place {
 }
 
 impl Merge {
-    /// A merge of inputs that all have this schema, each put into the order with this number.
-    pub fn of(schema: SchemaRef, orders: Vec<usize>) -> Self {
+    /// A merge of inputs that all have this schema, each put into the order with this number: that of event time, or that in
+    /// which they come.
+    pub fn of(schema: SchemaRef, orders: Vec<usize>, as_they_come: bool) -> Self {
         let n_inputs = orders.len();
         let n_orders = orders.iter().max().map_or(1, |last| last + 1);
         let input = Input {
@@ -83,6 +87,7 @@ impl Merge {
             schema,
             inputs: vec![input; n_inputs],
             orders,
+            as_they_come,
             held: BTreeMap::new(),
             n_batches: 0,
             waiting: vec![BinaryHeap::new(); n_orders],
@@ -112,7 +117,16 @@ impl Merge {
     /// Where the first row of an order stands that no input of the order can precede any more.
     fn first_due(&self, order: usize) -> Option<Micros> {
         let Reverse(place) = self.waiting[order].peek()?;
-        (place.at < self.watermark_of(order)).then_some(place.at)
+        (place.at < self.given_out_to(order)).then_some(place.at)
+    }
+
+    /// Up to where rows of an order are given out: nothing that comes can stand before them any more.
+    fn given_out_to(&self, order: usize) -> Micros {
+        let is_alone = self.orders.iter().filter(|of| **of == order).count() == 1;
+        if self.as_they_come && is_alone {
+            return Micros::MAX;
+        }
+        self.watermark_of(order)
     }
 
     /// How far the inputs of an order have come.
@@ -142,7 +156,11 @@ impl Merge {
             let number = state.n_rows;
             state.n_rows += 1;
             self.waiting[self.orders[input]].push(Reverse(Place {
-                at: time.max(watermark),
+                at: if self.as_they_come {
+                    watermark
+                } else {
+                    time.max(watermark)
+                },
                 input,
                 shard,
                 number,
@@ -178,7 +196,7 @@ impl Merge {
         let held: usize = self.held.values().map(|held| held.text).sum();
         let mut room = (held > self.most_text).then_some(self.most_text);
         for order in 0..self.waiting.len() {
-            let (own, others) = (self.watermark_of(order), self.others_than(order));
+            let (own, others) = (self.given_out_to(order), self.others_than(order));
             while self.waiting[order].peek().is_some_and(|Reverse(place)| place.at < own) {
                 let Some(Reverse(place)) = self.waiting[order].pop() else {
                     break;
@@ -298,10 +316,10 @@ impl Merge {
         if let [one] = saved {
             return self.load(one);
         }
-        let mut all = Self::of(self.schema.clone(), self.orders.clone());
+        let mut all = Self::of(self.schema.clone(), self.orders.clone(), self.as_they_come);
         let mut places = Vec::new();
         for (from, saved) in saved.iter().enumerate() {
-            let mut one = Self::of(self.schema.clone(), self.orders.clone());
+            let mut one = Self::of(self.schema.clone(), self.orders.clone(), self.as_they_come);
             one.load(saved)?;
             let n_before = all.n_batches;
             all.n_batches += one.n_batches;

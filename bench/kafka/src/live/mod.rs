@@ -2,6 +2,7 @@
 
 mod kept;
 mod latencies;
+pub mod pager;
 mod prepared;
 mod probes;
 mod recovery;

@@ -29,6 +29,8 @@ const NEVER: Duration = Duration::from_secs(86_400);
 pub struct HttpSeen {
     /// The request.
     pub request: Message,
+    /// When the whole of it was there.
+    pub at: Instant,
     /// The status with which it was answered, by the upstream or by a rule; none if it never was.
     pub status: Option<u16>,
     /// Whether the client got the whole answer.
@@ -271,6 +273,7 @@ fn serve(
     let (number, rule) = shared.change(|state| {
         state.seen.push(HttpSeen {
             request: request.clone(),
+            at: Instant::now(),
             status: None,
             answered: false,
         });

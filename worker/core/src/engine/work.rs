@@ -51,7 +51,9 @@ impl Work {
     pub fn new(plan: &StagePlan) -> Self {
         let dealt = plan.repartition.as_ref();
         let merged = dealt.map_or(&plan.input, |dealt| &dealt.columns);
-        let merge = plan.sorted.then(|| Merge::of(Arc::clone(merged), plan.orders.clone()));
+        let merge = plan
+            .sorted
+            .then(|| Merge::of(Arc::clone(merged), plan.orders.clone(), plan.as_they_come));
         Self {
             input: Arc::clone(&plan.input),
             n_first: dealt.map_or(0, |dealt| dealt.n_steps),

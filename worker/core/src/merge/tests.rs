@@ -27,11 +27,11 @@ fn part(schema: &SchemaRef, times: &[Micros], ended: bool) -> Batch {
     }
 }
 
-/// Inputs 0 and 2 are put into one order, and 1 into another.
+/// Inputs 0 and 2 come of one source, and 1 of another.
 #[test]
-fn rows_of_two_orders_wait_for_their_own_alone_and_the_stream_is_as_far_as_the_least() {
+fn rows_that_are_taken_as_they_come_wait_for_their_own_source_alone_and_the_stream_is_as_far_as_the_least() {
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("at", DataType::Utf8, true)]));
-    let mut merge = Merge::of(Arc::clone(&schema), vec![0, 1, 0]);
+    let mut merge = Merge::of(Arc::clone(&schema), vec![0, 1, 0], true);
     let at = |watermark: Micros, times: &[Micros]| Batch {
         watermark,
         watermarks: vec![watermark - 10; times.len()],
@@ -43,23 +43,14 @@ fn rows_of_two_orders_wait_for_their_own_alone_and_the_stream_is_as_far_as_the_l
         (batch.times, batch.watermarks, batch.watermark)
     };
     let nowhere = NO_WATERMARK;
-    assert_eq!(
-        given([at(20, &[15, 12]), none(nowhere), none(nowhere)]),
-        (vec![], vec![], nowhere),
-        "2 is waited for"
-    );
-    assert_eq!(
-        given([none(20), at(50, &[41, 45]), none(nowhere)]),
-        (vec![41, 45], vec![nowhere; 2], nowhere)
-    );
-    assert_eq!(
-        given([none(20), none(50), at(14, &[13])]),
-        (vec![12, 13], vec![12, 13], 14)
-    );
-    assert_eq!(
-        given([none(90), none(50), at(90, &[85])]),
-        (vec![15, 85], vec![15, 50], 50)
-    );
+    let waits = given([at(20, &[15, 12]), none(nowhere), none(nowhere)]);
+    assert_eq!(waits, (vec![], vec![], nowhere), "input 2 is waited for");
+    let at_once = given([none(20), at(50, &[41, 45]), none(nowhere)]);
+    assert_eq!(at_once, (vec![41, 45], vec![nowhere; 2], nowhere));
+    let by_watermark = given([none(20), none(50), at(14, &[13])]);
+    assert_eq!(by_watermark, (vec![13, 15, 12], vec![4, 10, 10], 14));
+    let behind = given([none(90), none(50), at(90, &[85])]);
+    assert_eq!(behind, (vec![85], vec![50], 50));
     assert_eq!(given([none(90), at(95, &[60]), none(90)]), (vec![60], vec![85], 90));
 }
 
@@ -70,7 +61,7 @@ fn merged(columns: &[&str], most_text: usize) -> Vec<Vec<Micros>> {
         .map(|name| Field::new(*name, DataType::Utf8, true))
         .collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
-    let mut merge = Merge::of(schema.clone(), vec![0; 2]);
+    let mut merge = Merge::of(schema.clone(), vec![0; 2], false);
     merge.most_text = most_text;
     let mut parts = vec![part(&schema, &[1, 5, 9], true), part(&schema, &[2, 6, 7], true)];
     let mut batches = Vec::new();

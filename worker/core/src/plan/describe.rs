@@ -112,14 +112,13 @@ fn describe_source(source: &SourcePlan, out: &mut String) {
 }
 
 fn describe_stage(stage: &StagePlan, plan: &Plan, out: &mut String) {
-    if stage.sorted {
+    if stage.as_they_come {
+        let _ = writeln!(out, "  takes rows as they come");
+    } else if stage.sorted {
         let _ = writeln!(
             out,
             "  puts rows into the order of event time, which waits for the watermark"
         );
-    }
-    if stage.orders.iter().any(|order| *order > 0) {
-        let _ = writeln!(out, "  takes rows of different sources as they come");
     }
     let pushed = stage.kind == "filter" && stage.steps.is_empty() && plan.missing.is_empty();
     if pushed {

@@ -84,12 +84,13 @@ pub fn lower(
         let several = adapts.len() > 1;
         let inputs_of = graph.inputs[number].iter().zip(adapts);
         let streams: Vec<StreamId> = graph.inputs[number].iter().map(|stream| in_plan(*stream)).collect();
-        let takes_as_they_come = stage
+        let as_they_come = stage
             .incident
             .as_ref()
             .is_some_and(|incident| incident.order == Order::Arrival);
         stages.push(StagePlan {
-            orders: orders(&streams, &stages, takes_as_they_come),
+            as_they_come,
+            orders: orders(&streams, &stages, as_they_come),
             name: stage.name.clone(),
             kind: kind_name(&parsed[number].kind),
             inputs: inputs_of

@@ -127,6 +127,8 @@ pub struct StagePlan {
     pub repartition: Option<RepartitionPlan>,
     /// Whether rows are put into the order of event time first. Always so with several inputs.
     pub sorted: bool,
+    /// Whether several inputs are not put into the order of event time, but into that in which they come.
+    pub as_they_come: bool,
     /// A number for each input: those with the same are put into one order, and wait for each other. Others' rows come in
     /// between as they come.
     pub orders: Vec<usize>,
