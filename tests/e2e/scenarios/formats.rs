@@ -19,21 +19,32 @@ struct Passing {
     kafka: &'static Kafka,
     name: &'static str,
     pipeline: PathBuf,
+    /// The column that tells rows apart.
+    column: &'static str,
 }
 
 impl Passing {
     fn new(name: &'static str, format: &str, time: &str) -> Self {
+        Self::by(name, format, time, "service")
+    }
+
+    fn by(name: &'static str, format: &str, time: &str, column: &'static str) -> Self {
         let kafka = Kafka::shared().unwrap();
         kafka.create(&Topic::new(&format!("{name}-in")).partitions(1)).unwrap();
         let pipeline = home::new_folder(name).unwrap().join("pipeline.yaml");
         let text = format!(
             "apiVersion: tocsin.dev/v1alpha1\nkind: IncidentPipeline\nmetadata: {{name: {name}}}\nspec:\n  sources:\n  \
              - name: events\n    kafka: {{topic: {name}-in}}\n    format: {{{format}}}\n    eventTime: {{{time}}}\n  stages:\n  \
-             - {{name: critical, from: events, filter: \"severity = 'CRITICAL' AND service <> ''\"}}\n  sinks:\n  \
+             - {{name: critical, from: events, filter: \"severity = 'CRITICAL' AND {column} <> ''\"}}\n  sinks:\n  \
              - {{name: out, from: critical, kafka: {{topic: {name}-out}}}}\n"
         );
         std::fs::write(&pipeline, text).unwrap();
-        Self { kafka, name, pipeline }
+        Self {
+            kafka,
+            name,
+            pipeline,
+            column,
+        }
     }
 
     fn worker(&self) -> Worker {
@@ -58,7 +69,7 @@ impl Passing {
             .unwrap_or_default()
     }
 
-    /// Waits until so many rows passed, and answers their services.
+    /// Waits until so many rows passed, and answers what tells them apart.
     fn passed(&self, n_rows: usize, worker: &Worker) -> Vec<String> {
         let enough = || {
             worker.check()?;
@@ -69,7 +80,7 @@ impl Passing {
         let service = |record: &Record| {
             let row: serde_json::Value = serde_json::from_str(&record.text()).unwrap();
             // A line has its tags apart from its fields.
-            let service = row.get("service").or_else(|| row["tags"].get("service"));
+            let service = row.get(self.column).or_else(|| row["tags"].get(self.column));
             service
                 .and_then(|service| service.as_str())
                 .unwrap_or_default()
@@ -127,6 +138,7 @@ fn avro_records_wait_for_a_registry_and_are_dead_only_if_it_knows_no_schema() {
         avro(id + 1_000, "x"),
         vec![1, 2, 3],
         avro(id, "c"),
+        avro(id, "cut off").split_last().unwrap().1.to_vec(),
     ]);
     let worker = passing.worker();
     away.wait_for(2, PATIENCE)
@@ -134,20 +146,20 @@ fn avro_records_wait_for_a_registry_and_are_dead_only_if_it_knows_no_schema() {
     assert_eq!(passing.read("-out").len(), 0);
     away.remove();
     assert_eq!(passing.passed(3, &worker), ["a", "b", "c"]);
-    let dead = || Ok(Some(passing.causes()).filter(|causes| causes.len() >= 2));
+    let dead = || Ok(Some(passing.causes()).filter(|causes| causes.len() >= 3));
     assert_eq!(
         until("dead letters", PATIENCE, dead).unwrap(),
-        ["UnknownSchema", "Syntax"]
+        ["UnknownSchema", "Syntax", "Syntax"]
     );
     // What was done again asks the registry for what is there, and the journal for what is not.
     worker.kill().unwrap();
     let worker = passing.worker();
     passing.write(&[avro(id, "d"), avro(id + 1_000, "y")]);
     assert_eq!(passing.passed(4, &worker), ["a", "b", "c", "d"]);
-    let dead = || Ok(Some(passing.causes()).filter(|causes| causes.len() >= 3));
+    let dead = || Ok(Some(passing.causes()).filter(|causes| causes.len() >= 4));
     assert_eq!(
         until("dead letters", PATIENCE, dead).unwrap(),
-        ["UnknownSchema", "Syntax", "UnknownSchema"]
+        ["UnknownSchema", "Syntax", "Syntax", "UnknownSchema"]
     );
     worker.end(END).unwrap();
 }
@@ -163,5 +175,29 @@ fn lines_of_telegraf_are_events_each() {
     assert_eq!(passing.passed(2, &worker), ["a", "b"]);
     let dead = || Ok(Some(passing.causes()).filter(|causes| !causes.is_empty()));
     assert_eq!(until("dead letters", PATIENCE, dead).unwrap(), ["Syntax"]);
+    worker.end(END).unwrap();
+}
+
+/// Of both kinds in one topic; the year of the older kind is that of the record's timestamp.
+#[test]
+fn messages_of_syslog_are_events_of_either_kind() {
+    let passing = Passing::by(
+        "syslog",
+        "type: Syslog",
+        "field: timestamp, idleTimeout: 1h",
+        "app_name",
+    );
+    let at = jiff::Timestamp::from_millisecond(now()).unwrap();
+    let bsd = at.strftime("%b %e %H:%M:%S");
+    passing.write(&[
+        format!("<34>1 {at} web-1 su - ID47 - failed for root").into_bytes(),
+        format!("<34>{bsd} web-2 sshd[7]: connection reset").into_bytes(),
+        format!("<38>1 {at} web-1 cron - - - nothing").into_bytes(),
+        b"<34>1 - web-1 su - - - no time".to_vec(),
+    ]);
+    let worker = passing.worker();
+    assert_eq!(passing.passed(2, &worker), ["su", "sshd"]);
+    let dead = || Ok(Some(passing.causes()).filter(|causes| !causes.is_empty()));
+    assert_eq!(until("dead letters", PATIENCE, dead).unwrap(), ["EventTime"]);
     worker.end(END).unwrap();
 }

@@ -105,6 +105,8 @@ fn cases(first: i64) -> Vec<Case> {
             &with(&id, "\"id\":99999999999999999999")[..],
             "OutOfRange",
         ),
+        case("no number", &with(&id, "\"id\":NaN")[..], "Syntax"),
+        case("without end", &with(&id, "\"id\":-Infinity")[..], "Syntax"),
         case("in 2100", text(&event(first, 4_102_444_800_000)), "TimestampAhead"),
         good("in 1970", 2, 0),
         dead_twice,
