@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tocsin_contract::duration::Duration;
+use tocsin_contract::duration::{Duration, InvalidDuration};
 use tocsin_contract::ports::{ADMIN, LIVE_PAGE};
 use tocsin_worker::source::Speed;
 use tocsin_worker_core::delivery::address::Network;
@@ -126,7 +126,7 @@ pub struct RunArgs {
     pub rewind_to_epoch: Option<u32>,
     /// After so long without a commit a partition's offsets and its place in the journal are written again; shorter than
     /// brokers keep them (offsets.retention.minutes, and 7 days of the journal)
-    #[arg(long, value_name = "TIME", default_value = "12h", requires = "bootstrap")]
+    #[arg(long, value_name = "TIME", default_value = "12h", requires = "bootstrap", value_parser = period)]
     pub renew_offsets: Duration,
     /// How a worker on Kafka is watched.
     #[command(flatten)]
@@ -245,6 +245,14 @@ pub struct AdminArgs {
     /// Where traces go: address of an OpenTelemetry collector (OTLP by HTTP); with --bootstrap. OTEL_EXPORTER_OTLP_ENDPOINT does the same
     #[arg(long, value_name = "URL", requires = "bootstrap")]
     pub otlp: Option<String>,
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let period: Duration = text.parse().map_err(|error: InvalidDuration| error.to_string())?;
+    if period < Duration::from_secs(1) {
+        return Err("expected 1s or more".to_owned());
+    }
+    Ok(period)
 }
 
 fn listening(text: &str) -> Result<SocketAddr, String> {

@@ -71,6 +71,11 @@ fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_g
         );
         rule.release();
         rule.remove();
+        or_tell(
+            &at("refused"),
+            &[&first, &second],
+            first.wait_for_line("a transaction was aborted and is sent again", PATIENCE),
+        );
         load.goes_on(&at("after"), &[&first, &second]);
         load.end(&[&first, &second]);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use support::events::Events;
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::{Event, Ids, rounds};
+use tocsin_e2e::ids::{Event, Ids, Tail, rounds};
 use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Listener, Worker, home};
@@ -131,6 +131,16 @@ fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
     assert!(passed.values().all(|times| *times == 1));
 }
 
+/// Closes all windows, waits until everything is through, compares, and ends the workers.
+fn finish(events: &mut Events, tail: &mut Tail, ids: &Ids<'_>, workers: &[&Worker]) {
+    close(events, ids);
+    events.wait_until_read(tail, workers);
+    compare(ids, events, workers);
+    for worker in workers {
+        worker.end(END).unwrap();
+    }
+}
+
 #[test]
 fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
     let kafka = Kafka::shared().unwrap();
@@ -161,11 +171,7 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
         b.kill().unwrap();
         let b = ids.worker("b").unwrap();
         write(&mut events, &ids, 1_000);
-        close(&mut events, &ids);
-        events.wait_until_read(&mut tail, &[&a, &b]);
-        compare(&ids, &events, &[&a, &b]);
-        a.end(END).unwrap();
-        b.end(END).unwrap();
+        finish(&mut events, &mut tail, &ids, &[&a, &b]);
     }
 }
 
@@ -207,10 +213,7 @@ fn workers_come_and_go_and_partitions_are_added_and_each_result_is_there_once() 
         write(&mut events, &ids, 500);
         b.kill().unwrap();
         write(&mut events, &ids, 500);
-        close(&mut events, &ids);
-        events.wait_until_read(&mut tail, &[&first]);
-        compare(&ids, &events, &[&first]);
-        first.end(END).unwrap();
+        finish(&mut events, &mut tail, &ids, &[&first]);
     }
 }
 
@@ -246,10 +249,7 @@ fn a_new_shard_begins_though_its_first_transaction_was_aborted() {
     aborted.abort().unwrap();
     write(&mut events, &ids, 1_000);
     let worker = ids.worker("w").unwrap();
-    close(&mut events, &ids);
-    events.wait_until_read(&mut tail, &[&worker]);
-    compare(&ids, &events, &[&worker]);
-    worker.end(END).unwrap();
+    finish(&mut events, &mut tail, &ids, &[&worker]);
 }
 
 /// Whether a pipeline goes on though its topic, of one partition at first, grows again and again: stages that one shard had for
@@ -267,10 +267,7 @@ fn check_grows_again(mut ids: Ids<'_>) {
         or_tell(&format!("with {n_partitions} partitions"), &[&worker], begins);
         write(&mut events, &ids, 1_000);
     }
-    close(&mut events, &ids);
-    events.wait_until_read(&mut tail, &[&worker]);
-    compare(&ids, &events, &[&worker]);
-    worker.end(END).unwrap();
+    finish(&mut events, &mut tail, &ids, &[&worker]);
 }
 
 #[test]
@@ -324,10 +321,7 @@ fn who_manages_topics_adds_partitions_to_those_of_the_pipeline_and_it_goes_on() 
         worker = ids.worker("w").unwrap();
     }
     write(&mut events, &ids, 1_000);
-    close(&mut events, &ids);
-    events.wait_until_read(&mut tail, &[&worker]);
-    compare(&ids, &events, &[&worker]);
-    worker.end(END).unwrap();
+    finish(&mut events, &mut tail, &ids, &[&worker]);
 }
 
 /// Whether a worker of such a pipeline ends when its topic grows, and says so once.

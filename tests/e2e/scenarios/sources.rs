@@ -5,11 +5,12 @@ mod support;
 
 use std::time::Duration;
 
-use support::survives_kills;
+use support::{or_tell, survives_kills};
 use tocsin_e2e::http::request;
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{ALICE, Kerberos, Record, SCOPE, unsigned_token};
-use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, home};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, Worker, home};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,6 +31,30 @@ fn a_worker_that_reads_by_librdkafka_loses_and_repeats_nothing_when_it_is_killed
     survives_kills(&ids, worker, 3 * rounds());
 }
 
+/// Milliseconds since 1970.
+fn now() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap().as_millis()
+}
+
+/// An event of the one service.
+fn event(id: u32, time: u128) -> Record {
+    let value = format!(r#"{{"ts": {time}, "service": "s", "id": {id}, "severity": "CRITICAL"}}"#);
+    Record::new(value).key("s")
+}
+
+/// Waits until the first window is closed, and answers how many events were in it.
+fn closed_window(ids: &Ids<'_>, worker: &Worker) -> u64 {
+    let row = until("the window closes", PATIENCE, || {
+        worker.check()?;
+        let found = ids.kafka.consume_committed(&ids.topic("totals"));
+        Ok(found.ok().and_then(|rows| rows.into_iter().next()))
+    });
+    let row = or_tell(&ids.name, &[worker], row);
+    let row: serde_json::Value = serde_json::from_str(&row.text()).unwrap();
+    row["events"].as_u64().unwrap()
+}
+
 #[test]
 fn an_input_that_is_silent_goes_idle_also_behind_the_marker_of_a_transaction() {
     let kafka = Kafka::start(KafkaOptions::default()).unwrap();
@@ -38,16 +63,8 @@ fn an_input_that_is_silent_goes_idle_also_behind_the_marker_of_a_transaction() {
         ids.further = vec!["--source".to_owned(), source.to_owned()];
         let text = std::fs::read_to_string(&ids.pipeline).unwrap();
         std::fs::write(&ids.pipeline, text.replace("idleTimeout: 1h", "idleTimeout: 2s")).unwrap();
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
-        let event = |id: u128| {
-            let value = format!(
-                r#"{{"ts": {}, "service": "s", "id": {id}, "severity": "CRITICAL"}}"#,
-                now.as_millis()
-            );
-            Record::new(value).key("s")
-        };
+        let now = now();
+        let event = |id| event(id, now);
         // What is committed is followed by a marker, and what is aborted by records that nobody reads.
         let producer = kafka.transactional(&format!("idle-{source}"), Listener::Plain).unwrap();
         producer.begin().unwrap();
@@ -58,13 +75,7 @@ fn an_input_that_is_silent_goes_idle_also_behind_the_marker_of_a_transaction() {
         producer.abort().unwrap();
         let worker = ids.worker("w").unwrap();
         // Only the clock can close the window.
-        let closed = tocsin_e2e::wait::until("the window closes", PATIENCE, || {
-            worker.check()?;
-            let found = kafka.consume_committed(&ids.topic("totals"));
-            Ok(found.ok().filter(|rows| !rows.is_empty()))
-        });
-        let rows = closed.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
-        assert!(rows[0].text().contains(r#""events":1"#), "{}", rows[0].text());
+        assert_eq!(closed_window(&ids, &worker), 1, "{source}");
         worker.end(END).unwrap();
     }
 }
@@ -79,14 +90,8 @@ fn an_input_that_another_producer_s_transaction_holds_up_does_not_go_idle() {
         std::fs::write(&ids.pipeline, text.replace("idleTimeout: 1h", "idleTimeout: 1s")).unwrap();
         let admin = ["--source", source, "--admin", "127.0.0.1:0", "--admin-open-metrics"];
         ids.further = admin.map(str::to_owned).to_vec();
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
-        let event = |id: u32| {
-            let ts = now.as_millis();
-            let value = format!(r#"{{"ts": {ts}, "service": "s", "id": {id}, "severity": "CRITICAL"}}"#);
-            Record::new(value).key("s")
-        };
+        let now = now();
+        let event = |id| event(id, now);
         kafka.produce(&ids.topic("events"), Some(0), &[event(1)]).unwrap();
         let producer = kafka
             .transactional(&format!("held-up-{source}"), Listener::Plain)
@@ -96,7 +101,7 @@ fn an_input_that_another_producer_s_transaction_holds_up_does_not_go_idle() {
         let worker = ids.worker("w").unwrap();
         let admin = worker.admin(PATIENCE).unwrap();
         // The others are silent and go idle; this one says for how long it has been held up.
-        let held_up = tocsin_e2e::wait::until("held up for longer than its idleTimeout", PATIENCE, || {
+        let held_up = until("held up for longer than its idleTimeout", PATIENCE, || {
             worker.check()?;
             let answer = request(admin, "GET", "/status", &[], &[])?;
             let status: serde_json::Value = serde_json::from_str(&answer.text()).unwrap_or_default();
@@ -119,13 +124,7 @@ fn an_input_that_another_producer_s_transaction_holds_up_does_not_go_idle() {
             "{source}: the window was closed though a record of it waits"
         );
         producer.commit().unwrap();
-        let rows = tocsin_e2e::wait::until("the window closes", PATIENCE, || {
-            worker.check()?;
-            let found = kafka.consume_committed(&ids.topic("totals"));
-            Ok(found.ok().filter(|rows| !rows.is_empty()))
-        });
-        let rows = rows.unwrap_or_else(|error| panic!("{source}: {error}\n{}", worker.last_lines()));
-        assert!(rows[0].text().contains(r#""events":2"#), "{}", rows[0].text());
+        assert_eq!(closed_window(&ids, &worker), 2, "{source}");
         worker.end(END).unwrap();
     }
 }
@@ -168,7 +167,7 @@ fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
             .unwrap_or_else(|error| panic!("{error}"));
         let before = endpoint.seen().len();
         // So long that tokens were renewed.
-        tocsin_e2e::wait::until("a token is renewed", PATIENCE, || {
+        until("a token is renewed", PATIENCE, || {
             worker.check()?;
             Ok((endpoint.seen().len() > before + 1).then_some(()))
         })

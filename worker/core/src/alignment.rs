@@ -53,14 +53,24 @@ impl Alignment {
         }
     }
 
-    /// Whether a source waits for others; `watermarks` has one for each source that has not ended, and other shards that
-    /// its records are merged with have come as far as `elsewhere`.
-    pub fn holds(&mut self, source: usize, watermarks: &[Option<Micros>], elsewhere: Micros) -> bool {
+    /// Whether a source waits for others; `watermarks` has one for each source that has not ended, nobody waits for another that
+    /// `is_idle`, and other shards that its records are merged with have come as far as `elsewhere`.
+    pub fn holds(
+        &mut self,
+        source: usize,
+        watermarks: &[Option<Micros>],
+        is_idle: impl Fn(usize) -> bool,
+        elsewhere: Micros,
+    ) -> bool {
         let (Some(group), Some(Some(own))) = (self.groups.get(source), watermarks.get(source)) else {
             return false;
         };
-        let of_group = self.groups.iter().zip(watermarks).filter(|(other, _)| *other == group);
-        let least = of_group.filter_map(|(_, watermark)| *watermark).min().unwrap_or(*own);
+        let all = self.groups.iter().zip(watermarks).enumerate();
+        let of_group = all.filter(|(other, (of, _))| of == &group && (*other == source || !is_idle(*other)));
+        let least = of_group
+            .filter_map(|(_, (_, watermark))| *watermark)
+            .min()
+            .unwrap_or(*own);
         let read = &mut self.read[source];
         let passed = least.min(elsewhere);
         while let Some((_, bytes)) = read.parts.pop_front_if(|(watermark, _)| *watermark <= passed) {
@@ -88,15 +98,20 @@ mod tests {
             alignment.note(2, MOST_BYTES_AHEAD, second * 1_000_000);
         }
         // Source 1 stands at 1 s: what source 0 read up to there has no one to wait for.
-        let mut holds = |source, watermarks: [Option<Micros>; 3]| alignment.holds(source, &watermarks, END);
+        let mut holds = |source, watermarks: [Option<Micros>; 3]| alignment.holds(source, &watermarks, |_| false, END);
         assert!(!holds(0, [at(3), at(1), at(3)]));
         alignment.note(0, 1, 3_000_000);
-        let mut holds = |source, watermarks: [Option<Micros>; 3]| alignment.holds(source, &watermarks, END);
+        let mut holds = |source, watermarks: [Option<Micros>; 3]| alignment.holds(source, &watermarks, |_| false, END);
         assert!(holds(0, [at(3), at(1), at(3)]));
         assert!(!holds(1, [at(3), at(1), at(3)]), "the last one never waits");
         assert!(!holds(2, [at(3), at(1), at(3)]), "nobody reads both");
         assert!(!holds(0, [at(3), at(2), at(3)]), "the other follows");
         assert!(!holds(0, [at(3), None, at(3)]), "the other has ended");
+        alignment.note(0, MOST_BYTES_AHEAD + 1, 3_000_000);
+        assert!(
+            !alignment.holds(0, &[at(3), at(1), at(3)], |source| source == 1, END),
+            "nobody waits for one that is idle"
+        );
     }
 
     #[test]
@@ -110,11 +125,17 @@ mod tests {
             alignment.note(0, MOST_BYTES_AHEAD / 2, second * 1_000_000);
         }
         let own = [Some(3_000_000)];
-        assert!(alignment.holds(0, &own, NO_WATERMARK), "of one nothing is known");
-        assert!(alignment.holds(0, &own, 999_999));
-        assert!(!alignment.holds(0, &own, 1_000_000), "it follows");
+        assert!(
+            alignment.holds(0, &own, |_| false, NO_WATERMARK),
+            "of one nothing is known"
+        );
+        assert!(alignment.holds(0, &own, |_| false, 999_999));
+        assert!(!alignment.holds(0, &own, |_| false, 1_000_000), "it follows");
         alignment.note(0, MOST_BYTES_AHEAD, 500_000_000);
-        assert!(alignment.holds(0, &[Some(500_000_000)], 1_000_000));
-        assert!(!alignment.holds(0, &[Some(500_000_000)], END), "nobody is waited for");
+        assert!(alignment.holds(0, &[Some(500_000_000)], |_| false, 1_000_000));
+        assert!(
+            !alignment.holds(0, &[Some(500_000_000)], |_| false, END),
+            "nobody is waited for"
+        );
     }
 }

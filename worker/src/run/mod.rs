@@ -211,16 +211,11 @@ impl Running<'_> {
         let watermarks: Vec<Option<Micros>> = (0..inputs.len())
             .map(|i| (!inputs[i].ended).then(|| self.engine.watermark(i)))
             .collect();
-        // Nobody waits for a source that is idle.
-        let waited_for = |own: usize| {
-            let all = watermarks.iter().enumerate();
-            let waited_for = all.map(|(i, at)| at.filter(|_| i == own || !self.engine.is_idle(i)));
-            waited_for.collect::<Vec<_>>()
-        };
-        let waited_for: Vec<Vec<Option<Micros>>> = (0..inputs.len()).map(waited_for).collect();
-        let (held, mut order): (Vec<usize>, Vec<usize>) = (0..inputs.len())
-            .filter(|&i| !inputs[i].ended)
-            .partition(|&i| self.alignment.holds(i, &waited_for[i], END));
+        let (held, mut order): (Vec<usize>, Vec<usize>) =
+            (0..inputs.len()).filter(|&i| !inputs[i].ended).partition(|&i| {
+                self.alignment
+                    .holds(i, &watermarks, |source| self.engine.is_idle(source), END)
+            });
         for i in held {
             // Whoever is not asked is not idle.
             inputs[i].last_records = self.clock.now();

@@ -49,18 +49,14 @@ pub struct Kept<'a> {
     pub admin: Option<SocketAddr>,
 }
 
-/// The program.
-pub fn program() -> anyhow::Result<PathBuf> {
-    let program = std::env::var_os(PROGRAM).map(PathBuf::from);
-    program.with_context(|| format!("{PROGRAM} does not name a build of tocsin; `make bench-flink` does"))
-}
-
 /// Starts it. It is measured from its start on, all that a process does at its start included.
 pub fn start(broker: &Broker, topics: &Topics, options: Options<'_>) -> anyhow::Result<Running> {
     let folder = home::new_folder(&topics.run)?;
     let pipeline = folder.join("pipeline.yaml");
     std::fs::write(&pipeline, text(topics, options)).with_context(|| pipeline.display().to_string())?;
-    let program = program()?;
+    let program = std::env::var_os(PROGRAM).map(PathBuf::from);
+    let program =
+        program.with_context(|| format!("{PROGRAM} does not name a build of tocsin; `make bench-flink` does"))?;
     let mut command = match options.processors {
         Some(processors) => {
             let mut pinned = Command::new("taskset");

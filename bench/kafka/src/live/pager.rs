@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use tocsin_e2e::process::Process;
-use tocsin_e2e::{HttpProxy, home};
+use tocsin_e2e::{HttpProxy, Worker, WorkerOptions, home};
 
 use super::latencies::Latencies;
 use super::sender::wait_until;
 use crate::broker::Broker;
-use crate::engine::tocsin;
 use crate::load::alerts::partition_of;
 use crate::load::batch::{Builder, set_time};
 use crate::load::fill::now;
@@ -50,15 +47,15 @@ pub fn run(broker: &Broker, order: &str, seconds: Duration) -> anyhow::Result<La
     write(&folder.join("pipeline.yaml"), &text(&name, order))?;
     std::fs::create_dir_all(folder.join("secrets/pager"))?;
     write(&folder.join("secrets/pager/url"), &format!("{}/page", receiver.url()))?;
-    let mut command = Command::new(tocsin::program()?);
-    command
-        .arg("run")
-        .arg(folder.join("pipeline.yaml"))
-        .args(["--bootstrap", &broker.bootstrap()?, "--allow-address", "127.0.0.1"])
-        .args(["--threads", &broker.partitions().to_string(), "--secrets"])
-        .arg(folder.join("secrets"))
-        .env("NO_COLOR", "1");
-    let engine = Process::start("tocsin", &command, &folder.join("log"))?;
+    let engine = Worker::start(&WorkerOptions {
+        pipeline: folder.join("pipeline.yaml"),
+        bootstrap: broker.bootstrap()?,
+        name: "w".to_owned(),
+        threads: broker.partitions() as usize,
+        secrets: Some(folder.join("secrets")),
+        further: ["--allow-address", "127.0.0.1"].map(str::to_owned).to_vec(),
+        ..WorkerOptions::default()
+    })?;
     let begin = Instant::now() + LEAD;
     let due = send(broker, [&alerts, &metrics], begin, WARM_UP + seconds)?;
     engine.check()?;

@@ -70,7 +70,7 @@ impl Plan {
 
     /// Whether a stage takes rows of several sources as they come: its results are the same only by the journal. (Those of one
     /// source have one order, in which they come.)
-    pub fn takes_as_they_come(&self, stage: usize) -> bool {
+    pub fn mixes_sources(&self, stage: usize) -> bool {
         self.stages[stage].orders.iter().any(|order| *order > 0)
     }
 }

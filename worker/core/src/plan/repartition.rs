@@ -79,7 +79,7 @@ impl Plan {
             StreamId::Stage(i) | StreamId::Late(i) => {
                 let stage = &self.stages[i];
                 let own = stage.repartition.as_ref().is_some_and(|dealt| !dealt.claimed);
-                own || self.takes_as_they_come(i) || stage.inputs.iter().any(|input| self.is_dealt(input.stream))
+                own || self.mixes_sources(i) || stage.inputs.iter().any(|input| self.is_dealt(input.stream))
             }
         }
     }

@@ -317,16 +317,12 @@ impl Shard {
 
     /// Whether a source waits for those that it is merged with, here and in other shards.
     pub fn holds(&mut self, source: usize) -> bool {
-        let is_waited_for = |i: usize| i == source || !self.engine.is_idle(i);
         let watermarks: Vec<Option<Micros>> = (0..self.positions.len())
-            .map(|i| {
-                self.positions[i]
-                    .filter(|_| is_waited_for(i))
-                    .map(|_| self.engine.watermark(i))
-            })
+            .map(|i| self.positions[i].map(|_| self.engine.watermark(i)))
             .collect();
         let elsewhere = self.engine.watermark_elsewhere(source);
-        let holds = self.alignment.holds(source, &watermarks, elsewhere);
+        let is_idle = |source| self.engine.is_idle(source);
+        let holds = self.alignment.holds(source, &watermarks, is_idle, elsewhere);
         self.is_waiting |= holds;
         holds
     }

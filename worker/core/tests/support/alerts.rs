@@ -5,6 +5,13 @@ use proptest::prelude::*;
 /// Step of the time, service, host, value, whether it is critical, and where it stands.
 type Said = (i64, u8, u8, Option<u32>, bool, usize);
 
+/// A service or NULL, a value with a fraction or NULL, and a severity, as JSON has them; the severity without quotes.
+pub fn words(service: u8, value: Option<u32>, critical: bool) -> (&'static str, String, &'static str) {
+    let service = ["\"a\"", "\"b\"", "\"c\"", "null"][usize::from(service)];
+    let value = value.map_or_else(|| "null".to_owned(), |value| format!("{value}.5"));
+    (service, value, if critical { "CRITICAL" } else { "MINOR" })
+}
+
 /// Times that are at most 5 s out of order, unless `late`, and what the records say.
 pub fn records(late: bool) -> impl Strategy<Value = Vec<(String, usize)>> {
     let step = if late {
@@ -25,9 +32,7 @@ pub fn records(late: bool) -> impl Strategy<Value = Vec<(String, usize)>> {
         let line = |(id, (step, service, host, value, critical, at)): (usize, Said)| {
             let time = now + step;
             now = now.max(time);
-            let service = ["\"a\"", "\"b\"", "\"c\"", "null"][usize::from(service)];
-            let value = value.map_or_else(|| "null".to_owned(), |value| format!("{value}.5"));
-            let severity = if critical { "CRITICAL" } else { "MINOR" };
+            let (service, value, severity) = words(service, value, critical);
             // No two at the same time: one shard would take them as they come.
             let time = time * 1_000 + id as i64;
             let text = format!(

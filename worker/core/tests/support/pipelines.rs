@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::alerts::words;
+
 /// A source of a field `ts` in seconds, 5 s out of order.
 const SOURCE: &str = "{name: alerts, kafka: {topic: alerts}, eventTime: {field: ts, unit: Seconds, \
                       maxOutOfOrderness: 5s, allowedLateness: 20s}}";
@@ -130,9 +132,7 @@ pub fn records(measure: &'static str) -> impl Strategy<Value = Vec<String>> {
             if broken == 0 {
                 return "{\"ts\":".to_owned();
             }
-            let service = ["\"a\"", "\"b\"", "\"c\"", "null"][usize::from(service)];
-            let value = value.map_or_else(|| "null".to_owned(), |value| format!("{}.5", value));
-            let severity = if critical { "CRITICAL" } else { "MINOR" };
+            let (service, value, severity) = words(service, value, critical);
             format!("{{\"ts\":{time},\"service\":{service},\"host\":\"h{host}\",\"{measure}\":{value},\"severity\":\"{severity}\",\"message\":\"m\"}}")
         };
         records.into_iter().map(line).collect()

@@ -19,7 +19,8 @@ use crate::snapshots::Begun;
 /// So many records of the journal wait at most before more are fetched.
 const FEW_RECORDS: usize = 1_000;
 
-/// Records that were read before, and that brokers have not had for so long, they have lost.
+/// Records that were read or written before, and that brokers have not had for so long, they have lost. A leader that was elected
+/// just now may have heard of less than there is.
 const GONE: Duration = Duration::from_secs(5);
 
 /// For so long a shard goes on without a look at anything else.
@@ -35,8 +36,10 @@ pub(super) struct Replaying {
     /// Bytes of the journal that wait in `records`.
     waiting: usize,
     replay: Option<Replay>,
-    /// Whether an answer has said that nothing follows what was read, nor is hidden by a transaction that has not ended.
-    at_end: bool,
+    /// Since when answers have said that nothing follows what was read, nor is hidden by a transaction that has not ended.
+    at_end_since: Option<Instant>,
+    /// Whether they have said so for so long that what is missing is gone.
+    is_gone: bool,
     /// The savepoint that it begins with is read.
     beginning: Option<Restoring<Box<Begun>>>,
 }
@@ -51,7 +54,8 @@ impl Replaying {
             records: VecDeque::new(),
             waiting: 0,
             replay: None,
-            at_end: false,
+            at_end_since: None,
+            is_gone: false,
             beginning: None,
         }
     }
@@ -113,7 +117,10 @@ impl Owned {
         let behind = reading.behind();
         replaying.next = behind;
         let stable = fetched.last_stable;
-        replaying.at_end = behind >= fetched.high_watermark && stable >= 0 && stable >= fetched.high_watermark;
+        let is_end = behind >= fetched.high_watermark && stable >= 0 && stable >= fetched.high_watermark;
+        replaying.at_end_since = replaying.at_end_since.or(Some(fetched.at)).filter(|_| is_end);
+        let long_ago = |since: Instant| fetched.at.saturating_duration_since(since) >= GONE;
+        replaying.is_gone = replaying.at_end_since.is_some_and(long_ago);
         replaying.waiting += fetched.records.len();
         if behind < fetched.next.offset {
             let (offset, epoch) = (behind, fetched.from.epoch);
@@ -167,7 +174,7 @@ impl Owned {
                 break;
             }
             let Some(record) = replaying.records.pop_front() else {
-                if let Some(until) = replaying.asked.until.filter(|_| replaying.at_end) {
+                if let Some(until) = replaying.asked.until.filter(|_| replaying.is_gone) {
                     // The cut that is committed was committed together with its record: that is gone.
                     return Err(match reached {
                         None => ShardsError::NoBeginning { shard: number },
@@ -289,7 +296,6 @@ fn bring(
     };
     let schemas = (common.schemas, Purpose::Again);
     match input.take(source, shard, common.reader, until, schemas) {
-        // A leader that is elected just now may have heard of less than there is.
         Ok(Taken::Nothing) if input.silent_until(GONE, Instant::now()).is_some() => Err(ShardsError::Lost {
             topic: common.layout.inputs[source].name.clone(),
             partition: number,
