@@ -109,6 +109,10 @@ pub struct RunArgs {
     /// Who reads records; with --bootstrap
     #[arg(long, value_enum, default_value_t, requires = "bootstrap")]
     pub source: SourceArg,
+    /// The rack or zone that this worker is in, as brokers name theirs (broker.rack): where brokers allow it, records are read of
+    /// replicas in the same one; with --bootstrap
+    #[arg(long, value_name = "NAME", requires = "bootstrap")]
+    pub rack: Option<String>,
     /// Where snapshots are kept: a folder, or s3://BUCKET/PREFIX; with --bootstrap. Without, a restart reads all that the
     /// pipeline ever did once more
     #[arg(long, value_name = "ADDRESS", requires = "bootstrap")]

@@ -36,6 +36,7 @@ pub fn run(
     let settings = Settings {
         cluster: ClusterSettings {
             source: args.source.into(),
+            rack: args.rack.clone(),
             ..cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?
         },
         group: plan.name.clone(),

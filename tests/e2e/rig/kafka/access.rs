@@ -169,7 +169,8 @@ fn knows_user(port: u16, user: &str) -> Result<Option<()>, RigError> {
     Ok((known && reader.varint()? == 3).then_some(()))
 }
 
-fn check(what: String, code: i16, message: &str) -> Result<(), RigError> {
+/// An error of the protocol, if a number is one.
+pub(super) fn check(what: String, code: i16, message: &str) -> Result<(), RigError> {
     if code == 0 {
         return Ok(());
     }

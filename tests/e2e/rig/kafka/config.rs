@@ -34,6 +34,7 @@ pub fn properties(
     let join = |parts: Vec<String>| parts.join(",");
 
     set("node.id", &(index + 1).to_string());
+    set("broker.rack", &format!("rack-{}", index + 1));
     set("log.dirs", &data.to_string_lossy());
     let voters = ports.iter().enumerate();
     let voters = voters.map(|(other, ports)| format!("{}@127.0.0.1:{}", other + 1, ports.controller));

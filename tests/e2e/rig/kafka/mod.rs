@@ -10,6 +10,7 @@ mod disk;
 mod kerberos;
 mod offsets;
 mod options;
+mod quotas;
 pub(crate) mod records;
 mod transactions;
 mod users;

@@ -140,6 +140,11 @@ impl Writer {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
 
+    /// FLOAT64.
+    pub fn f64(&mut self, value: f64) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
     /// STRING.
     pub fn string(&mut self, text: &str) {
         self.i16(i16::try_from(text.len()).unwrap_or(i16::MAX));

@@ -156,6 +156,8 @@ struct State {
 pub struct Fetching {
     settings: Settings,
     partitions: BTreeMap<Partition, State>,
+    /// Until when brokers want to be left alone.
+    throttled: BTreeMap<i32, Millis>,
     wants_leaders: bool,
     n_questions: u64,
 }
@@ -166,6 +168,7 @@ impl Fetching {
         Self {
             settings,
             partitions: BTreeMap::new(),
+            throttled: BTreeMap::new(),
             wants_leaders: false,
             n_questions: 0,
         }
@@ -282,10 +285,18 @@ impl Fetching {
         })
     }
 
+    /// What we may take of a broker in a while is used up: it is asked for nothing until then (KIP-219).
+    pub fn throttled(&mut self, broker: i32, until: Millis) {
+        self.throttled.insert(broker, until);
+    }
+
     /// What to ask a broker for now; each partition is asked for once at a time.
     pub fn ask(&mut self, broker: i32, now: Millis) -> Vec<Ask> {
         let limit = self.settings.buffered;
         let mut asks = Vec::new();
+        if self.throttled.get(&broker).is_some_and(|until| *until > now) {
+            return asks;
+        }
         for (&partition, state) in &mut self.partitions {
             let ready = state.asked.is_none() && state.buffered < limit && state.not_before <= now;
             let Some(leader) = state.leader.filter(|_| ready) else {
@@ -310,6 +321,10 @@ impl Fetching {
 
     /// When a partition of a broker may be asked for that may not now.
     pub fn next_try(&self, broker: i32, now: Millis) -> Option<Millis> {
+        let throttled = self.throttled.get(&broker).copied().filter(|until| *until > now);
+        if throttled.is_some() {
+            return throttled;
+        }
         let waiting = self.partitions.values().filter(|state| {
             let led_here = state.leader.is_some_and(|leader| leader.broker == broker);
             led_here && state.asked.is_none() && state.not_before > now

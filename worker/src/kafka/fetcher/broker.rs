@@ -29,12 +29,17 @@ const OLDEST: i16 = 12;
 /// A thread that is not woken looks by itself.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Between two words about a broker that throttles us.
+const BETWEEN_WORDS: Duration = Duration::from_secs(60);
+
 struct Broker {
     number: i32,
     shared: Arc<Shared>,
     settings: ClusterSettings,
     tls: Option<Arc<ClientConfig>>,
     connection: Option<Connection>,
+    /// When it was last told that the broker throttles us.
+    told_throttling: Option<Instant>,
 }
 
 /// Starts the thread of a broker. It ends when the fetcher is stopped.
@@ -45,6 +50,7 @@ pub fn start(number: i32, shared: Arc<Shared>, cluster: &Cluster) -> JoinHandle<
         settings: cluster.settings().clone(),
         tls: cluster.tls().cloned(),
         connection: None,
+        told_throttling: None,
     };
     std::thread::spawn(move || while broker.turn() {})
 }
@@ -68,7 +74,10 @@ impl Broker {
         };
         drop(state);
         match self.fetch(&asks) {
-            Ok(response) => self.take(&asks, response),
+            Ok(response) => {
+                self.heed_throttling(&response);
+                self.take(&asks, response)
+            }
             Err(error) => {
                 self.connection = None;
                 let mut state = self.shared.lock();
@@ -84,6 +93,26 @@ impl Broker {
                 };
                 !stopped && self.shared.tell(event(error))
             }
+        }
+    }
+
+    /// Asks nothing more before the broker wants it: what our quota lets us take is used up. The answer counts all the same.
+    fn heed_throttling(&mut self, response: &FetchResponse) {
+        let Ok(millis @ 1..) = u64::try_from(response.throttle_time_ms) else {
+            return;
+        };
+        let mut state = self.shared.lock();
+        let until = self.shared.now() + millis;
+        state.fetching.throttled(self.number, until);
+        drop(state);
+        if self.told_throttling.is_none_or(|at| at.elapsed() > BETWEEN_WORDS) {
+            self.told_throttling = Some(Instant::now());
+            let broker = self.number;
+            tracing::warn!(
+                broker,
+                millis,
+                "the broker throttles what is read of it: its quota for this client is used up"
+            );
         }
     }
 

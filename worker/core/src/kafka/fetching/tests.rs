@@ -54,6 +54,22 @@ fn a_partition_is_asked_for_once_at_a_time_and_goes_on_behind_the_last_batch() {
 }
 
 #[test]
+fn a_broker_that_throttles_us_is_left_alone_for_as_long_and_others_are_not() {
+    let (mut fetching, ask) = asked();
+    let elsewhere = Partition { topic: 0, partition: 4 };
+    fetching.add(elsewhere, START);
+    fetching.led(elsewhere, Some(Leader { broker: 2, epoch: 1 }), 0);
+    fetching.answered(&ask, &Answer::default(), 5);
+    fetching.told(&ask);
+    fetching.throttled(1, 105);
+    assert_eq!(fetching.ask(1, 104), []);
+    assert_eq!(fetching.next_try(1, 104), Some(105));
+    assert_eq!(fetching.ask(2, 104).len(), 1);
+    assert_eq!(fetching.ask(1, 105).len(), 1);
+    assert_eq!(fetching.next_try(1, 105), None);
+}
+
+#[test]
 fn what_waits_to_be_processed_is_bounded() {
     let settings = Settings {
         buffered: 100,
