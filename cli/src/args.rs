@@ -106,9 +106,9 @@ pub struct RunArgs {
     /// How many threads work; with --bootstrap, by default one a core
     #[arg(long, value_name = "N", requires = "bootstrap")]
     pub threads: Option<usize>,
-    /// Who reads records; with --bootstrap
+    /// Who reads and writes records; with --bootstrap
     #[arg(long, value_enum, default_value_t, requires = "bootstrap")]
-    pub source: SourceArg,
+    pub client: ClientArg,
     /// The rack or zone that this worker is in, as brokers name theirs (broker.rack): where brokers allow it, records are read of
     /// replicas in the same one; with --bootstrap
     #[arg(long, value_name = "NAME", requires = "bootstrap")]
@@ -417,10 +417,10 @@ pub enum Format {
     Table,
 }
 
-/// Who reads records from Kafka.
+/// Who reads and writes records of Kafka.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum SourceArg {
-    /// Tocsin's own Fetch path
+pub enum ClientArg {
+    /// Tocsin's own client
     #[default]
     Own,
     /// librdkafka: slower, and what the other is held against

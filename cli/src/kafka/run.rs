@@ -10,7 +10,7 @@ use tocsin_contract::pipeline::state::State;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker::admin::{Access, Admin, AdminError, AdminOptions};
 use tocsin_worker::delivery::Deliveries;
-use tocsin_worker::kafka::{ClusterSettings, SourceKind};
+use tocsin_worker::kafka::{ClientKind, ClusterSettings};
 use tocsin_worker::metrics::{About, Measures};
 use tocsin_worker::page::Watcher;
 use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target, WorkerControl};
@@ -19,7 +19,7 @@ use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
 use super::{cluster, log, webhooks};
-use crate::args::{RunArgs, SourceArg};
+use crate::args::{ClientArg, RunArgs};
 use crate::failure::{Failure, note};
 use crate::run::{grouped, open_sinks, sink_paths};
 
@@ -35,7 +35,7 @@ pub fn run(
     let measures = Measures::new(About::of(&plan, &pipeline.spec.sources, &args.worker));
     let settings = Settings {
         cluster: ClusterSettings {
-            source: args.source.into(),
+            client: args.client.into(),
             rack: args.rack.clone(),
             ..cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?
         },
@@ -169,11 +169,11 @@ fn targets(
         .collect())
 }
 
-impl From<SourceArg> for SourceKind {
-    fn from(source: SourceArg) -> Self {
-        match source {
-            SourceArg::Own => Self::Own,
-            SourceArg::Librdkafka => Self::Librdkafka,
+impl From<ClientArg> for ClientKind {
+    fn from(client: ClientArg) -> Self {
+        match client {
+            ClientArg::Own => Self::Own,
+            ClientArg::Librdkafka => Self::Librdkafka,
         }
     }
 }

@@ -40,7 +40,6 @@ fn under_load<'a>(kafka: &'a Kafka, name: &str) -> (Ids<'a>, Stream, Tail, Worke
 fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
     let points = [
         ("Produce", ApiKey::PRODUCE),
-        ("AddPartitionsToTxn", ApiKey::ADD_PARTITIONS_TO_TXN),
         ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
         ("EndTxn", ApiKey::END_TXN),
     ];
@@ -76,7 +75,8 @@ fn a_result_is_there_before_its_transaction_is_committed() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
     let (ids, stream, mut tail, worker) = under_load(&kafka, "sooner");
-    tail.wait_for(stream.written(), PATIENCE).unwrap();
+    let works = tail.wait_for(stream.written(), PATIENCE);
+    works.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
 
     let committed = || -> i64 {
         let committed = kafka.committed(&ids.name, &ids.topic("events")).unwrap();

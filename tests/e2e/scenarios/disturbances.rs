@@ -13,6 +13,9 @@ use tocsin_e2e::{ApiKey, Direction, Kafka, KafkaOptions, Listener, Rule, Worker}
 /// A worker that is asked to end commits what it has, or gives it up, within this.
 const LONGEST_END: Duration = Duration::from_secs(20);
 
+/// Whatever waits on a connection that lost bytes gives that up within this, and begins anew.
+const LONGEST_BEHIND_SILENCE: Duration = Duration::from_secs(25);
+
 /// A worker takes no more memory than this, whatever waits for it, in bytes.
 const MEMORY: u64 = 600 << 20;
 
@@ -60,7 +63,7 @@ fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_g
         let mut load = Load::start(&kafka, &format!("stale-{round}"));
         let first = load.ids.worker("first").unwrap();
         load.goes_on(&at("before"), &[&first]);
-        let rule = proxy.add(Rule::nth(ApiKey::ADD_OFFSETS_TO_TXN, 1 + round % 3).hold_request());
+        let rule = proxy.add(Rule::nth(ApiKey::TXN_OFFSET_COMMIT, 1 + round % 3).hold_request());
         rule.wait(PATIENCE).unwrap();
         // Who joins makes the group go on: first without, then with what the first gives up.
         let second = load.ids.worker("second").unwrap();
@@ -145,6 +148,7 @@ fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_n
         let back = Instant::now();
         load.goes_on(&at("after"), &[&worker]);
         println!("{} after {:?}", at("it goes on"), back.elapsed());
+        assert!(back.elapsed() < LONGEST_BEHIND_SILENCE, "{:?}", back.elapsed());
         assert!(memory(&worker) < MEMORY, "{} bytes", memory(&worker));
     }
     load.end(&[&worker]);

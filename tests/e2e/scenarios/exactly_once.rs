@@ -20,20 +20,43 @@ fn proxied() -> Kafka {
     Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap()
 }
 
-/// The requests of a transaction, in their order.
-const POINTS: [(&str, ApiKey); 6] = [
-    ("InitProducerId", ApiKey::INIT_PRODUCER_ID),
-    ("AddPartitionsToTxn", ApiKey::ADD_PARTITIONS_TO_TXN),
-    ("Produce", ApiKey::PRODUCE),
-    ("AddOffsetsToTxn", ApiKey::ADD_OFFSETS_TO_TXN),
-    ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
-    ("EndTxn", ApiKey::END_TXN),
-];
+/// How transactions are, and the requests of one in their order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transactions {
+    /// Each has an epoch of its own (KIP-890).
+    WithEpochs,
+    /// As before Kafka 4.
+    Older,
+}
+
+impl Transactions {
+    fn points(self) -> &'static [(&'static str, ApiKey)] {
+        match self {
+            Self::WithEpochs => &[
+                ("InitProducerId", ApiKey::INIT_PRODUCER_ID),
+                ("Produce", ApiKey::PRODUCE),
+                ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
+                ("EndTxn", ApiKey::END_TXN),
+            ],
+            Self::Older => &[
+                ("InitProducerId", ApiKey::INIT_PRODUCER_ID),
+                ("AddPartitionsToTxn", ApiKey::ADD_PARTITIONS_TO_TXN),
+                ("Produce", ApiKey::PRODUCE),
+                ("AddOffsetsToTxn", ApiKey::ADD_OFFSETS_TO_TXN),
+                ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
+                ("EndTxn", ApiKey::END_TXN),
+            ],
+        }
+    }
+}
 
 /// Kills a worker at each point, when a rule has taken the request there, and starts one of the same name. What the
 /// rule holds is let go before the next worker comes, or when that has begun.
-fn check_kills(name: &str, rule_at: impl Fn(ApiKey, u64) -> Rule) {
+fn check_kills(name: &str, transactions: Transactions, rule_at: impl Fn(ApiKey, u64) -> Rule) {
     let kafka = proxied();
+    if transactions == Transactions::Older {
+        kafka.older_transactions().unwrap();
+    }
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         // A pipeline of its own for each round: a worker that comes back does again all that its pipeline did.
@@ -41,7 +64,7 @@ fn check_kills(name: &str, rule_at: impl Fn(ApiKey, u64) -> Rule) {
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
         let mut worker = ids.worker("w").unwrap();
-        for (point, (named, api_key)) in (round..).zip(POINTS) {
+        for (point, (named, api_key)) in (round..).zip(transactions.points().iter().copied()) {
             let started = Instant::now();
             let at = |what: &str| format!("round {round}, {named}: {what}");
             let works = tail.wait_for(stream.written(), PATIENCE);
@@ -80,12 +103,26 @@ fn check_kills(name: &str, rule_at: impl Fn(ApiKey, u64) -> Rule) {
 
 #[test]
 fn a_worker_killed_before_the_broker_has_a_request_loses_and_repeats_nothing() {
-    check_kills("held", |api_key, n| Rule::nth(api_key, n).hold_request());
+    check_kills("held", Transactions::WithEpochs, |api_key, n| {
+        Rule::nth(api_key, n).hold_request()
+    });
 }
 
 #[test]
 fn a_worker_killed_after_the_broker_did_the_work_loses_and_repeats_nothing() {
-    check_kills("dropped", |api_key, n| Rule::nth(api_key, n).drop_answer());
+    check_kills("dropped", Transactions::WithEpochs, |api_key, n| {
+        Rule::nth(api_key, n).drop_answer()
+    });
+}
+
+#[test]
+fn with_older_transactions_nothing_is_lost_or_repeated_either() {
+    check_kills("held-older", Transactions::Older, |api_key, n| {
+        Rule::nth(api_key, n).hold_request()
+    });
+    check_kills("dropped-older", Transactions::Older, |api_key, n| {
+        Rule::nth(api_key, n).drop_answer()
+    });
 }
 
 /// How a worker must come out of it.
@@ -141,7 +178,7 @@ fn an_end_of_a_transaction_whose_answer_never_comes_is_looked_up() {
 }
 
 #[test]
-fn an_end_of_a_transaction_whose_answer_is_cut_off_is_asked_again() {
+fn an_end_of_a_transaction_whose_answer_is_cut_off_does_no_harm() {
     check_end_txn("cut", Way::Any, |n| Rule::nth(ApiKey::END_TXN, n).drop_answer_and_cut());
 }
 

@@ -63,10 +63,8 @@ const FAULTS: [Fault; 10] = [
 ];
 
 /// Requests that are held, or whose answers are lost.
-const REQUESTS: [ApiKey; 7] = [
+const REQUESTS: [ApiKey; 5] = [
     ApiKey::PRODUCE,
-    ApiKey::ADD_PARTITIONS_TO_TXN,
-    ApiKey::ADD_OFFSETS_TO_TXN,
     ApiKey::TXN_OFFSET_COMMIT,
     ApiKey::END_TXN,
     ApiKey::INIT_PRODUCER_ID,

@@ -18,14 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(12);
 
 /// What a worker says at its start.
-const BY_LIBRDKAFKA: &str = "records are read by librdkafka";
-const BY_ITSELF: &str = "records are read by Tocsin's own Fetch path";
+const BY_LIBRDKAFKA: &str = "records are read and written by librdkafka";
+const BY_ITSELF: &str = "records are read and written by Tocsin's own client";
 
 #[test]
 fn a_worker_that_reads_by_librdkafka_loses_and_repeats_nothing_when_it_is_killed() {
     let kafka = Kafka::start(KafkaOptions::default()).unwrap();
     let mut ids = Ids::new(&kafka, "other-source", Listener::Plain).unwrap();
-    ids.further = vec!["--source".to_owned(), "librdkafka".to_owned()];
+    ids.further = vec!["--client".to_owned(), "librdkafka".to_owned()];
     let worker = ids.worker("w").unwrap();
     worker.wait_for_line(BY_LIBRDKAFKA, PATIENCE).unwrap();
     survives_kills(&ids, worker, 3 * rounds());
@@ -60,7 +60,7 @@ fn an_input_that_is_silent_goes_idle_also_behind_the_marker_of_a_transaction() {
     let kafka = Kafka::start(KafkaOptions::default()).unwrap();
     for source in ["own", "librdkafka"] {
         let mut ids = Ids::new(&kafka, &format!("idle-{source}"), Listener::Plain).unwrap();
-        ids.further = vec!["--source".to_owned(), source.to_owned()];
+        ids.further = vec!["--client".to_owned(), source.to_owned()];
         let text = std::fs::read_to_string(&ids.pipeline).unwrap();
         std::fs::write(&ids.pipeline, text.replace("idleTimeout: 1h", "idleTimeout: 2s")).unwrap();
         let now = now();
@@ -88,7 +88,7 @@ fn an_input_that_another_producer_s_transaction_holds_up_does_not_go_idle() {
         let mut ids = Ids::new(&kafka, &format!("held-up-{source}"), Listener::Plain).unwrap();
         let text = std::fs::read_to_string(&ids.pipeline).unwrap();
         std::fs::write(&ids.pipeline, text.replace("idleTimeout: 1h", "idleTimeout: 1s")).unwrap();
-        let admin = ["--source", source, "--admin", "127.0.0.1:0", "--admin-open-metrics"];
+        let admin = ["--client", source, "--admin", "127.0.0.1:0", "--admin-open-metrics"];
         ids.further = admin.map(str::to_owned).to_vec();
         let now = now();
         let event = |id| event(id, now);
@@ -158,7 +158,7 @@ fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
         let name = format!("token-{source}");
         let mut ids = Ids::with(&kafka, &name, Listener::SaslTls, &settings, &[]).unwrap();
         ids.secrets = Some(secrets.clone());
-        ids.further = vec!["--source".to_owned(), source.to_owned()];
+        ids.further = vec!["--client".to_owned(), source.to_owned()];
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
         let worker = ids.worker("w").unwrap();

@@ -85,12 +85,7 @@ fn wait_for_shards(worker: &Worker, times: usize, within: Duration) -> Result<()
 fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
     let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    let held = [
-        ApiKey::TXN_OFFSET_COMMIT,
-        ApiKey::END_TXN,
-        ApiKey::PRODUCE,
-        ApiKey::ADD_OFFSETS_TO_TXN,
-    ];
+    let held = [ApiKey::TXN_OFFSET_COMMIT, ApiKey::END_TXN, ApiKey::PRODUCE];
     for (round, api_key) in (0..rounds()).zip(held.into_iter().cycle()) {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("zombie-{round}"), Listener::Proxied);

@@ -284,7 +284,8 @@ impl Cluster {
         Ok(found)
     }
 
-    fn connection(&mut self, broker: i32) -> Result<&mut Connection, KafkaError> {
+    /// The connection to a broker that the cluster has named.
+    pub(super) fn connection(&mut self, broker: i32) -> Result<&mut Connection, KafkaError> {
         let stale = self.connections.get(&broker).is_some_and(Connection::is_old);
         if stale {
             self.connections.remove(&broker);
@@ -312,6 +313,16 @@ impl Cluster {
             self.any = None;
         }
         answer
+    }
+
+    /// The connection to a broker, if there is one: what was asked on it is answered on it.
+    pub(super) fn connected(&mut self, broker: i32) -> Option<&mut Connection> {
+        self.connections.get_mut(&broker)
+    }
+
+    /// Forgets the connection to a broker: it is of no use.
+    pub(super) fn disconnect(&mut self, broker: i32) {
+        self.connections.remove(&broker);
     }
 
     pub(super) fn forget_any(&mut self) {

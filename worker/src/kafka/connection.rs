@@ -30,6 +30,8 @@ pub struct Connection {
     client_id: StrBytes,
     /// The versions that the broker knows, by number of the question.
     versions: BTreeMap<i16, (i16, i16)>,
+    /// Levels of the features that the cluster has settled on.
+    features: BTreeMap<String, i16>,
     last_correlation: i32,
     request_timeout: Duration,
     /// Until when the broker believes who we are.
@@ -54,6 +56,7 @@ impl Connection {
             broker: broker.to_owned(),
             client_id: StrBytes::from_string(settings.client_id.clone()),
             versions: BTreeMap::new(),
+            features: BTreeMap::new(),
             last_correlation: 0,
             request_timeout: settings.connect_timeout,
             expires: None,
@@ -99,12 +102,22 @@ impl Connection {
         request: &R,
         newest: i16,
     ) -> Result<R::Response, KafkaError> {
-        let version = self.version::<R>(newest).ok_or_else(|| KafkaError::Version {
-            broker: self.broker.clone(),
-            what,
-        })?;
+        let version = self.version_of::<R>(what, newest)?;
         let sent = self.send(what, request, version)?;
         self.receive::<R>(sent, Duration::ZERO)
+    }
+
+    /// As [`Connection::version`]; an error if there is none.
+    pub fn version_of<R: Request>(&self, what: &'static str, newest: i16) -> Result<i16, KafkaError> {
+        self.version::<R>(newest).ok_or_else(|| KafkaError::Version {
+            broker: self.broker.clone(),
+            what,
+        })
+    }
+
+    /// The level of one of the cluster's features that all its brokers have; 0 of one that they do not know.
+    pub fn feature(&self, name: &str) -> i16 {
+        self.features.get(name).copied().unwrap_or_default()
     }
 
     /// Sends a question. Answers come in the order of the questions.
@@ -202,15 +215,24 @@ impl Connection {
             .iter()
             .map(|api| (api.api_key, (api.min_version, api.max_version)))
             .collect();
+        let features = response.finalized_features.iter();
+        self.features = features
+            .map(|feature| (feature.name.to_string(), feature.max_version_level))
+            .collect();
         Ok(())
     }
 
     /// The error behind a number, if it is one.
     pub fn check(&self, what: &'static str, code: i16) -> Result<(), KafkaError> {
+        Self::answer(&self.broker, what, code)
+    }
+
+    /// The same of a broker with this address.
+    pub fn answer(broker: &str, what: &'static str, code: i16) -> Result<(), KafkaError> {
         match code.err() {
             None => Ok(()),
             Some(error) => Err(KafkaError::Answer {
-                broker: self.broker.clone(),
+                broker: broker.to_owned(),
                 what,
                 name: format!("{error:?}"),
                 code,

@@ -145,6 +145,16 @@ impl KafkaError {
         }
     }
 
+    /// Kafka's number of the error, if a broker answered with one.
+    pub fn code(&self) -> Option<i16> {
+        match self {
+            Self::Answer { code, .. } => Some(*code),
+            // UNKNOWN_TOPIC_OR_PARTITION.
+            Self::UnknownTopic(_) => Some(3),
+            _ => None,
+        }
+    }
+
     /// Whether another try may do for somebody whom the brokers have let in before: one that starts again hangs up on the way,
     /// and knows its topics later than its port.
     pub fn may_pass(&self) -> bool {

@@ -1,8 +1,7 @@
 //! A client for Kafka's brokers that speaks the protocol itself: connections, metadata, and the fetching of records.
 //!
 //! It moves bytes and waits. What to ask for next, and what an answer means, the core decides
-//! ([`tocsin_worker_core::kafka`]). Group membership and transactions are librdkafka's, and the fetching too if it is asked for
-//! ([`SourceKind`]).
+//! ([`tocsin_worker_core::kafka`]). Group membership is librdkafka's; fetching and writing too if it is asked for ([`ClientKind`]).
 
 mod cluster;
 mod connection;
@@ -20,16 +19,20 @@ mod tls;
 mod tokens;
 mod topics;
 mod transactions;
+mod writer;
 
 pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
 pub use self::error::KafkaError;
 pub use self::fetcher::{Event, Fetched, FetcherSettings};
 pub use self::groups::{Committed, CommittedOffsets};
-pub use self::librdkafka::client_config;
+pub use self::librdkafka::{client_config, membership};
 pub use self::producer::{PlainProducer, ProduceError};
 pub use self::settings::{
-    Brokers, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, SourceKind, Ticket, Tls,
+    Brokers, ClientKind, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, Ticket, Tls,
 };
 pub use self::source::{Fetcher, RecordSource};
 pub use self::tokens::{Token, TokenLogin, Tokens};
 pub use self::topics::NewTopic;
+pub use self::writer::{
+    LastOffsets, Membership, NewRecord, OffsetOf, Patience, RecordWriter, TransactionalWriter, WriteError,
+};

@@ -24,8 +24,8 @@ pub struct ClusterSettings {
     pub sasl: Option<Sasl>,
     /// Where we are; brokers then name replicas near by.
     pub rack: Option<String>,
-    /// Who reads records.
-    pub source: SourceKind,
+    /// Who reads and writes records.
+    pub client: ClientKind,
     /// How long a connection may take until it can be used.
     pub connect_timeout: Duration,
     /// How long an answer may take, the time apart for which the broker was asked to wait.
@@ -33,25 +33,25 @@ pub struct ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// Who reads records, and why, for the log.
-    pub fn source_and_why(&self) -> String {
+    /// Who reads and writes records, and why, for the log.
+    pub fn client_and_why(&self) -> String {
         let login = self.sasl.as_ref().map_or("no login", |sasl| sasl::name(sasl.mechanism));
-        let source = self.reads_by();
-        match source {
-            SourceKind::Own => format!("{source}, which can do the login that is asked for ({login})"),
-            SourceKind::Librdkafka if self.needs_librdkafka() => {
-                format!("{source}: Tocsin's own client cannot do the login that is asked for ({login})")
+        let client = self.client();
+        match client {
+            ClientKind::Own => format!("{client}, which can do the login that is asked for ({login})"),
+            ClientKind::Librdkafka if self.needs_librdkafka() => {
+                format!("{client}: Tocsin's own client cannot do the login that is asked for ({login})")
             }
-            SourceKind::Librdkafka => format!("{source}, as was asked for ({login})"),
+            ClientKind::Librdkafka => format!("{client}, as was asked for ({login})"),
         }
     }
 
     /// Who reads records: whoever is asked for, if that can log in.
-    pub fn reads_by(&self) -> SourceKind {
+    pub fn client(&self) -> ClientKind {
         if self.needs_librdkafka() {
-            SourceKind::Librdkafka
+            ClientKind::Librdkafka
         } else {
-            self.source
+            self.client
         }
     }
 
@@ -74,27 +74,28 @@ impl ClusterSettings {
             tls: None,
             sasl: None,
             rack: None,
-            source: SourceKind::Own,
+            client: ClientKind::Own,
             connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_secs(30),
+            // A connection that is silent for so long is of no use any more: bytes were lost on it without a word.
+            request_timeout: Duration::from_secs(10),
         }
     }
 }
 
-/// Who reads records.
+/// Who reads and writes records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SourceKind {
-    /// Our own Fetch path.
+pub enum ClientKind {
+    /// Our own Fetch and Produce paths.
     #[default]
     Own,
-    /// A consumer of librdkafka: slower, and the reference for the other.
+    /// librdkafka: slower, and the reference for the other.
     Librdkafka,
 }
 
-impl fmt::Display for SourceKind {
+impl fmt::Display for ClientKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Own => "Tocsin's own Fetch path",
+            Self::Own => "Tocsin's own client",
             Self::Librdkafka => "librdkafka",
         })
     }

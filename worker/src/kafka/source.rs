@@ -7,7 +7,7 @@ use super::cluster::{Cluster, TopicInfo};
 use super::error::KafkaError;
 use super::fetcher::{Event, FetcherSettings, OwnSource};
 use super::librdkafka::LibrdkafkaSource;
-use super::settings::SourceKind;
+use super::settings::ClientKind;
 
 /// Reads partitions, each from a position on, and never from another.
 pub trait RecordSource: Send {
@@ -41,9 +41,9 @@ impl Fetcher {
     /// # Errors
     /// If librdkafka takes no such settings.
     pub fn start(cluster: Cluster, topics: Vec<TopicInfo>, settings: FetcherSettings) -> Result<Self, KafkaError> {
-        Ok(Self(match cluster.settings().reads_by() {
-            SourceKind::Own => Box::new(OwnSource::start(cluster, topics, settings)),
-            SourceKind::Librdkafka => Box::new(LibrdkafkaSource::start(cluster, topics, settings)?),
+        Ok(Self(match cluster.settings().client() {
+            ClientKind::Own => Box::new(OwnSource::start(cluster, topics, settings)),
+            ClientKind::Librdkafka => Box::new(LibrdkafkaSource::start(cluster, topics, settings)?),
         }))
     }
 

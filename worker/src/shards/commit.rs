@@ -5,8 +5,8 @@
 //! committed offsets say what became of it. It was committed: go on. It was not, and the shards are still ours: send it
 //! again. Anything else: the shards are recovered from what is committed.
 //!
-//! The producer is never used again after such an error: librdkafka does not speak KIP-890, and a commit that was delayed on
-//! the way could end a later transaction of the same epoch.
+//! The producer is never used again after such an error: where transactions share an epoch (before KIP-890, and with librdkafka), a
+//! commit that was delayed on the way could end a later one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::ahead::{Awaited, Settled};
 use super::grant::{Grant, Ownership, Term};
-use super::producer::{TRANSACTION_TIMEOUT, Transactional, Tried, is_final, is_stale_grant, is_timeout_refused};
+use super::producer::{TRANSACTION_TIMEOUT, Transactional, Tried};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
 use crate::kafka::{Cluster, ClusterSettings, KafkaError};
@@ -192,7 +192,7 @@ impl Committing {
                 Tried::Aborted(error) => {
                     self.counters.aborts.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "a transaction was aborted and is sent again");
-                    let stale = is_stale_grant(&error);
+                    let stale = error.is_stale_grant();
                     match self.next_grant(&grant, &shards, stale) {
                         Some(newer) => grant = newer,
                         None => return Outcome::Lost,
@@ -310,10 +310,10 @@ impl Committing {
                     self.producer = Some(producer);
                     return Ok(());
                 }
-                Err(error) if is_timeout_refused(&error) => {
+                Err(error) if error.is_timeout_refused() => {
                     return Err(ShardsError::TransactionTimeout(TRANSACTION_TIMEOUT));
                 }
-                Err(source) if is_final(&source) => {
+                Err(source) if source.is_final() => {
                     return Err(ShardsError::Client {
                         what: "beginning transactions",
                         source,

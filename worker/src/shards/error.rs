@@ -11,19 +11,21 @@ use crate::schema_registry::RegistryError;
 use crate::sink::SinkError;
 use crate::snapshots::SnapshotError;
 
+use super::producer::ProducerError;
+
 /// What ends a run on Kafka: each needs a person.
 #[derive(Debug, thiserror::Error)]
 pub enum ShardsError {
     /// A broker cannot be used.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
-    /// librdkafka cannot go on.
+    /// A client cannot go on.
     #[error("{what}: {source}")]
     Client {
         /// What was tried.
         what: &'static str,
         /// Why not.
-        source: rdkafka::error::KafkaError,
+        source: ProducerError,
     },
     /// A topic takes a record at no try.
     #[error("topic {topic} does not take a record: {source}")]
@@ -31,7 +33,7 @@ pub enum ShardsError {
         /// The topic.
         topic: String,
         /// Why not.
-        source: rdkafka::error::KafkaError,
+        source: ProducerError,
     },
     /// The pipeline does not fit its topics.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]

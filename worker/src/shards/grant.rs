@@ -4,20 +4,35 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+
+use crate::kafka::{Membership, membership};
 
 /// The group's metadata of one generation. It is taken inside the rebalance callback, together with the assignment: asked
 /// for at any other time, librdkafka gives the newest, and a thread that was left behind would pass for a member.
 #[derive(Clone)]
-pub struct Grant(Arc<ConsumerGroupMetadata>);
+pub struct Grant(Arc<Proof>);
+
+/// The same for librdkafka's producers and for our own.
+struct Proof {
+    metadata: ConsumerGroupMetadata,
+    membership: Membership,
+}
 
 impl Grant {
-    pub fn new(metadata: ConsumerGroupMetadata) -> Self {
-        Self(Arc::new(metadata))
+    /// What a consumer was granted just now. Nothing if it is in no group.
+    pub fn of<C: ConsumerContext + 'static>(consumer: &BaseConsumer<C>) -> Option<Self> {
+        let metadata = consumer.group_metadata()?;
+        let membership = membership(consumer)?;
+        Some(Self(Arc::new(Proof { metadata, membership })))
     }
 
     pub fn metadata(&self) -> &ConsumerGroupMetadata {
-        &self.0
+        &self.0.metadata
+    }
+
+    pub fn membership(&self) -> &Membership {
+        &self.0.membership
     }
 
     pub fn is(&self, other: &Self) -> bool {

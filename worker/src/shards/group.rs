@@ -73,7 +73,10 @@ pub fn run(
                 }
                 Some(code) if is_final(code, was_member) => {
                     let what = "joining the consumer group";
-                    outcome = Err(ShardsError::Client { what, source: error });
+                    outcome = Err(ShardsError::Client {
+                        what,
+                        source: error.into(),
+                    });
                     break;
                 }
                 _ => {
@@ -155,7 +158,12 @@ fn join(
     commands: &[Sender<Command>],
 ) -> Result<BaseConsumer<Member>, ShardsError> {
     leave_if_shards_are_nobodys(settings, layout)?;
-    let failed = |what| move |source| ShardsError::Client { what, source };
+    let failed = |what| {
+        move |source: ClientError| ShardsError::Client {
+            what,
+            source: source.into(),
+        }
+    };
     let member = Member {
         ownership: Arc::clone(ownership),
         n_shards: layout.n_shards,
@@ -172,6 +180,8 @@ fn join(
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1500")
         .set("max.poll.interval.ms", "30000")
+        // The group is without us for as long as a question for its coordinator waits on a connection that is of no use.
+        .set("socket.timeout.ms", "10000")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("isolation.level", "read_committed")
@@ -232,16 +242,16 @@ impl ConsumerContext for Member {
         let outcome = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => consumer.incremental_assign(list).and_then(|()| {
                 consumer.pause(list)?;
-                if let Some(metadata) = consumer.group_metadata() {
-                    self.assign(&shards, Grant::new(metadata));
+                if let Some(grant) = Grant::of(consumer) {
+                    self.assign(&shards, grant);
                 }
                 Ok(())
             }),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 let lost = consumer.assignment_lost();
                 // The group is in its next generation already: what is still to be committed needs the grant of that.
-                if let Some(metadata) = consumer.group_metadata().filter(|_| !lost) {
-                    self.ownership.assign(&[], Grant::new(metadata));
+                if let Some(grant) = Grant::of(consumer).filter(|_| !lost) {
+                    self.ownership.assign(&[], grant);
                 }
                 self.revoke(&shards, lost);
                 consumer.incremental_unassign(list)

@@ -17,7 +17,6 @@ mod growth;
 mod idle;
 mod input;
 mod measure;
-mod offsets;
 mod owned;
 mod producer;
 mod restoring;
@@ -218,7 +217,7 @@ fn run_once(
         return Ok(Ended::Finished);
     };
     let layout = Arc::new(prepared.layout);
-    tracing::info!("records are read by {}", settings.cluster.source_and_why());
+    tracing::info!("records are read and written by {}", settings.cluster.client_and_why());
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());
     let n_threads = settings.threads.clamp(1, layout.n_shards as usize);

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rdkafka::message::{Header, OwnedHeaders};
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::encode::{Encoded, RecordKeys};
 use tocsin_worker_core::engine::{DeadLetter, Outputs};
+use tocsin_worker_core::kafka::OwnedHeaders;
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::shard::{Committable, JournalRecord, Origin};
 
@@ -15,6 +15,7 @@ use super::ahead::Awaited;
 use super::grant::{Grant, Term};
 use super::start::Layout;
 use crate::dead_letter::cause_code;
+use crate::kafka::NewRecord;
 use crate::sink::{EncodedRows, Sink, SinkError};
 
 /// How much of a dead record is kept: with its headers it stays below Kafka's 1 MiB.
@@ -28,7 +29,7 @@ const EPOCH: &str = "tocsin.epoch";
 
 /// A transaction.
 pub struct Transaction {
-    pub records: Vec<Out>,
+    pub records: Vec<NewRecord>,
     /// Rows for sinks outside of Kafka.
     pub local: Vec<(usize, Encoded)>,
     pub shards: Vec<ShardCut>,
@@ -37,20 +38,10 @@ pub struct Transaction {
     pub ahead: Option<Awaited>,
 }
 
-/// A record to write.
-pub struct Out {
-    pub topic: Arc<str>,
-    pub partition: Option<i32>,
-    /// Key and value are parts of what was encoded together: no row has memory of its own.
-    pub key: Option<Bytes>,
-    pub value: Bytes,
-    pub headers: Option<OwnedHeaders>,
-}
-
 /// What a shard gives out, as it is written.
 pub struct Results {
     /// Records for Kafka.
-    pub records: Vec<Out>,
+    pub records: Vec<NewRecord>,
     /// Rows for sinks outside of Kafka.
     pub local: Vec<(usize, Encoded)>,
 }
@@ -86,18 +77,18 @@ impl Transaction {
         targets: &Targets,
     ) {
         for journal in beginning.map(|record| record.encode()).into_iter().chain([cut.journal]) {
-            self.records.push(Out {
+            self.records.push(NewRecord {
                 topic: layout.journal.name.as_str().into(),
-                partition: Some(shard as i32),
+                partition: Some(shard),
                 key: None,
                 value: journal.into(),
                 headers: None,
             });
         }
         let inputs: Vec<Arc<str>> = layout.inputs.iter().map(|input| input.name.as_str().into()).collect();
-        self.records.extend(cut.dealt.into_iter().map(|dealt| Out {
+        self.records.extend(cut.dealt.into_iter().map(|dealt| NewRecord {
             topic: Arc::clone(&inputs[dealt.input]),
-            partition: Some(dealt.to as i32),
+            partition: Some(dealt.to),
             key: None,
             value: dealt.record.into(),
             headers: None,
@@ -133,13 +124,7 @@ impl Results {
         targets: &Targets,
     ) -> Self {
         let (mut records, mut local) = (Vec::new(), Vec::new());
-        let of_epoch = (epoch > 0).then(|| {
-            let epoch = epoch.to_string();
-            OwnedHeaders::new().insert(Header {
-                key: EPOCH,
-                value: Some(&epoch),
-            })
-        });
+        let of_epoch = (epoch > 0).then(|| Arc::new(vec![header(EPOCH, &epoch.to_string())]));
         for (sink, rows) in outputs.sinks {
             match &targets.topics[sink] {
                 None => local.push((sink, rows)),
@@ -148,7 +133,7 @@ impl Results {
                     let (bytes, mut start) = (Bytes::from(bytes), 0);
                     let (key_bytes, mut keys) = keys.map(RecordKeys::into_parts).unwrap_or_default();
                     let (key_bytes, mut keys) = (Bytes::from(key_bytes), keys.drain(..));
-                    records.extend(ends.into_iter().map(|end| Out {
+                    records.extend(ends.into_iter().map(|end| NewRecord {
                         topic: Arc::clone(topic),
                         partition: None,
                         key: keys.next().flatten().map(|key| key_bytes.slice(key)),
@@ -159,9 +144,14 @@ impl Results {
             }
         }
         let dead = outputs.dead.into_iter().zip(origins);
-        records.extend(dead.map(|(letter, origin)| buried(shard, letter, origin, of_epoch.clone(), layout, targets)));
+        records
+            .extend(dead.map(|(letter, origin)| buried(shard, letter, origin, of_epoch.as_deref(), layout, targets)));
         Self { records, local }
     }
+}
+
+fn header(name: &str, value: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+    (name.into(), Some(value.into()))
 }
 
 /// A dead letter as it is written.
@@ -169,10 +159,10 @@ fn buried(
     shard: u32,
     letter: DeadLetter,
     origin: Origin,
-    of_epoch: Option<OwnedHeaders>,
+    of_epoch: Option<&OwnedHeaders>,
     layout: &Layout,
     targets: &Targets,
-) -> Out {
+) -> NewRecord {
     let topic = &layout.inputs[letter.source].name;
     let own = [
         ("tocsin.topic", topic.clone()),
@@ -182,29 +172,21 @@ fn buried(
         ("tocsin.message", letter.cause.to_string()),
         ("tocsin.bytes", letter.whole_bytes.to_string()),
     ];
-    let mut headers = of_epoch.unwrap_or_else(|| OwnedHeaders::new_with_capacity(own.len() + origin.headers.len()));
-    for (key, value) in &own {
-        headers = headers.insert(Header {
-            key,
-            value: Some(value),
-        });
-    }
+    let mut headers = of_epoch.cloned().unwrap_or_default();
+    headers.extend(own.iter().map(|(name, value)| header(name, value)));
     let mut room = MOST_OF_HEADERS;
-    for (key, value) in &origin.headers {
+    for (key, value) in origin.headers {
         // Those of an earlier life as a dead letter would be taken for the own ones.
         let size = key.len() + value.as_ref().map_or(0, Vec::len);
         if key.starts_with(b"tocsin.") || size > room {
             continue;
         }
         room -= size;
-        headers = headers.insert(Header {
-            key: &String::from_utf8_lossy(key),
-            value: value.as_ref(),
-        });
+        headers.push((key, value));
     }
     let mut value = letter.bytes;
     value.truncate(MOST_OF_DEAD);
-    Out {
+    NewRecord {
         topic: Arc::clone(&targets.dead_letter),
         partition: None,
         key: origin.key.map(|mut key| {
@@ -212,7 +194,7 @@ fn buried(
             key.into()
         }),
         value: value.into(),
-        headers: Some(headers),
+        headers: Some(Arc::new(headers)),
     }
 }
 

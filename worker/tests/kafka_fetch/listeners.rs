@@ -68,7 +68,7 @@ fn a_token_lets_both_sources_in_and_one_of_another_scope_is_refused() {
                 _ => over_tls(&kafka, listener),
             };
             let settings = ClusterSettings {
-                source,
+                client: source,
                 ..with(settings, by_token(&endpoint))
             };
             let mut reading = Reading::start(settings, "logins", small());

@@ -6,7 +6,7 @@ use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
 use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::{Kafka, Listener};
-use tocsin_worker::kafka::{Cluster, FetcherSettings, KafkaError, SourceKind};
+use tocsin_worker::kafka::{ClientKind, Cluster, FetcherSettings, KafkaError};
 use tocsin_worker_core::kafka::fetching::{Loss, Settings};
 
 use super::reading::{Reading, SOURCES, by, plain};
@@ -65,7 +65,7 @@ fn a_topic_that_was_made_again_is_another_one() {
             .unwrap();
         assert_eq!(reading.loss(), Loss::TopicRecreated, "{source}");
         // librdkafka reads on in the new topic until somebody looks.
-        if source == SourceKind::Own {
+        if source == ClientKind::Own {
             assert_eq!(reading.records.len(), 1, "nothing of the new topic is read");
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tocsin_e2e::kafka::Record;
 use tocsin_e2e::{Kafka, Listener};
 use tocsin_worker::kafka::{
-    Brokers, Cluster, ClusterSettings, Event, Fetched, Fetcher, FetcherSettings, SourceKind, Time, TopicInfo,
+    Brokers, ClientKind, Cluster, ClusterSettings, Event, Fetched, Fetcher, FetcherSettings, Time, TopicInfo,
 };
 use tocsin_worker_core::kafka::fetching::{Loss, Partition, Position};
 use tocsin_worker_core::kafka::{Block, PartitionReader, Settings};
@@ -23,16 +23,16 @@ pub fn small() -> FetcherSettings {
 }
 
 /// Who reads: each test that can runs by both.
-pub const SOURCES: [SourceKind; 2] = [SourceKind::Own, SourceKind::Librdkafka];
+pub const SOURCES: [ClientKind; 2] = [ClientKind::Own, ClientKind::Librdkafka];
 
 pub fn plain(kafka: &Kafka, listener: Listener) -> ClusterSettings {
     ClusterSettings::plain(Brokers::parse(&kafka.bootstrap(listener).unwrap()).unwrap())
 }
 
 /// The same, read by one of both.
-pub fn by(source: SourceKind, kafka: &Kafka, listener: Listener) -> ClusterSettings {
+pub fn by(source: ClientKind, kafka: &Kafka, listener: Listener) -> ClusterSettings {
     ClusterSettings {
-        source,
+        client: source,
         ..plain(kafka, listener)
     }
 }
@@ -162,7 +162,7 @@ fn take(block: &Block<'_>, partition: u32, records: &mut Vec<Record>) {
 }
 
 /// All records of a topic, read by us.
-pub fn read(source: SourceKind, kafka: &Kafka, topic: &str, committed: bool) -> Vec<Record> {
+pub fn read(source: ClientKind, kafka: &Kafka, topic: &str, committed: bool) -> Vec<Record> {
     let settings = FetcherSettings { committed, ..small() };
     let mut cluster = Cluster::new(plain(kafka, Listener::Plain)).unwrap();
     let info = cluster.topic(topic).unwrap();

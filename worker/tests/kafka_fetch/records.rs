@@ -3,7 +3,7 @@
 use tocsin_e2e::kafka::{Codec, Isolation, Record, Topic};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Listener};
-use tocsin_worker::kafka::SourceKind;
+use tocsin_worker::kafka::ClientKind;
 
 use super::reading::{PATIENCE, SOURCES, read};
 
@@ -155,7 +155,7 @@ fn gaps_of_a_compacted_log_are_read_over() {
     // The cleaner may still be at work between two readings.
     until("both read the same", PATIENCE, || {
         let theirs = expected(kafka, "fetch-compacted", Isolation::Committed);
-        let same = |source: &SourceKind| read(*source, kafka, "fetch-compacted", true) == theirs;
+        let same = |source: &ClientKind| read(*source, kafka, "fetch-compacted", true) == theirs;
         Ok(SOURCES.iter().all(same).then_some(()))
     })
     .unwrap();

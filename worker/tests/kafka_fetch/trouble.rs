@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::{ApiKey, Direction, Kafka, KafkaOptions, Listener, Rule};
-use tocsin_worker::kafka::SourceKind;
+use tocsin_worker::kafka::ClientKind;
 
 use super::reading::{PATIENCE, Reading, SOURCES, by, small};
 
@@ -70,7 +70,7 @@ fn answers_that_are_cut_delayed_or_lost_are_asked_for_again() {
     }
 }
 
-fn answers_that_break(source: SourceKind, kafka: &Kafka) {
+fn answers_that_break(source: ClientKind, kafka: &Kafka) {
     let mut settings = by(source, kafka, Listener::Proxied);
     settings.client_id = "broken-reader".to_owned();
     settings.request_timeout = Duration::from_secs(1);

@@ -7,6 +7,7 @@ mod certificates;
 mod client;
 mod config;
 mod disk;
+mod features;
 mod kerberos;
 mod offsets;
 mod options;

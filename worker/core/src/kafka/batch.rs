@@ -129,6 +129,58 @@ fn parse(batch: &[u8], base_offset: i64) -> Result<Batch<'_>, CorruptBatch> {
     })
 }
 
+/// What stands in the header of a batch that is written, besides its length and its checksum.
+pub struct Fields {
+    pub base_offset: i64,
+    pub leader_epoch: i32,
+    pub attributes: i16,
+    pub last_delta: i32,
+    /// Of the first record, and taken for that of the last.
+    pub timestamp: i64,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub sequence: i32,
+    pub n_records: i32,
+}
+
+/// Writes the header of a batch, whose records stand behind it.
+pub fn put_header(batch: &mut [u8], fields: &Fields) {
+    let length = (batch.len() - FRONT_BYTES) as i32;
+    let mut at = 0;
+    let mut put = |field: &[u8]| {
+        batch[at..at + field.len()].copy_from_slice(field);
+        at += field.len();
+    };
+    put(&fields.base_offset.to_be_bytes());
+    put(&length.to_be_bytes());
+    put(&fields.leader_epoch.to_be_bytes());
+    put(&[2]);
+    // The checksum, which is known below.
+    put(&[0; 4]);
+    put(&fields.attributes.to_be_bytes());
+    put(&fields.last_delta.to_be_bytes());
+    put(&fields.timestamp.to_be_bytes());
+    put(&fields.timestamp.to_be_bytes());
+    put(&fields.producer_id.to_be_bytes());
+    put(&fields.producer_epoch.to_be_bytes());
+    put(&fields.sequence.to_be_bytes());
+    put(&fields.n_records.to_be_bytes());
+    set_checksum(batch);
+}
+
+/// Sets the time of all records of a batch, in milliseconds since 1970.
+pub fn set_time(batch: &mut [u8], millis: i64) {
+    for at in [27, 35] {
+        batch[at..at + 8].copy_from_slice(&millis.to_be_bytes());
+    }
+    set_checksum(batch);
+}
+
+fn set_checksum(batch: &mut [u8]) {
+    let checksum = crc32c::crc32c(&batch[CHECKED_FROM..]);
+    batch[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_be_bytes());
+}
+
 fn int<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }

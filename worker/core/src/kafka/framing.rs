@@ -1,8 +1,8 @@
 //! Writes records that another client has unpacked as record batches again, so that they are read as all others are.
 
-use super::batch::{CHECKED_FROM, FRONT_BYTES, HEADER_BYTES};
+use super::batch::{self, Fields, HEADER_BYTES};
 use super::fetching::Position;
-use super::varint;
+use super::record;
 
 /// A record as another client gives it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +34,6 @@ pub struct Framing {
     next: i64,
     /// Of the last record.
     epoch: i32,
-    record: Vec<u8>,
 }
 
 impl Framing {
@@ -49,7 +48,6 @@ impl Framing {
             n_records: 0,
             next: from.offset,
             epoch: from.epoch,
-            record: Vec::new(),
         };
         framing.open(from.offset);
         framing
@@ -89,21 +87,14 @@ impl Framing {
         if self.n_records == 0 {
             self.base_timestamp = record.timestamp;
         }
-        let mut body = std::mem::take(&mut self.record);
-        body.clear();
-        body.push(0);
-        varint::put(&mut body, record.timestamp - self.base_timestamp);
-        varint::put(&mut body, record.offset - self.base);
-        put_part(&mut body, record.key);
-        put_part(&mut body, record.value);
-        varint::put(&mut body, record.headers.len() as i64);
-        for (name, value) in record.headers {
-            put_part(&mut body, Some(name));
-            put_part(&mut body, *value);
-        }
-        varint::put(&mut self.bytes, body.len() as i64);
-        self.bytes.extend_from_slice(&body);
-        self.record = body;
+        let framed = record::Frame {
+            timestamp_delta: record.timestamp - self.base_timestamp,
+            offset_delta: record.offset - self.base,
+            key: record.key,
+            value: record.value,
+            headers: &record::encode_headers(record.headers.iter().copied()),
+        };
+        record::put(&mut self.bytes, &framed);
         self.n_records += 1;
         self.next = record.offset + 1;
         self.epoch = epoch.max(self.epoch);
@@ -138,32 +129,18 @@ impl Framing {
     }
 
     fn close(&mut self) {
-        let length = (self.bytes.len() - self.at - FRONT_BYTES) as i32;
-        let batch = &mut self.bytes[self.at..];
-        let mut put = |at: usize, bytes: &[u8]| batch[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &self.base.to_be_bytes());
-        put(8, &length.to_be_bytes());
-        put(12, &self.epoch.to_be_bytes());
-        put(16, &[2]);
-        put(23, &((self.next - 1 - self.base) as i32).to_be_bytes());
-        put(27, &self.base_timestamp.to_be_bytes());
-        put(35, &self.base_timestamp.to_be_bytes());
-        // Nobody's producer, without a sequence.
-        put(43, &(-1_i64).to_be_bytes());
-        put(51, &(-1_i16).to_be_bytes());
-        put(53, &(-1_i32).to_be_bytes());
-        put(57, &self.n_records.to_be_bytes());
-        let checksum = crc32c::crc32c(&batch[CHECKED_FROM..]);
-        batch[17..21].copy_from_slice(&checksum.to_be_bytes());
-    }
-}
-
-fn put_part(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
-    match part {
-        None => varint::put(bytes, -1),
-        Some(part) => {
-            varint::put(bytes, part.len() as i64);
-            bytes.extend_from_slice(part);
-        }
+        let fields = Fields {
+            base_offset: self.base,
+            leader_epoch: self.epoch,
+            attributes: 0,
+            last_delta: (self.next - 1 - self.base) as i32,
+            timestamp: self.base_timestamp,
+            // Nobody's producer, without a sequence.
+            producer_id: -1,
+            producer_epoch: -1,
+            sequence: -1,
+            n_records: self.n_records,
+        };
+        batch::put_header(&mut self.bytes[self.at..], &fields);
     }
 }

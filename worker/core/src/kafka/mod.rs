@@ -5,6 +5,7 @@
 mod aborted;
 mod answer;
 mod batch;
+mod batch_writer;
 mod block;
 mod codec;
 pub mod fetching;
@@ -18,16 +19,18 @@ mod record;
 mod scratch;
 mod snappy;
 mod varint;
+pub mod writing;
 
 pub use self::aborted::AbortedTransaction;
 pub use self::answer::Answer;
-pub use self::batch::{CorruptBatch, Fault};
+pub use self::batch::{CorruptBatch, Fault, set_time};
+pub use self::batch_writer::{BatchWriter, Producer};
 pub use self::block::{Block, Settings, Unread};
 pub use self::codec::Codec;
 pub use self::framing::{Framing, Unpacked};
 pub use self::mark::ReadMark;
 pub use self::reader::PartitionReader;
-pub use self::record::{Header, OwnedHeaders, Record};
+pub use self::record::{Header, OwnedHeaders, Record, encode_headers};
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,49 @@ pub fn parse(record: &[u8]) -> Option<Frame<'_>> {
     })
 }
 
+/// Writes a record behind the others, with its length.
+pub fn put(out: &mut Vec<u8>, record: &Frame<'_>) {
+    // Attributes have a byte, and nothing in it.
+    let length = 1
+        + varint::length(record.timestamp_delta)
+        + varint::length(record.offset_delta)
+        + part_length(record.key)
+        + part_length(record.value)
+        + record.headers.len();
+    varint::put(out, length as i64);
+    out.push(0);
+    varint::put(out, record.timestamp_delta);
+    varint::put(out, record.offset_delta);
+    put_part(out, record.key);
+    put_part(out, record.value);
+    out.extend_from_slice(record.headers);
+}
+
+/// Headers as they stand in a record: their count, and each.
+pub fn encode_headers<'a>(headers: impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Vec<u8> {
+    let mut out = Vec::new();
+    varint::put(&mut out, headers.len() as i64);
+    for (name, value) in headers {
+        put_part(&mut out, Some(name));
+        put_part(&mut out, value);
+    }
+    out
+}
+
+fn part_length(part: Option<&[u8]>) -> usize {
+    part.map_or(1, |part| varint::length(part.len() as i64) + part.len())
+}
+
+fn put_part(out: &mut Vec<u8>, part: Option<&[u8]>) {
+    match part {
+        None => varint::put(out, -1),
+        Some(part) => {
+            varint::put(out, part.len() as i64);
+            out.extend_from_slice(part);
+        }
+    }
+}
+
 #[inline]
 fn take_part<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let Some(length) = varint::take_length(rest)? else {

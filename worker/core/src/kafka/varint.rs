@@ -42,14 +42,24 @@ pub fn take_length(bytes: &mut &[u8]) -> Option<Option<usize>> {
     }
 }
 
+/// How many bytes a number has.
+pub fn length(number: i64) -> usize {
+    let bits = 64 - (zigzag(number) | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
 /// Writes a number behind the others.
 pub fn put(bytes: &mut Vec<u8>, number: i64) {
-    let mut rest = (number << 1 ^ number >> 63) as u64;
+    let mut rest = zigzag(number);
     while rest >= 0x80 {
         bytes.push(rest as u8 | 0x80);
         rest >>= 7;
     }
     bytes.push(rest as u8);
+}
+
+fn zigzag(number: i64) -> u64 {
+    (number << 1 ^ number >> 63) as u64
 }
 
 fn unzigzag(value: u64) -> i64 {
@@ -67,6 +77,7 @@ mod tests {
             let mut written = Vec::new();
             put(&mut written, number);
             assert_eq!(written, bytes[..bytes.len() - left]);
+            assert_eq!(length(number), written.len());
             assert_eq!(rest.len(), left, "{bytes:x?}");
         }
     }

@@ -31,7 +31,7 @@ impl Running {
                 layout,
                 targets,
             );
-            ahead.send(&results.records, arrivals);
+            ahead.send(results.records, arrivals);
         }
     }
 

@@ -14,7 +14,7 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::grant::Grant;
+use crate::shards::grant::Grant;
 
 /// How much later than promised a call may return.
 const GRACE: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! One try to commit a transaction, with librdkafka's transactional producer.
+//! A try by librdkafka's transactional producer.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -7,22 +7,18 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders as ClientHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use tocsin_worker_core::kafka::OwnedHeaders;
 
-use super::grant::Grant;
 use super::offsets::OffsetsSender;
-use super::sequence;
-use super::transaction::{Out, Transaction};
-use crate::kafka::{ClusterSettings, TokenLogin, client_config};
-
-/// How long a call that ends a transaction may take until its outcome counts as unknown.
-const CALL: Duration = Duration::from_secs(8);
-
-/// After so long brokers end a transaction that nobody commits.
-pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+use super::{CALL, ProducerError, TRANSACTION_TIMEOUT, Tried};
+use crate::kafka::{ClusterSettings, NewRecord, TokenLogin, client_config};
+use crate::shards::grant::Grant;
+use crate::shards::sequence;
+use crate::shards::transaction::Transaction;
 
 /// Between two looks whether the brokers have taken all records.
 const BETWEEN_POLLS: Duration = Duration::from_micros(200);
@@ -77,18 +73,18 @@ impl ProducerContext for Deliveries {
 }
 
 /// A producer whose transactions can begin.
-pub struct Transactional {
+pub struct LibrdkafkaTransactional {
     producer: Arc<BaseProducer<Deliveries>>,
     offsets: OffsetsSender,
     refused: Refused,
     journal: Arc<Mutex<BTreeMap<u32, i64>>>,
 }
 
-impl Transactional {
+impl LibrdkafkaTransactional {
     /// A new producer with this id. It waits until what one before it has left open has ended.
     ///
     /// It notes where records of `journal` stand.
-    pub fn begin(settings: &ClusterSettings, id: &str, journal: &str) -> Result<Self, ClientError> {
+    pub fn begin(settings: &ClusterSettings, id: &str, journal: &str) -> Result<Self, ProducerError> {
         let mut deliveries = Deliveries {
             login: settings.token_login(),
             ..Deliveries::default()
@@ -136,33 +132,22 @@ impl Transactional {
     }
 }
 
-/// How a try ended.
-pub enum Tried {
-    Committed,
-    /// The transaction was aborted.
-    Aborted(ClientError),
-    /// Nobody knows.
-    Unknown(ClientError),
-    /// A topic will never take a record.
-    Refused(String, ClientError),
-}
-
-fn attempt(transactional: &mut Transactional, transaction: &Transaction, grant: &Grant) -> Tried {
-    let Transactional {
+fn attempt(transactional: &mut LibrdkafkaTransactional, transaction: &Transaction, grant: &Grant) -> Tried {
+    let LibrdkafkaTransactional {
         producer,
         offsets,
         refused,
         ..
     } = transactional;
     if let Err(error) = producer.begin_transaction() {
-        return Tried::Unknown(error);
+        return Tried::Unknown(error.into());
     }
     let take_refused = || refused.lock().unwrap_or_else(PoisonError::into_inner).take();
     take_refused();
     let filled = fill(producer, offsets, transaction, grant);
     if let Some((topic, error)) = take_refused() {
-        return if is_never_taken(&error) {
-            Tried::Refused(topic, error)
+        return if ProducerError::from(error.clone()).is_never_taken() {
+            Tried::Refused(topic, error.into())
         } else {
             abort(producer, error)
         };
@@ -171,11 +156,13 @@ fn attempt(transactional: &mut Transactional, transaction: &Transaction, grant: 
         Ok(()) => match producer.commit_transaction(CALL) {
             Ok(()) => Tried::Committed,
             // Whatever the error says of an abort: the commit may have come through.
-            Err(error) => Tried::Unknown(error),
+            Err(error) => Tried::Unknown(error.into()),
         },
-        Err((Some(topic), error)) if is_never_taken(&error) => Tried::Refused(topic, error),
+        Err((Some(topic), error)) if ProducerError::from(error.clone()).is_never_taken() => {
+            Tried::Refused(topic, error.into())
+        }
         Err((_, error)) if may_abort(&error) => abort(producer, error),
-        Err((_, error)) => Tried::Unknown(error),
+        Err((_, error)) => Tried::Unknown(error.into()),
     }
 }
 
@@ -184,26 +171,9 @@ fn abort(producer: &BaseProducer<Deliveries>, error: ClientError) -> Tried {
     producer.purge(PurgeConfig::default().queue());
     producer.flush(CALL).ok();
     match producer.abort_transaction(CALL) {
-        Ok(()) => Tried::Aborted(error),
-        Err(error) => Tried::Unknown(error),
+        Ok(()) => Tried::Aborted(error.into()),
+        Err(error) => Tried::Unknown(error.into()),
     }
-}
-
-/// Records that are refused so are refused at every try.
-const NEVER_TAKEN: [RDKafkaErrorCode; 6] = [
-    RDKafkaErrorCode::MessageSizeTooLarge,
-    RDKafkaErrorCode::InvalidMessage,
-    RDKafkaErrorCode::InvalidRecord,
-    RDKafkaErrorCode::TopicAuthorizationFailed,
-    RDKafkaErrorCode::UnknownTopic,
-    RDKafkaErrorCode::UnknownTopicOrPartition,
-];
-
-/// Whether a topic takes a record at no try.
-pub fn is_never_taken(error: &ClientError) -> bool {
-    error
-        .rdkafka_error_code()
-        .is_some_and(|code| NEVER_TAKEN.contains(&code))
 }
 
 /// Whether an error leaves no doubt that the transaction is not committed.
@@ -218,14 +188,14 @@ fn may_abort(error: &ClientError) -> bool {
 /// Hands a record to a producer; waits while that has too many. An error comes with the topic.
 pub fn send<C: ProducerContext>(
     producer: &BaseProducer<C>,
-    record: &Out,
+    record: &NewRecord,
     opaque: C::DeliveryOpaque,
 ) -> Result<(), (String, ClientError)> {
     let mut base: BaseRecord<'_, [u8], [u8], _> =
         BaseRecord::with_opaque_to(&record.topic, opaque).payload(&record.value);
-    base.partition = record.partition;
+    base.partition = record.partition.map(|partition| partition as i32);
     base.key = record.key.as_deref();
-    base.headers.clone_from(&record.headers);
+    base.headers = record.headers.as_deref().map(headers);
     let mut unsent = Some(base);
     while let Some(record) = unsent.take() {
         match producer.send(record) {
@@ -238,6 +208,16 @@ pub fn send<C: ProducerContext>(
         }
     }
     Ok(())
+}
+
+fn headers(headers: &OwnedHeaders) -> ClientHeaders {
+    let none = ClientHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(none, |all, (name, value)| {
+        all.insert(Header {
+            key: &String::from_utf8_lossy(name),
+            value: value.as_ref(),
+        })
+    })
 }
 
 /// Sends the records and the offsets of a transaction. An error may name the topic at fault.
@@ -270,35 +250,4 @@ fn fill(
         }
     }
     sender.send(offsets, grant).map_err(nowhere)
-}
-
-/// Whether no other try would do: what the brokers' administrator must change.
-pub fn is_final(error: &ClientError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed
-                | RDKafkaErrorCode::UnsupportedFeature
-                | RDKafkaErrorCode::Authentication
-        )
-    )
-}
-
-/// Whether the brokers do not let transactions last as long as they may take.
-pub fn is_timeout_refused(error: &ClientError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::InvalidTransactionTimeout)
-}
-
-/// Whether the group has gone on to another generation.
-pub fn is_stale_grant(error: &ClientError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::UnknownMemberId
-                | RDKafkaErrorCode::RebalanceInProgress
-                | RDKafkaErrorCode::FencedInstanceId
-        )
-    )
 }

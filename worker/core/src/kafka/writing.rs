@@ -1,0 +1,392 @@
+//! Which batches are written next, and what an answer means: what [`fetching`](super::fetching) is for reading.
+//!
+//! Records are collected by partition. Each partition has one batch on the way at a time, which is sent, the same to the last
+//! byte, until a broker has it: brokers know a batch by its producer, epoch and sequence, and take it once.
+
+use bytes::Bytes;
+use tocsin_contract::pipeline::source::Partitioner;
+
+use super::batch_writer::{BatchWriter, NO_HEADERS, Producer};
+use super::fetching::{Millis, Partition};
+use super::partitioner;
+
+/// How records are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// A batch with so many bytes, not yet compressed, takes no more.
+    pub batch_bytes: usize,
+    /// Time until a batch is sent again: at first, and at most.
+    pub backoff: (Millis, Millis),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // Below the 1,048,588 bytes that brokers take if nobody says otherwise, also if it gets no smaller.
+            batch_bytes: 1_000_000,
+            backoff: (1, 100),
+        }
+    }
+}
+
+/// What an answer led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The broker has the batch; where its last record stands, if the broker says so.
+    Written(Option<i64>),
+    /// It is sent again, perhaps in halves, perhaps elsewhere.
+    Later,
+    /// The topic takes such a record at no try.
+    Refused,
+    /// The producer cannot go on.
+    Ended,
+}
+
+/// A batch to send.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The broker that leads the partition.
+    pub broker: i32,
+    /// The partition.
+    pub partition: Partition,
+    /// The batch.
+    pub batch: Bytes,
+}
+
+/// Records that are being written.
+#[derive(Debug)]
+pub struct Writing {
+    settings: Settings,
+    producer: Producer,
+    topics: Vec<Topic>,
+    wants_leaders: bool,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    /// Of each partition, who leads it.
+    leaders: Vec<Option<i32>>,
+    queues: Vec<Queue>,
+    /// Where records without a key go.
+    keyless: u32,
+}
+
+/// What is to be written to a partition.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Full batches, the oldest last.
+    full: Vec<BatchWriter>,
+    /// Takes records.
+    open: BatchWriter,
+    /// The batch that is sent until it is written.
+    first: Option<First>,
+    /// Number of the next record.
+    sequence: i32,
+    not_before: Millis,
+    backoff: Millis,
+}
+
+#[derive(Debug)]
+struct First {
+    records: BatchWriter,
+    batch: Bytes,
+    is_out: bool,
+    /// Whether a broker may have it though nobody heard so.
+    may_be_written: bool,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.first.is_none() && self.full.is_empty() && self.open.is_empty()
+    }
+
+    fn wait(&mut self, settings: &Settings, now: Millis) {
+        let (first, longest) = settings.backoff;
+        self.backoff = (2 * self.backoff).clamp(first, longest);
+        self.not_before = now + self.backoff;
+    }
+}
+
+impl Writing {
+    /// Nothing is to be written yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            producer: Producer {
+                id: -1,
+                epoch: -1,
+                is_transactional: false,
+            },
+            topics: Vec::new(),
+            wants_leaders: false,
+        }
+    }
+
+    /// From now on this producer writes. Brokers count anew.
+    pub fn begin(&mut self, producer: Producer) {
+        if producer != self.producer {
+            self.producer = producer;
+            for queue in self.topics.iter_mut().flat_map(|topic| &mut topic.queues) {
+                queue.sequence = 0;
+            }
+        }
+    }
+
+    /// The producer that writes.
+    pub fn producer(&self) -> Producer {
+        self.producer
+    }
+
+    /// One more topic; answers its number.
+    pub fn add_topic(&mut self) -> u32 {
+        self.topics.push(Topic::default());
+        self.wants_leaders = true;
+        self.topics.len() as u32 - 1
+    }
+
+    /// Who leads the partitions of a topic; a topic without partitions is not there.
+    pub fn led(&mut self, topic: u32, leaders: Vec<Option<i32>>) {
+        let Some(topic) = self.topics.get_mut(topic as usize) else {
+            return;
+        };
+        if topic.queues.len() < leaders.len() {
+            topic.queues.resize_with(leaders.len(), Queue::default);
+        }
+        topic.leaders = leaders;
+    }
+
+    /// Whether leaders must be looked for; asking clears it.
+    pub fn take_wants_leaders(&mut self) -> bool {
+        std::mem::take(&mut self.wants_leaders)
+    }
+
+    /// Whether a topic has this partition, as far as is known.
+    pub fn is_there(&self, topic: u32, partition: u32) -> bool {
+        let topic = self.topics.get(topic as usize);
+        topic.is_some_and(|topic| topic.leaders.len() > partition as usize)
+    }
+
+    /// Takes a record, for a partition or for that of its key. False if the topic, or the partition, is not there.
+    pub fn push(
+        &mut self,
+        topic: u32,
+        partition: Option<u32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Option<&[u8]>,
+    ) -> bool {
+        let Some(topic) = self.topics.get_mut(topic as usize) else {
+            return false;
+        };
+        let n_partitions = topic.leaders.len() as u32;
+        let partition = match (partition, key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) => {
+                let hash = partitioner::hash(Partitioner::Murmur2, key);
+                partitioner::partition(Partitioner::Murmur2, hash, n_partitions)
+            }
+            (None, None) => topic.keyless.checked_rem(n_partitions).unwrap_or_default(),
+        };
+        let Some(queue) = topic
+            .queues
+            .get_mut(partition as usize)
+            .filter(|_| partition < n_partitions)
+        else {
+            return false;
+        };
+        queue.open.push(key, value, headers.unwrap_or(NO_HEADERS));
+        if queue.open.n_bytes() >= self.settings.batch_bytes {
+            queue.full.insert(0, std::mem::take(&mut queue.open));
+        }
+        true
+    }
+
+    /// Whether a broker has each record that was taken.
+    pub fn is_done(&self) -> bool {
+        self.queues().all(|(_, queue)| queue.is_empty())
+    }
+
+    /// Partitions with records that no broker has yet.
+    pub fn open_partitions(&self) -> impl Iterator<Item = Partition> + '_ {
+        self.queues().filter(|(_, queue)| !queue.is_empty()).map(|(at, _)| at)
+    }
+
+    /// What to send now; `millis` is the clock's time since 1970, for records.
+    pub fn due(&mut self, now: Millis, millis: i64) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (number, topic) in self.topics.iter_mut().enumerate() {
+            let mut was_open = false;
+            for (partition, queue) in topic.queues.iter_mut().enumerate() {
+                was_open |= !queue.open.is_empty();
+                if queue.is_empty() || queue.not_before > now || queue.first.as_ref().is_some_and(|first| first.is_out)
+                {
+                    continue;
+                }
+                let Some(broker) = topic.leaders.get(partition).copied().flatten() else {
+                    self.wants_leaders = true;
+                    queue.wait(&self.settings, now);
+                    continue;
+                };
+                let (full, open) = (&mut queue.full, &mut queue.open);
+                let first = queue.first.get_or_insert_with(|| {
+                    let records = full.pop().unwrap_or_else(|| std::mem::take(open));
+                    First {
+                        batch: records.batch(self.producer, queue.sequence, millis).into(),
+                        records,
+                        is_out: false,
+                        may_be_written: false,
+                    }
+                });
+                first.is_out = true;
+                due.push(Due {
+                    broker,
+                    partition: Partition {
+                        topic: number as u32,
+                        partition: partition as u32,
+                    },
+                    batch: first.batch.clone(),
+                });
+            }
+            topic.keyless = topic.keyless.wrapping_add(u32::from(was_open));
+        }
+        due
+    }
+
+    /// When something is due that is not now, if something waits and nothing is on the way for it.
+    pub fn next_try(&self) -> Option<Millis> {
+        let waiting = self
+            .queues()
+            .filter(|(_, queue)| !queue.is_empty() && queue.first.as_ref().is_none_or(|first| !first.is_out));
+        waiting.map(|(_, queue)| queue.not_before).min()
+    }
+
+    /// A broker answered for a partition.
+    pub fn answered(&mut self, partition: Partition, code: i16, base_offset: i64, now: Millis) -> Verdict {
+        let settings = self.settings;
+        let Some(queue) = self.queue_mut(partition) else {
+            return Verdict::Later;
+        };
+        let Some(mut first) = queue.first.take() else {
+            return Verdict::Later;
+        };
+        match Meaning::of(code) {
+            Meaning::Written => {
+                let n_records = first.records.n_records();
+                queue.sequence = queue.sequence.wrapping_add(n_records) & i32::MAX;
+                (queue.not_before, queue.backoff) = (0, 0);
+                if queue.open.is_empty() {
+                    // Its memory takes the next records.
+                    first.records.clear();
+                    queue.open = first.records;
+                }
+                Verdict::Written((base_offset >= 0).then(|| base_offset + i64::from(n_records) - 1))
+            }
+            Meaning::TooLarge => match first.records.halves() {
+                Some((front, back)) => {
+                    queue.full.push(back);
+                    queue.full.push(front);
+                    Verdict::Later
+                }
+                None => Verdict::Refused,
+            },
+            Meaning::Later { is_led, may_be_written } => {
+                first.is_out = false;
+                first.may_be_written |= may_be_written;
+                queue.first = Some(first);
+                queue.wait(&settings, now);
+                self.wants_leaders |= !is_led;
+                Verdict::Later
+            }
+            Meaning::Refused => Verdict::Refused,
+            Meaning::Ended => Verdict::Ended,
+        }
+    }
+
+    /// A broker did not answer for a partition, if it was asked at all: the batch is sent again, where the leader is then.
+    pub fn unanswered(&mut self, partition: Partition, now: Millis) {
+        let settings = self.settings;
+        if let Some(queue) = self.queue_mut(partition)
+            && let Some(first) = queue.first.as_mut().filter(|first| first.is_out)
+        {
+            first.is_out = false;
+            first.may_be_written = true;
+            queue.wait(&settings, now);
+            self.wants_leaders = true;
+        }
+    }
+
+    /// Gives up what is not written. Answers whether it is known what brokers have, so that the producer can go on in its epoch.
+    pub fn give_up(&mut self) -> bool {
+        let mut is_known = true;
+        for queue in self.topics.iter_mut().flat_map(|topic| &mut topic.queues) {
+            if let Some(first) = queue.first.take() {
+                is_known &= !first.may_be_written && !first.is_out;
+            }
+            queue.full.clear();
+            queue.open.clear();
+            (queue.not_before, queue.backoff) = (0, 0);
+        }
+        is_known
+    }
+
+    fn queues(&self) -> impl Iterator<Item = (Partition, &Queue)> + '_ {
+        self.topics.iter().enumerate().flat_map(|(topic, of_topic)| {
+            let at = move |partition: usize| Partition {
+                topic: topic as u32,
+                partition: partition as u32,
+            };
+            let queues = of_topic.queues.iter().enumerate();
+            queues.map(move |(partition, queue)| (at(partition), queue))
+        })
+    }
+
+    fn queue_mut(&mut self, at: Partition) -> Option<&mut Queue> {
+        let topic = self.topics.get_mut(at.topic as usize)?;
+        topic.queues.get_mut(at.partition as usize)
+    }
+}
+
+/// What an error of Kafka means for a batch. Source: `org.apache.kafka.common.protocol.Errors`, and KIP-890 for what transactions
+/// add.
+enum Meaning {
+    Written,
+    /// It is sent again: whether the broker leads the partition, and whether it may have the batch.
+    Later {
+        is_led: bool,
+        may_be_written: bool,
+    },
+    TooLarge,
+    Refused,
+    Ended,
+}
+
+impl Meaning {
+    fn later(is_led: bool, may_be_written: bool) -> Self {
+        Self::Later { is_led, may_be_written }
+    }
+
+    fn of(code: i16) -> Self {
+        match code {
+            // None, and DUPLICATE_SEQUENCE_NUMBER: it was taken before.
+            0 | 46 => Self::Written,
+            // UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
+            // UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID.
+            3 | 5 | 6 | 74 | 75 | 100 => Self::later(false, false),
+            // NETWORK_EXCEPTION, KAFKA_STORAGE_ERROR.
+            13 | 56 => Self::later(false, true),
+            // COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
+            // CONCURRENT_TRANSACTIONS, THROTTLING_QUOTA_EXCEEDED.
+            14 | 15 | 16 | 19 | 51 | 89 => Self::later(true, false),
+            // REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND.
+            7 | 20 => Self::later(true, true),
+            // MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE.
+            10 | 18 => Self::TooLarge,
+            // CORRUPT_MESSAGE, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.
+            2 | 17 | 29 | 87 => Self::Refused,
+            _ => Self::Ended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! One try to commit a transaction: by our own Produce path, or by librdkafka where that is asked for or must log in.
+
+mod librdkafka;
+mod own;
+
+mod offsets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use self::librdkafka::LibrdkafkaTransactional;
+use self::own::OwnTransactional;
+use super::grant::Grant;
+use super::transaction::Transaction;
+use crate::kafka::{ClientKind, ClusterSettings, KafkaError};
+
+pub use self::librdkafka::{LARGEST_MESSAGE, send};
+
+/// How long a call that ends a transaction may take until its outcome counts as unknown.
+const CALL: Duration = Duration::from_secs(8);
+
+/// After so long brokers end a transaction that nobody commits.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A producer whose transactions can begin.
+pub enum Transactional {
+    /// Our own Produce path.
+    Own(Box<OwnTransactional>),
+    /// librdkafka's producer.
+    Librdkafka(LibrdkafkaTransactional),
+}
+
+/// How a try ended.
+pub enum Tried {
+    Committed,
+    /// The transaction was aborted.
+    Aborted(ProducerError),
+    /// Nobody knows.
+    Unknown(ProducerError),
+    /// A topic will never take a record.
+    Refused(String, ProducerError),
+}
+
+impl Transactional {
+    /// A new producer with this id. It waits until what one before it has left open has ended.
+    ///
+    /// It notes where records of `journal` stand.
+    pub fn begin(settings: &ClusterSettings, id: &str, journal: &str) -> Result<Self, ProducerError> {
+        Ok(match settings.client() {
+            ClientKind::Own => Self::Own(Box::new(OwnTransactional::begin(settings, id, journal)?)),
+            ClientKind::Librdkafka => Self::Librdkafka(LibrdkafkaTransactional::begin(settings, id, journal)?),
+        })
+    }
+
+    /// Writes a transaction and commits it, once.
+    pub fn attempt(&mut self, transaction: &Transaction, grant: &Grant) -> Tried {
+        match self {
+            Self::Own(own) => own.attempt(transaction, grant),
+            Self::Librdkafka(librdkafka) => librdkafka.attempt(transaction, grant),
+        }
+    }
+
+    /// Where the records of the last transaction stand in the journal, by shard.
+    pub fn journal_offsets(&self) -> BTreeMap<u32, i64> {
+        match self {
+            Self::Own(own) => own.journal_offsets(),
+            Self::Librdkafka(librdkafka) => librdkafka.journal_offsets(),
+        }
+    }
+}
+
+/// Why a producer could not do something.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProducerError {
+    /// Our own client says so.
+    #[error(transparent)]
+    Own(Arc<KafkaError>),
+    /// librdkafka says so.
+    #[error(transparent)]
+    Librdkafka(#[from] ClientError),
+}
+
+impl From<KafkaError> for ProducerError {
+    fn from(error: KafkaError) -> Self {
+        Self::Own(Arc::new(error))
+    }
+}
+
+/// Kafka's errors by which a record is refused at every try: CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, MESSAGE_TOO_LARGE,
+/// TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.
+const NEVER_TAKEN: [i16; 5] = [2, 3, 10, 29, 87];
+
+/// Those that need the brokers' administrator: CLUSTER_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
+const FINAL: [i16; 2] = [31, 53];
+
+/// INVALID_TRANSACTION_TIMEOUT.
+const INVALID_TIMEOUT: i16 = 50;
+
+/// Those of a group that has gone on: ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS, FENCED_INSTANCE_ID.
+const STALE: [i16; 4] = [22, 25, 27, 82];
+
+impl ProducerError {
+    /// Whether a topic takes a record at no try.
+    pub fn is_never_taken(&self) -> bool {
+        let of_librdkafka = matches!(
+            self.of_librdkafka(),
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::MessageSizeTooLarge)
+        );
+        of_librdkafka || self.is_one_of(&NEVER_TAKEN)
+    }
+
+    /// Whether no other try would do: what the brokers' administrator must change.
+    pub fn is_final(&self) -> bool {
+        let ours = match self {
+            Self::Own(error) => !error.may_pass(),
+            Self::Librdkafka(_) => matches!(
+                self.of_librdkafka(),
+                Some(RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::Authentication)
+            ),
+        };
+        ours || self.is_one_of(&FINAL)
+    }
+
+    /// Whether the brokers do not let transactions last as long as they may take.
+    pub fn is_timeout_refused(&self) -> bool {
+        self.is_one_of(&[INVALID_TIMEOUT])
+    }
+
+    /// Whether the group has gone on to another generation.
+    pub fn is_stale_grant(&self) -> bool {
+        self.is_one_of(&STALE)
+    }
+
+    fn is_one_of(&self, codes: &[i16]) -> bool {
+        self.code().is_some_and(|code| codes.contains(&code))
+    }
+
+    /// Kafka's number of the error, if a broker said it.
+    fn code(&self) -> Option<i16> {
+        match self {
+            Self::Own(error) => error.code(),
+            Self::Librdkafka(_) => i16::try_from(self.of_librdkafka()? as i32)
+                .ok()
+                .filter(|code| *code > 0),
+        }
+    }
+
+    fn of_librdkafka(&self) -> Option<RDKafkaErrorCode> {
+        match self {
+            Self::Own(_) => None,
+            Self::Librdkafka(error) => error.rdkafka_error_code(),
+        }
+    }
+}
