@@ -155,6 +155,11 @@ impl KafkaError {
         }
     }
 
+    /// Whether a topic is one that we may not write, or none at all: TOPIC_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION.
+    pub(super) fn is_about_a_topic(&self) -> bool {
+        matches!(self.code(), Some(29 | 17))
+    }
+
     /// Whether another try may do for somebody whom the brokers have let in before: one that starts again hangs up on the way,
     /// and knows its topics later than its port.
     pub fn may_pass(&self) -> bool {

@@ -201,6 +201,10 @@ impl Committing {
                 Tried::Refused(topic, source) => {
                     return Outcome::Failed(ShardsError::Refused { topic, source });
                 }
+                Tried::Failed(source) => {
+                    let what = "committing a transaction";
+                    return Outcome::Failed(ShardsError::Client { what, source });
+                }
                 Tried::Unknown(error) => {
                     tracing::warn!(%error, "what became of a transaction is not known: the producer is given up");
                     self.producer = None;
@@ -219,6 +223,10 @@ impl Committing {
                 Settled::Open => {}
                 Settled::Refused(topic, source) => {
                     return Some(Outcome::Failed(ShardsError::Refused { topic, source }));
+                }
+                Settled::Failed(source) if source.is_final() => {
+                    let what = "sending results";
+                    return Some(Outcome::Failed(ShardsError::Client { what, source }));
                 }
                 Settled::Failed(error) => {
                     tracing::warn!(%error, "results were not taken, and are sent again");

@@ -124,7 +124,7 @@ fn put(producer: &mut Producer, partitions: u32, service: &str, records: &[Strin
     for record in records {
         builder.push(service.as_bytes(), record.as_bytes());
     }
-    let mut batch = builder.finish(false)?;
+    let mut batch = builder.finish();
     set_time(&mut batch, now());
     producer.send(partition_of(service.as_bytes(), partitions), &batch)
 }

@@ -179,7 +179,7 @@ fn escalate(producer: &mut Producer, broker: &Broker, service: &str, time: i64) 
     for _ in 0..ESCALATES {
         builder.push(service.as_bytes(), alert.as_bytes());
     }
-    let mut batch = builder.finish(false)?;
+    let mut batch = builder.finish();
     set_time(&mut batch, now());
     producer.send(partition_of(service.as_bytes(), broker.partitions()), &batch)
 }

@@ -61,7 +61,7 @@ impl Alerts {
                 }
             }
             if !builder.is_empty() {
-                take(number, builder.finish(true)?)?;
+                take(number, builder.finish())?;
             }
         }
         Ok(())

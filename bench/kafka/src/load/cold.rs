@@ -52,7 +52,7 @@ fn fill_partition(broker: &Broker, topic: &str, services: u64, partition: u32) -
 }
 
 fn send(producer: &mut Producer, partition: u32, builder: &mut Builder) -> anyhow::Result<()> {
-    let mut batch = builder.finish(true)?;
+    let mut batch = builder.finish();
     set_time(&mut batch, now());
     producer.send(partition, &batch)
 }

@@ -50,7 +50,7 @@ fn fill_partition(broker: &Broker, topic: &str, alerts: Alerts, per_batch: u64, 
         let alert = critical(&service, alerts.end() + hours * HOUR);
         last.push(service.as_bytes(), alert.as_bytes());
     }
-    send(0, last.finish(false)?)?;
+    send(0, last.finish())?;
     producer.finish()
 }
 

@@ -15,7 +15,7 @@ const LZ4: i16 = 3;
 const TRANSACTIONAL: i16 = 0b1_0000;
 
 /// Headers of a record that has none.
-pub const NO_HEADERS: &[u8] = &[0];
+const NO_HEADERS: &[u8] = &[0];
 
 /// Who writes, as brokers count what a producer has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,15 @@ pub struct Producer {
     pub is_transactional: bool,
 }
 
+impl Producer {
+    /// A producer that brokers do not count; its batches have the sequence -1.
+    pub const NOBODY: Self = Self {
+        id: -1,
+        epoch: -1,
+        is_transactional: false,
+    };
+}
+
 /// Records that are collected for a batch.
 #[derive(Clone, Debug, Default)]
 pub struct BatchWriter {
@@ -37,14 +46,15 @@ pub struct BatchWriter {
 }
 
 impl BatchWriter {
-    /// Adds a record; `headers` are their count and each of them, as they stand in a record.
-    pub fn push(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[u8]) {
+    /// Adds a record; `headers` are their count and each of them, as they stand in a record
+    /// ([`encode_headers`](super::encode_headers)).
+    pub fn push(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: Option<&[u8]>) {
         let framed = Frame {
             timestamp_delta: 0,
             offset_delta: i64::from(self.n_records),
             key,
             value,
-            headers,
+            headers: headers.unwrap_or(NO_HEADERS),
         };
         record::put(&mut self.records, &framed);
         self.n_records += 1;
@@ -99,7 +109,7 @@ impl BatchWriter {
         while let Some(frame) = record::take(&mut rest).and_then(record::parse) {
             let is_full = first.n_records >= self.n_records / 2;
             let half = if is_full { &mut second } else { &mut first };
-            half.push(frame.key, frame.value, frame.headers);
+            half.push(frame.key, frame.value, Some(frame.headers));
         }
         (!first.is_empty() && !second.is_empty()).then_some((first, second))
     }
@@ -157,9 +167,9 @@ mod tests {
         let headers = record::encode_headers([(b"h".as_slice(), Some(b"1".as_slice())), (b"none", None)].into_iter());
         for (i, value) in values.iter().enumerate() {
             match i % 3 {
-                0 => writer.push(None, Some(value), NO_HEADERS),
-                1 => writer.push(Some(b"key"), Some(value), &headers),
-                _ => writer.push(Some(b""), None, NO_HEADERS),
+                0 => writer.push(None, Some(value), None),
+                1 => writer.push(Some(b"key"), Some(value), Some(&headers)),
+                _ => writer.push(Some(b""), None, None),
             }
         }
         let batch = writer.batch(PRODUCER, 41, 1_767_225_600_000);
@@ -201,7 +211,7 @@ mod tests {
     fn a_batch_falls_into_halves_until_it_is_one_record() {
         let mut writer = BatchWriter::default();
         for i in 0..5_u8 {
-            writer.push(Some(&[i]), Some(&[i; 3]), NO_HEADERS);
+            writer.push(Some(&[i]), Some(&[i; 3]), None);
         }
         let (first, second) = writer.halves().unwrap();
         assert_eq!((first.n_records(), second.n_records()), (2, 3));

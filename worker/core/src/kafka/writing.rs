@@ -3,18 +3,22 @@
 //! Records are collected by partition. Each partition has one batch on the way at a time, which is sent, the same to the last
 //! byte, until a broker has it: brokers know a batch by its producer, epoch and sequence, and take it once.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tocsin_contract::pipeline::source::Partitioner;
 
-use super::batch_writer::{BatchWriter, NO_HEADERS, Producer};
+use super::batch_writer::{BatchWriter, Producer};
 use super::fetching::{Millis, Partition};
 use super::partitioner;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// A batch with so many bytes, not yet compressed, takes no more.
+    /// A batch has at most so many bytes before it is compressed, or one record.
     pub batch_bytes: usize,
+    /// A broker is sent at most so many bytes at a time, or one batch.
+    pub request_bytes: usize,
     /// Time until a batch is sent again: at first, and at most.
     pub backoff: (Millis, Millis),
 }
@@ -24,6 +28,8 @@ impl Default for Settings {
         Self {
             // Below the 1,048,588 bytes that brokers take if nobody says otherwise, also if it gets no smaller.
             batch_bytes: 1_000_000,
+            // Brokers take 100 MiB if nobody says otherwise.
+            request_bytes: 16 << 20,
             backoff: (1, 100),
         }
     }
@@ -91,8 +97,6 @@ struct First {
     records: BatchWriter,
     batch: Bytes,
     is_out: bool,
-    /// Whether a broker may have it though nobody heard so.
-    may_be_written: bool,
 }
 
 impl Queue {
@@ -112,11 +116,7 @@ impl Writing {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            producer: Producer {
-                id: -1,
-                epoch: -1,
-                is_transactional: false,
-            },
+            producer: Producer::NOBODY,
             topics: Vec::new(),
             wants_leaders: false,
         }
@@ -194,10 +194,11 @@ impl Writing {
         else {
             return false;
         };
-        queue.open.push(key, value, headers.unwrap_or(NO_HEADERS));
-        if queue.open.n_bytes() >= self.settings.batch_bytes {
+        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        if !queue.open.is_empty() && queue.open.n_bytes() + bytes > self.settings.batch_bytes {
             queue.full.insert(0, std::mem::take(&mut queue.open));
         }
+        queue.open.push(key, value, headers);
         true
     }
 
@@ -214,6 +215,7 @@ impl Writing {
     /// What to send now; `millis` is the clock's time since 1970, for records.
     pub fn due(&mut self, now: Millis, millis: i64) -> Vec<Due> {
         let mut due = Vec::new();
+        let mut bytes: BTreeMap<i32, usize> = BTreeMap::new();
         for (number, topic) in self.topics.iter_mut().enumerate() {
             let mut was_open = false;
             for (partition, queue) in topic.queues.iter_mut().enumerate() {
@@ -227,6 +229,10 @@ impl Writing {
                     queue.wait(&self.settings, now);
                     continue;
                 };
+                let of_broker = bytes.entry(broker).or_default();
+                if *of_broker > self.settings.request_bytes {
+                    continue;
+                }
                 let (full, open) = (&mut queue.full, &mut queue.open);
                 let first = queue.first.get_or_insert_with(|| {
                     let records = full.pop().unwrap_or_else(|| std::mem::take(open));
@@ -234,10 +240,10 @@ impl Writing {
                         batch: records.batch(self.producer, queue.sequence, millis).into(),
                         records,
                         is_out: false,
-                        may_be_written: false,
                     }
                 });
                 first.is_out = true;
+                *of_broker += first.batch.len();
                 due.push(Due {
                     broker,
                     partition: Partition {
@@ -274,7 +280,7 @@ impl Writing {
                 let n_records = first.records.n_records();
                 queue.sequence = queue.sequence.wrapping_add(n_records) & i32::MAX;
                 (queue.not_before, queue.backoff) = (0, 0);
-                if queue.open.is_empty() {
+                if queue.open.is_empty() && first.records.n_bytes() <= settings.batch_bytes {
                     // Its memory takes the next records.
                     first.records.clear();
                     queue.open = first.records;
@@ -289,16 +295,19 @@ impl Writing {
                 }
                 None => Verdict::Refused,
             },
-            Meaning::Later { is_led, may_be_written } => {
+            meaning @ (Meaning::Later { .. } | Meaning::Refused | Meaning::Ended) => {
                 first.is_out = false;
-                first.may_be_written |= may_be_written;
                 queue.first = Some(first);
                 queue.wait(&settings, now);
-                self.wants_leaders |= !is_led;
-                Verdict::Later
+                match meaning {
+                    Meaning::Later { is_led } => {
+                        self.wants_leaders |= !is_led;
+                        Verdict::Later
+                    }
+                    Meaning::Refused => Verdict::Refused,
+                    _ => Verdict::Ended,
+                }
             }
-            Meaning::Refused => Verdict::Refused,
-            Meaning::Ended => Verdict::Ended,
         }
     }
 
@@ -309,19 +318,17 @@ impl Writing {
             && let Some(first) = queue.first.as_mut().filter(|first| first.is_out)
         {
             first.is_out = false;
-            first.may_be_written = true;
             queue.wait(&settings, now);
             self.wants_leaders = true;
         }
     }
 
-    /// Gives up what is not written. Answers whether it is known what brokers have, so that the producer can go on in its epoch.
+    /// Gives up what is not written. Answers whether it is known what brokers have, so that the producer can go on in its epoch: a
+    /// batch that was sent may be in a log whatever the answer was, since brokers judge also behind the append.
     pub fn give_up(&mut self) -> bool {
         let mut is_known = true;
         for queue in self.topics.iter_mut().flat_map(|topic| &mut topic.queues) {
-            if let Some(first) = queue.first.take() {
-                is_known &= !first.may_be_written && !first.is_out;
-            }
+            is_known &= queue.first.take().is_none();
             queue.full.clear();
             queue.open.clear();
             (queue.not_before, queue.backoff) = (0, 0);
@@ -350,10 +357,9 @@ impl Writing {
 /// add.
 enum Meaning {
     Written,
-    /// It is sent again: whether the broker leads the partition, and whether it may have the batch.
+    /// It is sent again; whether the broker leads the partition.
     Later {
         is_led: bool,
-        may_be_written: bool,
     },
     TooLarge,
     Refused,
@@ -361,24 +367,16 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn later(is_led: bool, may_be_written: bool) -> Self {
-        Self::Later { is_led, may_be_written }
-    }
-
     fn of(code: i16) -> Self {
         match code {
             // None, and DUPLICATE_SEQUENCE_NUMBER: it was taken before.
             0 | 46 => Self::Written,
-            // UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
-            // UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID.
-            3 | 5 | 6 | 74 | 75 | 100 => Self::later(false, false),
-            // NETWORK_EXCEPTION, KAFKA_STORAGE_ERROR.
-            13 | 56 => Self::later(false, true),
-            // COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
-            // CONCURRENT_TRANSACTIONS, THROTTLING_QUOTA_EXCEEDED.
-            14 | 15 | 16 | 19 | 51 | 89 => Self::later(true, false),
-            // REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND.
-            7 | 20 => Self::later(true, true),
+            // UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, NETWORK_EXCEPTION, KAFKA_STORAGE_ERROR,
+            // FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID.
+            3 | 5 | 6 | 13 | 56 | 74 | 75 | 100 => Self::Later { is_led: false },
+            // REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
+            // NOT_ENOUGH_REPLICAS_AFTER_APPEND, CONCURRENT_TRANSACTIONS, THROTTLING_QUOTA_EXCEEDED.
+            7 | 14 | 15 | 16 | 19 | 20 | 51 | 89 => Self::Later { is_led: true },
             // MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE.
             10 | 18 => Self::TooLarge,
             // CORRUPT_MESSAGE, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.

@@ -19,6 +19,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Request, StrBytes};
 use tocsin_worker_core::kafka::Producer;
 
+use super::patience::Trouble;
 use super::{INIT_PRODUCER_ID, LastOffsets, NewRecord, Patience, RecordWriter, WriteError};
 use crate::kafka::cluster::{Cluster, topic_name};
 use crate::kafka::connection::Connection;
@@ -199,7 +200,8 @@ impl TransactionalWriter {
             what: "TxnOffsetCommit",
             of: CoordinatorOf::Group,
             newest: self.version(COMMIT_OFFSETS),
-            may_repeat: true,
+            // Without an epoch of its own, what is late could come behind the offsets of the next transaction.
+            may_repeat: self.has_epochs,
         };
         let first_error = |response: &<TxnOffsetCommitRequest as Request>::Response| {
             let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
@@ -253,7 +255,7 @@ impl TransactionalWriter {
     }
 
     /// Tells the coordinator of partitions that it does not know to be in the transaction.
-    fn add_partitions(&mut self, patience: Patience<'_>) -> Result<(), KafkaError> {
+    fn add_partitions(&mut self, patience: Patience<'_>) -> Result<(), WriteError> {
         let mut topics = Vec::new();
         let mut added = Vec::new();
         for (topic, partitions) in self.writer.open_partitions() {
@@ -286,24 +288,36 @@ impl TransactionalWriter {
             newest: ADD_PARTITIONS,
             may_repeat: true,
         };
+        let mut at_fault = String::new();
         let first_error = |response: &<AddPartitionsToTxnRequest as Request>::Response| {
-            let topics = response.results_by_topic_v3_and_below.iter();
-            let codes = topics.flat_map(|topic| &topic.results_by_partition);
-            let mut codes = codes
-                .map(|result| result.partition_error_code)
-                .filter(|code| *code != 0);
-            let first = codes.next().unwrap_or_default();
-            // The others were not attempted because of one.
-            if first == OPERATION_NOT_ATTEMPTED {
-                codes.find(|code| *code != OPERATION_NOT_ATTEMPTED).unwrap_or(first)
-            } else {
-                first
+            let mut first = 0;
+            for topic in &response.results_by_topic_v3_and_below {
+                for code in topic
+                    .results_by_partition
+                    .iter()
+                    .map(|result| result.partition_error_code)
+                {
+                    // The others were not attempted because of one.
+                    if code != 0 && (first == 0 || first == OPERATION_NOT_ATTEMPTED) {
+                        first = code;
+                        at_fault = topic.name.0.to_string();
+                    }
+                }
             }
+            first
         };
         let id = self.id.clone();
-        self.ask(&call, &request, &id, patience, first_error)?;
-        self.added.extend(added);
-        Ok(())
+        match self.ask(&call, &request, &id, patience, first_error) {
+            Ok(_) => {
+                self.added.extend(added);
+                Ok(())
+            }
+            Err(error) if error.is_about_a_topic() => Err(WriteError::Refused {
+                topic: at_fault,
+                source: error,
+            }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn writes_as(&mut self, id: ProducerId, epoch: i16) {
@@ -330,31 +344,38 @@ impl TransactionalWriter {
         request: &R,
         key: &str,
         patience: Patience<'_>,
-        code: impl Fn(&R::Response) -> i16,
+        mut code: impl FnMut(&R::Response) -> i16,
     ) -> Result<R::Response, KafkaError> {
         let (mut pause, longest) = PAUSE;
+        let mut trouble = Trouble::default();
         loop {
-            patience.check(call.what, &self.cluster)?;
+            trouble.or_too_late(patience.check(call.what, &self.cluster))?;
             match self.coordinator(call.of, key) {
                 Ok(connection) => match connection.call(call.what, request, call.newest) {
-                    Ok(response) => match code(&response) {
-                        // COORDINATOR_LOAD_IN_PROGRESS, CONCURRENT_TRANSACTIONS.
-                        14 | 51 => {}
-                        // COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
-                        15 | 16 => self.coordinators[call.of as usize] = None,
-                        code => {
-                            connection.check(call.what, code)?;
-                            return Ok(response);
+                    Ok(response) => {
+                        let code = code(&response);
+                        let checked = connection.check(call.what, code);
+                        match (code, checked) {
+                            (_, Ok(())) => return Ok(response),
+                            // COORDINATOR_LOAD_IN_PROGRESS, CONCURRENT_TRANSACTIONS.
+                            (14 | 51, Err(error)) => trouble.note(error),
+                            // COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
+                            (15 | 16, Err(error)) => {
+                                self.coordinators[call.of as usize] = None;
+                                trouble.note(error);
+                            }
+                            (_, Err(error)) => return Err(error),
                         }
-                    },
+                    }
                     Err(error) => {
                         self.coordinators[call.of as usize] = None;
                         if !call.may_repeat || !error.may_pass() {
                             return Err(error);
                         }
+                        trouble.note(error);
                     }
                 },
-                Err(error) if error.may_pass() => {}
+                Err(error) if error.may_pass() => trouble.note(error),
                 Err(error) => return Err(error),
             }
             std::thread::park_timeout(pause);

@@ -8,7 +8,7 @@ use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
 
-use super::{OnTheWay, Sender, Sent};
+use super::{Failure, OnTheWay, Sender, Sent};
 use crate::kafka::{ClusterSettings, NewRecord, TokenLogin, client_config};
 use crate::shards::producer::{LARGEST_MESSAGE, ProducerError, send};
 
@@ -33,12 +33,19 @@ impl ProducerContext for Deliveries {
         let record = match result {
             Ok(record) => record,
             Err((error, record)) => {
-                sent.fail(record.topic(), error.clone().into());
+                sent.fail(failure(record.topic(), error.clone().into()));
                 record
             }
         };
         let bytes = record.payload().map_or(0, <[u8]>::len) as u64;
         self.on_the_way.arrived(&sent, 1, bytes);
+    }
+}
+
+fn failure(topic: &str, error: ProducerError) -> Failure {
+    Failure {
+        refused_by: error.is_never_taken().then(|| topic.to_owned()),
+        error,
     }
 }
 
@@ -72,7 +79,7 @@ impl Sender for LibrdkafkaSender {
     fn send(&self, results: Vec<NewRecord>, sent: &Arc<Sent>) {
         for result in &results {
             if let Err((topic, error)) = send(&self.0, result, Arc::clone(sent)) {
-                sent.fail(&topic, error.into());
+                sent.fail(failure(&topic, error.into()));
                 let bytes = result.value.len() as u64;
                 self.0.context().on_the_way.arrived(sent, 1, bytes);
             }

@@ -32,8 +32,8 @@ const MOST_SENT: usize = 1024;
 struct Sent {
     /// How many are not acknowledged.
     open: AtomicU64,
-    /// Why the first will not be, with its topic.
-    failed: Mutex<Option<(String, ProducerError)>>,
+    /// Why the first will not be.
+    failed: Mutex<Option<Failure>>,
 }
 
 impl Sent {
@@ -41,14 +41,22 @@ impl Sent {
         self.open.load(Ordering::Acquire) == 0 && self.failure().is_none()
     }
 
-    fn fail(&self, topic: &str, error: ProducerError) {
+    fn fail(&self, failure: Failure) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.get_or_insert_with(|| (topic.to_owned(), error));
+        failed.get_or_insert(failure);
     }
 
-    fn failure(&self) -> Option<(String, ProducerError)> {
+    fn failure(&self) -> Option<Failure> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Why results are not acknowledged.
+#[derive(Clone)]
+struct Failure {
+    /// The topic that will never take one, if it is that.
+    refused_by: Option<String>,
+    error: ProducerError,
 }
 
 /// Bytes of results that are on the way.
@@ -107,8 +115,10 @@ impl Awaited {
         match self.sent.iter().find_map(|sent| sent.failure()) {
             None if self.sent.is_empty() => Settled::Acknowledged,
             None => Settled::Open,
-            Some((topic, error)) if error.is_never_taken() => Settled::Refused(topic, error),
-            Some((_, error)) => Settled::Failed(error),
+            Some(Failure { refused_by, error }) => match refused_by {
+                Some(topic) => Settled::Refused(topic, error),
+                None => Settled::Failed(error),
+            },
         }
     }
 }

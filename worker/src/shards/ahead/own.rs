@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender as Channel};
 
-use super::{MOST_SENT, OnTheWay, Sender, Sent};
+use super::{Failure, MOST_SENT, OnTheWay, Sender, Sent};
 use crate::kafka::{Cluster, ClusterSettings, KafkaError, NewRecord, Patience, RecordWriter, WriteError};
 use crate::shards::producer::ProducerError;
 
@@ -49,7 +49,7 @@ impl Sender for OwnSender {
     fn send(&self, results: Vec<NewRecord>, sent: &Arc<Sent>) {
         if self.results.send((results, Arc::clone(sent))).is_err() {
             // The thread has said why with what it could not write.
-            sent.fail("", KafkaError::Stopped.into());
+            sent.fail(stopped());
         }
     }
 
@@ -80,21 +80,35 @@ impl Sending {
         while let Ok(first) = results.recv() {
             let together: Vec<Results> = std::iter::once(first).chain(results.try_iter()).collect();
             let failure = self.write(&together).err().map(|error| match error {
-                WriteError::Refused { topic, source } => (topic, source.into()),
-                WriteError::Broker(error) => (String::new(), ProducerError::from(error)),
+                WriteError::Refused { topic, source } => Failure {
+                    refused_by: Some(topic),
+                    error: source.into(),
+                },
+                WriteError::Broker(error) => Failure {
+                    refused_by: None,
+                    error: error.into(),
+                },
             });
-            for (records, sent) in together {
-                if let Some((topic, error)) = &failure {
-                    sent.fail(topic, error.clone());
-                }
-                let bytes = records.iter().map(|record| record.value.len() as u64).sum();
-                self.on_the_way.arrived(&sent, records.len() as u64, bytes);
+            for results in together {
+                self.done(results, failure.as_ref());
             }
             if failure.is_some() {
                 // Nobody knows any more what brokers have: whoever sends begins anew.
-                return;
+                break;
             }
         }
+        for left in results.try_iter() {
+            self.done(left, Some(&stopped()));
+        }
+    }
+
+    /// Results are on the way no more.
+    fn done(&self, (records, sent): Results, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            sent.fail(failure.clone());
+        }
+        let bytes = records.iter().map(|record| record.value.len() as u64).sum();
+        self.on_the_way.arrived(&sent, records.len() as u64, bytes);
     }
 
     fn write(&mut self, together: &[Results]) -> Result<(), WriteError> {
@@ -112,5 +126,13 @@ impl Sending {
         }
         self.writer.flush(patience)?;
         Ok(())
+    }
+}
+
+/// Nobody sends results any more.
+fn stopped() -> Failure {
+    Failure {
+        refused_by: None,
+        error: KafkaError::Stopped.into(),
     }
 }

@@ -43,6 +43,8 @@ pub enum Tried {
     Unknown(ProducerError),
     /// A topic will never take a record.
     Refused(String, ProducerError),
+    /// We may not: no other try would do.
+    Failed(ProducerError),
 }
 
 impl Transactional {
@@ -90,12 +92,13 @@ impl From<KafkaError> for ProducerError {
     }
 }
 
-/// Kafka's errors by which a record is refused at every try: CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, MESSAGE_TOO_LARGE,
-/// TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.
-const NEVER_TAKEN: [i16; 5] = [2, 3, 10, 29, 87];
+/// librdkafka's word for Kafka's errors by which a record is refused at every try: CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION,
+/// MESSAGE_TOO_LARGE, INVALID_TOPIC_EXCEPTION, RECORD_LIST_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.
+const NEVER_TAKEN: [i16; 7] = [2, 3, 10, 17, 18, 29, 87];
 
-/// Those that need the brokers' administrator: CLUSTER_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
-const FINAL: [i16; 2] = [31, 53];
+/// Those of rights that we lack: GROUP_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED,
+/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
+const NOT_ALLOWED: [i16; 3] = [30, 31, 53];
 
 /// INVALID_TRANSACTION_TIMEOUT.
 const INVALID_TIMEOUT: i16 = 50;
@@ -116,13 +119,18 @@ impl ProducerError {
     /// Whether no other try would do: what the brokers' administrator must change.
     pub fn is_final(&self) -> bool {
         let ours = match self {
-            Self::Own(error) => !error.may_pass(),
+            Self::Own(error) => !error.may_pass() && !matches!(**error, KafkaError::Stopped),
             Self::Librdkafka(_) => matches!(
                 self.of_librdkafka(),
                 Some(RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::Authentication)
             ),
         };
-        ours || self.is_one_of(&FINAL)
+        ours || self.is_not_allowed()
+    }
+
+    /// Whether it is a right that we lack.
+    pub fn is_not_allowed(&self) -> bool {
+        self.is_one_of(&NOT_ALLOWED)
     }
 
     /// Whether the brokers do not let transactions last as long as they may take.

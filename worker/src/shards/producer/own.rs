@@ -75,13 +75,21 @@ impl OwnTransactional {
 
     /// Aborts the transaction, where it is known that nobody can have committed it, and that the producer is good for the next.
     fn give_up(&mut self, error: KafkaError) -> Tried {
-        if error.code().is_none_or(|code| ENDED.contains(&code)) {
-            return Tried::Unknown(error.into());
+        let is_doubtful = error.code().is_none_or(|code| ENDED.contains(&code));
+        let error = ProducerError::from(error);
+        if error.is_not_allowed() {
+            return Tried::Failed(error);
+        }
+        if is_doubtful {
+            return Tried::Unknown(error);
         }
         match self.writer.abort(patience()) {
-            Ok(true) => Tried::Aborted(error.into()),
-            Ok(false) => Tried::Unknown(error.into()),
-            Err(error) => Tried::Unknown(error.into()),
+            Ok(true) => Tried::Aborted(error),
+            Ok(false) => Tried::Unknown(error),
+            Err(failed) => {
+                tracing::warn!(%failed, "a transaction could not be aborted");
+                Tried::Unknown(error)
+            }
         }
     }
 
