@@ -26,11 +26,12 @@ fn end(ids: &Ids<'_>, stream: Stream, mut tail: Tail, worker: &Worker) -> usize 
 }
 
 /// A pipeline whose results may repeat, with a worker, a stream of events, and who follows what passes.
-fn under_load<'a>(kafka: &'a Kafka, name: &str) -> (Ids<'a>, Stream, Tail, Worker) {
-    let ids = Ids::new(kafka, name, Listener::Proxied)
+fn under_load<'a>(kafka: &'a Kafka, name: &str, client: &str) -> (Ids<'a>, Stream, Tail, Worker) {
+    let mut ids = Ids::new(kafka, name, Listener::Proxied)
         .unwrap()
         .at_least_once()
         .unwrap();
+    ids.further = vec!["--client".to_owned(), client.to_owned()];
     let (stream, tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
     let worker = ids.worker("w").unwrap();
     (ids, stream, tail, worker)
@@ -46,7 +47,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
-        let (ids, stream, mut tail, mut worker) = under_load(&kafka, &format!("again-{round}"));
+        let (ids, stream, mut tail, mut worker) = under_load(&kafka, &format!("again-{round}"), "own");
         for (point, (named, api_key)) in (round..).zip(points) {
             let works = tail.wait_for(stream.written(), PATIENCE);
             works.unwrap_or_else(|error| panic!("round {round}, {named}: {error}\n{}", worker.last_lines()));
@@ -74,7 +75,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
 fn a_result_is_there_before_its_transaction_is_committed() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
-    let (ids, stream, mut tail, worker) = under_load(&kafka, "sooner");
+    let (ids, stream, mut tail, worker) = under_load(&kafka, "sooner", "own");
     let works = tail.wait_for(stream.written(), PATIENCE);
     works.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
 
@@ -103,16 +104,22 @@ fn a_result_is_there_before_its_transaction_is_committed() {
 fn connections_that_break_lose_and_reorder_nothing() {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
-    let (ids, stream, mut tail, worker) = under_load(&kafka, "broken");
-    for _ in 0..5 * rounds() {
-        tail.wait_for(stream.written(), PATIENCE).unwrap();
-        // Answers are lost: what was asked is done, and asked again.
-        let rule = proxy.add(Rule::nth(ApiKey::PRODUCE, 3).drop_answer_and_cut());
-        rule.wait(PATIENCE).unwrap();
-        rule.remove();
-        proxy.reset_connections();
+    for client in ["own", "librdkafka"] {
+        let (ids, stream, mut tail, worker) = under_load(&kafka, &format!("broken-{client}"), client);
+        let mut works = |when: &str| {
+            let works = tail.wait_for(stream.written(), PATIENCE);
+            works.unwrap_or_else(|error| panic!("{client}, {when}: {error}\n{}", worker.last_lines()));
+        };
+        for _ in 0..5 * rounds() {
+            works("before");
+            // Answers are lost: what was asked is done, and asked again.
+            let rule = proxy.add(Rule::nth(ApiKey::PRODUCE, 3).drop_answer_and_cut());
+            rule.wait(PATIENCE).unwrap();
+            rule.remove();
+            proxy.reset_connections();
+        }
+        works("after");
+        let repeats = end(&ids, stream, tail, &worker);
+        println!("{client}: {repeats} results repeat");
     }
-    tail.wait_for(stream.written(), PATIENCE).unwrap();
-    let repeats = end(&ids, stream, tail, &worker);
-    println!("{repeats} results repeat");
 }

@@ -54,13 +54,11 @@ fn proxied() -> Kafka {
 
 /// The group has gone on to another generation while a transaction was under way: by the grant under which it began it is refused,
 /// and sent again under the new one, by those who still have the shards.
-#[test]
-fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_grant() {
-    let kafka = proxied();
+fn check_stale_grants(kafka: &Kafka, name: &str) {
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
-        let at = |what: &str| format!("round {round}: {what}");
-        let mut load = Load::start(&kafka, &format!("stale-{round}"));
+        let at = |what: &str| format!("{name}, round {round}: {what}");
+        let mut load = Load::start(kafka, &format!("{name}-{round}"));
         let first = load.ids.worker("first").unwrap();
         load.goes_on(&at("before"), &[&first]);
         let rule = proxy.add(Rule::nth(ApiKey::TXN_OFFSET_COMMIT, 1 + round % 3).hold_request());
@@ -82,6 +80,19 @@ fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_g
         load.goes_on(&at("after"), &[&first, &second]);
         load.end(&[&first, &second]);
     }
+}
+
+#[test]
+fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_grant() {
+    check_stale_grants(&proxied(), "stale");
+}
+
+/// Here a producer goes on in its epoch behind an abort, and brokers go on counting its records.
+#[test]
+fn with_older_transactions_too_one_is_sent_again_under_the_new_grant() {
+    let kafka = proxied();
+    kafka.older_transactions().unwrap();
+    check_stale_grants(&kafka, "stale-older");
 }
 
 /// Whoever is asked to end waits for what is under way, and not for ever: then others do it again.

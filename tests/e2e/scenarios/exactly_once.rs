@@ -27,6 +27,8 @@ enum Transactions {
     WithEpochs,
     /// As before Kafka 4.
     Older,
+    /// As librdkafka makes them, wherever.
+    OfLibrdkafka,
 }
 
 impl Transactions {
@@ -38,7 +40,7 @@ impl Transactions {
                 ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
                 ("EndTxn", ApiKey::END_TXN),
             ],
-            Self::Older => &[
+            Self::Older | Self::OfLibrdkafka => &[
                 ("InitProducerId", ApiKey::INIT_PRODUCER_ID),
                 ("AddPartitionsToTxn", ApiKey::ADD_PARTITIONS_TO_TXN),
                 ("Produce", ApiKey::PRODUCE),
@@ -60,7 +62,10 @@ fn check_kills(name: &str, transactions: Transactions, rule_at: impl Fn(ApiKey, 
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         // A pipeline of its own for each round: a worker that comes back does again all that its pipeline did.
-        let ids = Ids::new(&kafka, &format!("{name}-{round}"), Listener::Proxied).unwrap();
+        let mut ids = Ids::new(&kafka, &format!("{name}-{round}"), Listener::Proxied).unwrap();
+        if transactions == Transactions::OfLibrdkafka {
+            ids.further = vec!["--client".to_owned(), "librdkafka".to_owned()];
+        }
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
         let mut worker = ids.worker("w").unwrap();
@@ -121,6 +126,16 @@ fn with_older_transactions_nothing_is_lost_or_repeated_either() {
         Rule::nth(api_key, n).hold_request()
     });
     check_kills("dropped-older", Transactions::Older, |api_key, n| {
+        Rule::nth(api_key, n).drop_answer()
+    });
+}
+
+#[test]
+fn by_librdkafka_nothing_is_lost_or_repeated_either() {
+    check_kills("held-librdkafka", Transactions::OfLibrdkafka, |api_key, n| {
+        Rule::nth(api_key, n).hold_request()
+    });
+    check_kills("dropped-librdkafka", Transactions::OfLibrdkafka, |api_key, n| {
         Rule::nth(api_key, n).drop_answer()
     });
 }

@@ -1,4 +1,5 @@
-//! What a worker says that cannot start: one clear line, a code that is not 0, and soon. Never a hang, never a way around.
+//! What a worker says that cannot start, or may not go on: one clear line, a code that is not 0, and soon. Never a hang, never a way
+//! around.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -49,8 +50,12 @@ fn secrets(kafka: &Kafka, password: &str) -> PathBuf {
 
 /// Starts a worker that cannot start. It must say one error, with all of these words.
 fn check(what: &str, options: &WorkerOptions, words: &[&str]) -> Result<(), String> {
+    check_end(what, &Worker::start(options).unwrap(), words)
+}
+
+/// A worker must end, and say one error, with all of these words.
+fn check_end(what: &str, worker: &Worker, words: &[&str]) -> Result<(), String> {
     let started = Instant::now();
-    let worker = Worker::start(options).unwrap();
     let ended = worker.wait(END);
     let said = worker.said();
     let said: Vec<&str> = said
@@ -258,29 +263,52 @@ fn rights(name: &str) -> [(&'static str, Vec<Rights>); 8] {
     ]
 }
 
-#[test]
-fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
+/// A pipeline of Alice's and its topics, with all rights but one.
+fn prepared(name: &str, without: Option<&str>) -> Ids<'static> {
     let kafka = kafka();
     let settings = format!("{TLS}, {SASL}, manageTopics: false");
-    let prepared = |name: &str, without: Option<&str>| {
-        let mut ids = Ids::with(kafka, name, Listener::SaslTls, &settings, &[]).unwrap();
-        for topic in [
-            "-escalations",
-            "-totals",
-            ".dead-letter",
-            ".journal",
-            ".escalated.by",
-            ".totals.by",
-        ] {
-            let topic = tocsin_e2e::kafka::Topic::new(&format!("{name}{topic}")).partitions(4);
-            kafka.create(&topic).unwrap();
-        }
-        let given = rights(name).into_iter().filter(|(right, _)| Some(*right) != without);
-        let given: Vec<Rights> = given.flat_map(|(_, rights)| rights).collect();
-        kafka.allow(ALICE.name, &given).unwrap();
-        ids.secrets = Some(secrets(kafka, ALICE.password));
-        ids
+    let mut ids = Ids::with(kafka, name, Listener::SaslTls, &settings, &[]).unwrap();
+    for topic in [
+        "-escalations",
+        "-totals",
+        ".dead-letter",
+        ".journal",
+        ".escalated.by",
+        ".totals.by",
+    ] {
+        let topic = tocsin_e2e::kafka::Topic::new(&format!("{name}{topic}")).partitions(4);
+        kafka.create(&topic).unwrap();
+    }
+    let given = rights(name).into_iter().filter(|(right, _)| Some(*right) != without);
+    let given: Vec<Rights> = given.flat_map(|(_, rights)| rights).collect();
+    kafka.allow(ALICE.name, &given).unwrap();
+    ids.secrets = Some(secrets(kafka, ALICE.password));
+    ids
+}
+
+#[test]
+fn a_right_that_is_taken_away_ends_the_worker_and_is_named() {
+    let cases = [
+        ("taken-topic", "write passed", "taken-topic-passed"),
+        ("taken-journal", "write the journal", "taken-journal.journal"),
+        ("taken-id", "transactions", "TransactionalIdAuthorizationFailed"),
+    ];
+    let check = |(name, right, word)| {
+        let ids = prepared(name, None);
+        let stream = ids.stream(Pace::default()).unwrap();
+        let worker = ids.worker("w").unwrap();
+        let runs = ids.tail().unwrap().wait_for(stream.written() + 200, 2 * END);
+        runs.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+        let taken = rights(name).into_iter().filter(|(named, _)| *named == right);
+        let taken: Vec<Rights> = taken.flat_map(|(_, rights)| rights).collect();
+        kafka().revoke(ALICE.name, &taken).unwrap();
+        check_end(right, &worker, &[word])
     };
+    all_right(cases.into_iter().map(check).collect());
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
     let ids = prepared("allowed", None);
     let stream = ids.stream(Pace::default()).unwrap();
     let worker = ids.worker("w").unwrap();
@@ -304,7 +332,7 @@ fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
             // Nothing comes, and it shows all the same.
             let options = options(
                 &ids.pipeline,
-                kafka.bootstrap(Listener::SaslTls).unwrap(),
+                kafka().bootstrap(Listener::SaslTls).unwrap(),
                 ids.secrets.clone(),
             );
             return check(&format!("without {right}"), &options, words);
@@ -313,7 +341,7 @@ fn a_right_that_is_missing_is_named_and_with_all_of_them_it_runs() {
         let stream = ids.stream(Pace::default()).unwrap();
         let options = options(
             &ids.pipeline,
-            kafka.bootstrap(Listener::SaslTls).unwrap(),
+            kafka().bootstrap(Listener::SaslTls).unwrap(),
             ids.secrets.clone(),
         );
         let outcome = check(&format!("without {right}"), &options, words);

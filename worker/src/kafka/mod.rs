@@ -1,4 +1,4 @@
-//! A client for Kafka's brokers that speaks the protocol itself: connections, metadata, and the fetching of records.
+//! A client for Kafka's brokers that speaks the protocol itself: connections, metadata, the fetching and the writing of records.
 //!
 //! It moves bytes and waits. What to ask for next, and what an answer means, the core decides
 //! ([`tocsin_worker_core::kafka`]). Group membership is librdkafka's; fetching and writing too if it is asked for ([`ClientKind`]).
@@ -9,7 +9,6 @@ mod error;
 mod fetcher;
 mod groups;
 mod librdkafka;
-mod producer;
 mod sasl;
 mod scram;
 mod settings;
@@ -25,8 +24,7 @@ pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
 pub use self::error::KafkaError;
 pub use self::fetcher::{Event, Fetched, FetcherSettings};
 pub use self::groups::{Committed, CommittedOffsets};
-pub use self::librdkafka::{client_config, membership};
-pub use self::producer::{PlainProducer, ProduceError};
+pub use self::librdkafka::{PlainProducer, ProduceError, client_config, membership};
 pub use self::settings::{
     Brokers, ClientKind, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, Ticket, Tls,
 };

@@ -33,6 +33,9 @@ const WARM_UP: Duration = Duration::from_secs(10);
 /// An incident is posted within this.
 const LATEST: Duration = Duration::from_secs(30);
 
+/// For so long alerts and metrics go on behind the last probe: without them event time would not pass it.
+const BEHIND: Duration = Duration::from_secs(7);
+
 /// From the start of the engine to the first record.
 const LEAD: Duration = Duration::from_secs(3);
 
@@ -98,7 +101,8 @@ fn send(
     let mut alerts = Producer::connect(address, alerts, 64)?;
     let mut metrics = Producer::connect(address, metrics, 64)?;
     let mut due = BTreeMap::new();
-    for number in 0..u32::try_from(seconds.as_millis() / EVERY.as_millis())? {
+    let until = begin + seconds;
+    for number in 0..u32::try_from((seconds + BEHIND).as_millis() / EVERY.as_millis())? {
         let at = begin + EVERY * number;
         wait_until(at);
         let time = now();
@@ -107,7 +111,7 @@ fn send(
         let calm = format!(r#"{{"ts":{time},"service":"{service}","severity":"MINOR"}}"#);
         put(&mut metrics, partitions, &service, &[metric])?;
         put(&mut alerts, partitions, &service, &[calm])?;
-        if number % PROBE_AMONG == 0 {
+        if number % PROBE_AMONG == 0 && at < until {
             let probe = format!("probe-{number}");
             let alert = format!(r#"{{"ts":{time},"service":"{probe}","severity":"CRITICAL"}}"#);
             put(&mut alerts, partitions, &probe, &vec![alert; ESCALATES as usize])?;

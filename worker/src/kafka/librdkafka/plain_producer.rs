@@ -1,4 +1,4 @@
-//! Writes records to Kafka, without transactions: for tools and undeliverable rows, not for results.
+//! Writes records without transactions: for tools and undeliverable rows, not for results.
 
 use std::error::Error;
 use std::sync::Mutex;
@@ -13,9 +13,9 @@ use rdkafka::message::{DeliveryResult, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::librdkafka::client_config;
-use super::settings::ClusterSettings;
-use super::tokens::TokenLogin;
+use super::config::client_config;
+use crate::kafka::settings::ClusterSettings;
+use crate::kafka::tokens::TokenLogin;
 
 /// A producer that keeps the order of its records and repeats none.
 pub struct PlainProducer(BaseProducer<Deliveries>);
