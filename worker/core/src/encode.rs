@@ -3,10 +3,9 @@
 //! A stream that keeps its records gives out the record as it came, with changed and added fields replaced. Any other
 //! row is an object of its columns, in their order.
 
+mod record;
 mod rfc3339;
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -14,8 +13,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field};
-use serde_json::value::RawValue;
 
+use self::record::with_changes;
 pub use self::rfc3339::rfc3339;
 use self::rfc3339::write_rfc3339;
 use crate::json::FieldTexts;
@@ -59,10 +58,14 @@ impl RecordKeys {
     /// The keys of rows, of these columns.
     pub fn of(rows: &RecordBatch, columns: &[usize]) -> Self {
         let mut keys = Self::default();
+        keys.ends.reserve(rows.num_rows());
         for row in 0..rows.num_rows() {
             let present = columns.iter().any(|&i| rows.column(i).is_valid(row));
             match columns {
-                &[i] => keys.bytes.extend_from_slice(cell_text(rows.column(i), row).as_bytes()),
+                &[i] if present => match rows.column(i).as_string_opt::<i32>() {
+                    Some(texts) => keys.bytes.extend_from_slice(texts.value(row).as_bytes()),
+                    None => write_scalar(rows.column(i), row, &mut keys.bytes),
+                },
                 _ if present => array(rows, columns, row, &mut keys.bytes),
                 _ => {}
             }
@@ -106,6 +109,8 @@ pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
     let schema = rows.schema();
     let record = schema.index_of(RECORD).ok();
     let mut encoded = Encoded::default();
+    encoded.bytes.reserve(about(rows, record, changed));
+    encoded.ends.reserve(rows.num_rows());
     let mut texts = FieldTexts::default();
     for row in 0..rows.num_rows() {
         match record
@@ -124,63 +129,20 @@ pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
     encoded
 }
 
-/// The record with the changed columns. The texts of the other values are kept as they are: a number may have more digits
-/// than a float.
-fn with_changes(
-    record: &str,
-    rows: &RecordBatch,
-    changed: &[usize],
-    row: usize,
-    texts: &mut FieldTexts,
-    out: &mut Vec<u8>,
-) {
-    if changed.is_empty() {
-        out.extend_from_slice(record.as_bytes());
-    } else if let Some(fields) = texts.of(record) {
-        let text = |range: &Range<usize>| record.get(range.clone()).unwrap_or_default();
-        let kept = fields.iter().map(|field| (text(&field.name), text(&field.value)));
-        replaced(kept, rows, changed, row, out);
-    } else {
-        let kept = raw_fields(record).unwrap_or_default();
-        let kept = kept.iter().map(|(name, value)| (name.0.as_ref(), value.get()));
-        replaced(kept, rows, changed, row, out);
-    }
-}
-
-/// Fields, by name and text of the value, with the changed columns in their place or behind them.
-fn replaced<'a>(
-    kept: impl Iterator<Item = (&'a str, &'a str)> + Clone,
-    rows: &RecordBatch,
-    changed: &[usize],
-    row: usize,
-    out: &mut Vec<u8>,
-) {
-    let schema = rows.schema_ref();
-    let column = |name: &str| changed.iter().copied().find(|&i| schema.field(i).name() == name);
-    out.push(b'{');
-    let start = out.len();
-    let begin = |name: &str, out: &mut Vec<u8>| {
-        if out.len() > start {
-            out.push(b',');
+/// How many bytes rows will have, about.
+fn about(rows: &RecordBatch, record: Option<usize>, changed: &[usize]) -> usize {
+    const CELL: usize = 32;
+    match record.and_then(|i| rows.column(i).as_string_opt::<i32>()) {
+        Some(records) => {
+            let offsets = records.value_offsets();
+            let of_records = offsets
+                .last()
+                .zip(offsets.first())
+                .map_or(0, |(end, start)| end - start);
+            of_records as usize + rows.num_rows() * changed.len() * CELL
         }
-        text(name, out);
-        out.push(b':');
-    };
-    for (name, value) in kept.clone() {
-        begin(name, out);
-        match column(name) {
-            Some(i) => cell(rows.column(i), schema.field(i), row, out),
-            None => out.extend_from_slice(value.as_bytes()),
-        }
+        None => rows.num_rows() * rows.num_columns() * CELL,
     }
-    for &i in changed {
-        let name = schema.field(i).name();
-        if kept.clone().all(|(known, _)| known != name) {
-            begin(name, out);
-            cell(rows.column(i), schema.field(i), row, out);
-        }
-    }
-    out.push(b'}');
 }
 
 /// Line breaks outside of strings are white space; inside they are escaped.
@@ -191,38 +153,6 @@ fn in_one_line(row: &mut [u8]) {
         rest = &mut rest[at + 1..];
     }
 }
-
-/// The fields of an object with the texts of their values; of a name that stands twice, the last.
-fn raw_fields(record: &str) -> Result<Vec<(Name<'_>, &RawValue)>, serde_json::Error> {
-    struct Fields;
-    impl<'de> serde::de::Visitor<'de> for Fields {
-        type Value = Vec<(Name<'de>, &'de RawValue)>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Self::Value::with_capacity(16);
-            let mut numbers: HashMap<Cow<'de, str>, usize> = HashMap::new();
-            while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                let same = numbers.entry(name.0.clone()).or_insert(fields.len());
-                match fields.get_mut(*same) {
-                    Some((_, known)) => *known = value,
-                    None => fields.push((name, value)),
-                }
-            }
-            Ok(fields)
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_str(record);
-    serde::Deserializer::deserialize_map(&mut reader, Fields)
-}
-
-/// A field's name; a copy only where it is written with escapes.
-#[derive(serde::Deserialize, PartialEq)]
-#[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A JSON object of some columns of a row.
 pub fn json_object(rows: &RecordBatch, columns: &[usize], row: usize) -> String {
@@ -408,6 +338,15 @@ mod tests {
             r#"{"a":[1,  2],"severity":"ESCALATED","score":0.5}"#,
         );
         check(r#"{"a":1,"a":2}"#, r#"{"a":2,"severity":"ESCALATED","score":0.5}"#);
+        // Fields that stand close to each other, and such that do not.
+        check(
+            r#"{"a":1,"b":[2],"score":1,"c":"3","d":{"e": 4} ,"f":5, "g":6,"h": 7,"i":8}"#,
+            r#"{"a":1,"b":[2],"score":0.5,"c":"3","d":{"e": 4},"f":5,"g":6,"h":7,"i":8,"severity":"ESCALATED"}"#,
+        );
+        check(
+            r#"{"a":1,"b":2,"a":3,"c":4,"severity":"CRITICAL","score":1}"#,
+            r#"{"a":3,"b":2,"c":4,"severity":"ESCALATED","score":0.5}"#,
+        );
         // Names may be written with escapes; texts are, where they must be.
         check(
             r#"{"sever\u0069ty":1,"\n":"\t"}"#,

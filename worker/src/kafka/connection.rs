@@ -182,10 +182,9 @@ impl Connection {
                 what: format!("an answer claims to have {length} bytes"),
             });
         }
-        let mut answer = BytesMut::zeroed(length);
-        let read = self.stream.read_exact(&mut answer);
-        read.map_err(|error| self.failed(error, sent.what, timeout))?;
-        Ok(answer.freeze())
+        let answer = self.stream.read_bytes(length);
+        let answer = answer.map_err(|error| self.failed(error, sent.what, timeout))?;
+        Ok(answer.into())
     }
 
     /// Learns what the broker knows. It answers in version 0 if it does not know that of the question.

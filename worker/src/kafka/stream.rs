@@ -74,6 +74,21 @@ fn connect(broker: &str, timeout: Duration) -> io::Result<TcpStream> {
     outcome
 }
 
+impl Stream {
+    /// Reads so many bytes into memory of their own, which is not cleared before.
+    pub fn read_bytes(&mut self, n_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(n_bytes);
+        match self {
+            Self::Plain(socket) => socket.take(n_bytes as u64).read_to_end(&mut bytes)?,
+            Self::Tls(stream) => stream.take(n_bytes as u64).read_to_end(&mut bytes)?,
+        };
+        if bytes.len() < n_bytes {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(bytes)
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

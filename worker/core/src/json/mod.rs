@@ -254,7 +254,7 @@ impl JsonDecoder {
                 limit: *room,
             })?;
             let record = if self.schema.whole_record {
-                whole(input, start, end)?
+                whole::<STRICT>(input, start, end)?
             } else {
                 &[]
             };
@@ -322,7 +322,7 @@ fn is_space_between(input: Input<'_>, from: usize, to: usize) -> bool {
 }
 
 /// The bytes of a record without the white space around them. A walk that was not strict may not have checked them.
-fn whole(input: Input<'_>, start: usize, end: usize) -> Result<&[u8], Cause> {
+fn whole<const STRICT: bool>(input: Input<'_>, start: usize, end: usize) -> Result<&[u8], Cause> {
     let record = input.slice(start, end);
     let first = record.iter().position(|byte| !is_space(*byte)).unwrap_or(record.len());
     let last = record
@@ -330,7 +330,7 @@ fn whole(input: Input<'_>, start: usize, end: usize) -> Result<&[u8], Cause> {
         .rposition(|byte| !is_space(*byte))
         .map_or(first, |last| last + 1);
     let trimmed = record.get(first..last).unwrap_or_default();
-    if simdutf8::basic::from_utf8(trimmed).is_ok() {
+    if STRICT || simdutf8::basic::from_utf8(trimmed).is_ok() {
         return Ok(trimmed);
     }
     let at = std::str::from_utf8(trimmed).map_or_else(|error| error.valid_up_to(), str::len);

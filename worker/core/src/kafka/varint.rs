@@ -1,7 +1,7 @@
 //! Kafka's variable-length numbers: zigzag in groups of seven bits, the lowest first.
 
 /// Takes a number from the front; nothing if it is cut off or longer than 64 bits.
-#[inline]
+#[inline(always)]
 pub fn take(bytes: &mut &[u8]) -> Option<i64> {
     // Nearly all are of one byte or two: deltas, and lengths of records.
     match *bytes {
@@ -17,6 +17,7 @@ pub fn take(bytes: &mut &[u8]) -> Option<i64> {
     }
 }
 
+#[inline(never)]
 fn take_long(bytes: &mut &[u8]) -> Option<i64> {
     let mut value = 0_u64;
     for (i, &byte) in bytes.iter().enumerate().take(10) {
@@ -34,7 +35,7 @@ fn take_long(bytes: &mut &[u8]) -> Option<i64> {
 }
 
 /// Takes a length from the front: -1 stands for nothing.
-#[inline]
+#[inline(always)]
 pub fn take_length(bytes: &mut &[u8]) -> Option<Option<usize>> {
     match take(bytes)? {
         -1 => Some(None),

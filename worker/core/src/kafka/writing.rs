@@ -35,6 +35,9 @@ impl Default for Settings {
     }
 }
 
+/// Memory of so many batches at most is kept for others.
+const MOST_SPARE: usize = 8;
+
 /// What an answer led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -66,6 +69,8 @@ pub struct Writing {
     producer: Producer,
     topics: Vec<Topic>,
     wants_leaders: bool,
+    /// Memory for batches to come.
+    spare: Vec<BatchWriter>,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +124,7 @@ impl Writing {
             producer: Producer::NOBODY,
             topics: Vec::new(),
             wants_leaders: false,
+            spare: Vec::new(),
         }
     }
 
@@ -196,7 +202,8 @@ impl Writing {
         };
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         if !queue.open.is_empty() && queue.open.n_bytes() + bytes > self.settings.batch_bytes {
-            queue.full.insert(0, std::mem::take(&mut queue.open));
+            let next = self.spare.pop().unwrap_or_default();
+            queue.full.insert(0, std::mem::replace(&mut queue.open, next));
         }
         queue.open.push(key, value, headers);
         true
@@ -280,10 +287,14 @@ impl Writing {
                 let n_records = first.records.n_records();
                 queue.sequence = queue.sequence.wrapping_add(n_records) & i32::MAX;
                 (queue.not_before, queue.backoff) = (0, 0);
-                if queue.open.is_empty() && first.records.n_bytes() <= settings.batch_bytes {
-                    // Its memory takes the next records.
+                if first.records.n_bytes() <= settings.batch_bytes {
+                    // Its memory takes records to come.
                     first.records.clear();
-                    queue.open = first.records;
+                    if queue.open.is_empty() {
+                        queue.open = first.records;
+                    } else if self.spare.len() < MOST_SPARE {
+                        self.spare.push(first.records);
+                    }
                 }
                 Verdict::Written((base_offset >= 0).then(|| base_offset + i64::from(n_records) - 1))
             }
