@@ -112,16 +112,10 @@ pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
     encoded.bytes.reserve(about(rows, record, changed));
     encoded.ends.reserve(rows.num_rows());
     let mut texts = FieldTexts::default();
+    let records = record.map(|i| rows.column(i).as_string::<i32>());
     for row in 0..rows.num_rows() {
-        match record
-            .map(|i| rows.column(i).as_string::<i32>())
-            .filter(|record| record.is_valid(row))
-        {
-            Some(record) => {
-                let start = encoded.bytes.len();
-                with_changes(record.value(row), rows, changed, row, &mut texts, &mut encoded.bytes);
-                in_one_line(&mut encoded.bytes[start..]);
-            }
+        match records.filter(|records| records.is_valid(row)) {
+            Some(records) => with_changes(records.value(row), rows, changed, row, &mut texts, &mut encoded.bytes),
             None => object(rows, 0..rows.num_columns(), row, &mut encoded.bytes),
         }
         encoded.ends.push(encoded.bytes.len());
@@ -142,15 +136,6 @@ fn about(rows: &RecordBatch, record: Option<usize>, changed: &[usize]) -> usize 
             of_records as usize + rows.num_rows() * changed.len() * CELL
         }
         None => rows.num_rows() * rows.num_columns() * CELL,
-    }
-}
-
-/// Line breaks outside of strings are white space; inside they are escaped.
-fn in_one_line(row: &mut [u8]) {
-    let mut rest = row;
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
-        rest[at] = b' ';
-        rest = &mut rest[at + 1..];
     }
 }
 

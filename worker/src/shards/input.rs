@@ -157,10 +157,10 @@ impl Input {
                         waits = true;
                         break;
                     }
-                    let size = |spans: &[tocsin_worker_core::decode::Span]| {
-                        spans.iter().map(|span| span.end - span.start).sum::<usize>()
-                    };
-                    unpacked += size(block.records.spans);
+                    // What stands between values is little beside them.
+                    let spans = block.records.spans;
+                    let place = spans.first().zip(spans.last());
+                    unpacked += place.map_or(0, |(first, last)| last.end - first.start);
                     records += (block.records.spans.len() + block.unread.len()) as u64;
                     shard.take(source, &block, fetched.next.epoch);
                     self.reading.processed(block.next_offset, block.arrived);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use arrow_array::RecordBatch;
 use serde_json::value::RawValue;
 
-use super::{cell, text};
+use super::{cell, is_json, text};
 use crate::json::{FieldText, FieldTexts};
 
 /// The record with the changed columns. The texts of the other values are kept as they are: a number may have more digits
@@ -20,21 +20,45 @@ pub(super) fn with_changes(
     texts: &mut FieldTexts,
     out: &mut Vec<u8>,
 ) {
+    let start = out.len();
     if changed.is_empty() {
         out.extend_from_slice(record.as_bytes());
+        in_one_line(&mut out[start..]);
     } else if let Some(fields) = texts.of(record) {
-        patched(record, fields, rows, changed, row, out);
+        let is_flat = patched(record, fields, rows, changed, row, out);
+        if !is_flat {
+            in_one_line(&mut out[start..]);
+        }
     } else {
         let kept = raw_fields(record).unwrap_or_default();
         let kept = kept.iter().map(|(name, value)| (name.0.as_ref(), value.get()));
         replaced(kept, rows, changed, row, out);
+        in_one_line(&mut out[start..]);
+    }
+}
+
+/// Line breaks outside of strings are white space; inside they are escaped.
+fn in_one_line(row: &mut [u8]) {
+    let mut rest = row;
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        rest[at] = b' ';
+        rest = &mut rest[at + 1..];
     }
 }
 
 /// A record whose fields stand at these places and have no escapes in their names, with the changed columns in their place
-/// or behind them. Fields between which nothing stands but a comma are copied together.
-fn patched(record: &str, fields: &[FieldText], rows: &RecordBatch, changed: &[usize], row: usize, out: &mut Vec<u8>) {
+/// or behind them. Fields between which nothing stands but a comma are copied together. Answers whether no value is an
+/// object or an array, so that there is no white space.
+fn patched(
+    record: &str,
+    fields: &[FieldText],
+    rows: &RecordBatch,
+    changed: &[usize],
+    row: usize,
+    out: &mut Vec<u8>,
+) -> bool {
     let schema = rows.schema_ref();
+    let mut is_flat = true;
     let part = |range: Range<usize>| record.get(range).unwrap_or_default();
     out.push(b'{');
     let start = out.len();
@@ -48,6 +72,7 @@ fn patched(record: &str, fields: &[FieldText], rows: &RecordBatch, changed: &[us
         // With its quotes.
         let quoted = name.start - 1..name.end + 1;
         let known = part(name.clone());
+        is_flat &= !matches!(record.as_bytes().get(value.start), Some(b'{' | b'['));
         let change = changed.iter().copied().find(|&i| schema.field(i).name() == known);
         let is_close = change.is_none() && quoted.end + 1 == value.start;
         if is_close && !run.is_empty() && run.end + 1 == quoted.start {
@@ -67,7 +92,10 @@ fn patched(record: &str, fields: &[FieldText], rows: &RecordBatch, changed: &[us
         out.extend_from_slice(part(quoted).as_bytes());
         out.push(b':');
         match change {
-            Some(i) => cell(rows.column(i), schema.field(i), row, out),
+            Some(i) => {
+                is_flat &= !is_json(schema.field(i));
+                cell(rows.column(i), schema.field(i), row, out);
+            }
             None => out.extend_from_slice(part(value.clone()).as_bytes()),
         }
     }
@@ -81,10 +109,12 @@ fn patched(record: &str, fields: &[FieldText], rows: &RecordBatch, changed: &[us
             comma(out);
             text(name, out);
             out.push(b':');
+            is_flat &= !is_json(schema.field(i));
             cell(rows.column(i), schema.field(i), row, out);
         }
     }
     out.push(b'}');
+    is_flat
 }
 
 /// Fields, by name and text of the value, with the changed columns in their place or behind them.

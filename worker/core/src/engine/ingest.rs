@@ -246,7 +246,10 @@ impl Ingest {
     }
 
     fn keep_clock_by_arrival(&mut self, times: &[Micros], arrived: impl Fn(usize) -> Micros) -> Fates {
-        let mut fates = Fates::default();
+        let mut fates = Fates {
+            watermarks: Vec::with_capacity(times.len()),
+            ..Fates::default()
+        };
         for (i, &time) in times.iter().enumerate() {
             let counts = self.clock.arrive(time, arrived(i));
             fates.watermarks.push(counts.unwrap_or(NO_WATERMARK));

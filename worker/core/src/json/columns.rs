@@ -106,7 +106,7 @@ impl Columns {
     /// The batch of the rows so far; the next one begins.
     pub(super) fn finish(&mut self) -> RecordBatch {
         let rows = std::mem::take(&mut self.rows);
-        let capacity = rows.max(self.last_rows);
+        let capacity = with_slack(rows.max(self.last_rows));
         self.last_rows = rows;
         let mut arrays: Vec<ArrayRef> = self
             .builders
@@ -229,13 +229,18 @@ impl TextBuilder {
 
     fn finish(&mut self, nulls: Option<NullBuffer>, capacity: usize) -> ArrayRef {
         let bytes = self.bytes.len();
-        let Self { offsets, bytes } = std::mem::replace(self, Self::new(capacity, bytes));
+        let Self { offsets, bytes } = std::mem::replace(self, Self::new(capacity, with_slack(bytes)));
         let rows = offsets.len() - 1;
         let array = StringArray::try_new(OffsetBuffer::new(offsets.into()), Buffer::from_vec(bytes), nulls);
         // Fails only if the text is not UTF-8, and the walk has checked all that is kept.
         debug_assert!(array.is_ok(), "{array:?}");
         Arc::new(array.unwrap_or_else(|_| StringArray::new_null(rows)))
     }
+}
+
+/// Room for a batch that is like one of this size: a little more of it would have all of it moved.
+fn with_slack(size: usize) -> usize {
+    size + size / 8
 }
 
 fn take<T>(values: &mut Vec<T>, capacity: usize) -> Vec<T> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::scalar::{Halt, after_space, text};
+use super::scalar::{Halt, after_space, number, text};
 use super::scan::{Input, WIDTH};
 use super::skip::skip;
 
@@ -44,6 +44,8 @@ impl FieldTexts {
 fn find(input: Input<'_>, length: usize, fields: &mut Vec<FieldText>) -> Result<Option<()>, Halt> {
     let bytes = |name: &Range<usize>| input.slice(name.start, name.end);
     let mut numbers: Option<HashMap<&[u8], usize>> = None;
+    // A bit for each kind of name that was there: most names are the first of theirs, and need not be compared.
+    let mut kinds = 0_u64;
     let mut at = after_space(input, 0);
     if input.byte(at) != b'{' {
         return Ok(None);
@@ -61,8 +63,17 @@ fn find(input: Input<'_>, length: usize, fields: &mut Vec<FieldText>) -> Result<
         }
         let name = at + 1..name.end;
         let start = after_space(input, colon + 1);
-        let end = skip(input, start, 1)?;
-        let same = if fields.len() < FEW {
+        let end = match input.byte(start) {
+            b'"' => text(input, start + 1)?.end + 1,
+            b'0'..=b'9' => number(input, start)?.end,
+            _ => skip(input, start, 1)?,
+        };
+        let kind = kind(bytes(&name));
+        let is_first = kinds & kind == 0;
+        kinds |= kind;
+        let same = if is_first && fields.len() < FEW {
+            None
+        } else if fields.len() < FEW {
             fields.iter().position(|field| bytes(&field.name) == bytes(&name))
         } else {
             let numbers = numbers.get_or_insert_with(|| {
@@ -88,6 +99,12 @@ fn find(input: Input<'_>, length: usize, fields: &mut Vec<FieldText>) -> Result<
         }
     }
     Ok((after_space(input, at + 1) == length).then_some(()))
+}
+
+/// The bit of a name's length and beginning; the same for equal names.
+fn kind(name: &[u8]) -> u64 {
+    let first = name.first().copied().unwrap_or_default();
+    1 << ((name.len() as u64 * 27 + u64::from(first)) % 64)
 }
 
 #[cfg(test)]

@@ -334,6 +334,7 @@ enum At<'a> {
 }
 
 /// Takes a record. Nothing if it contradicts its batch.
+#[inline]
 fn take(reader: &mut PartitionReader, record: &[u8], at: At<'_>, batch: &Batch<'_>, wanted: &mut Wanted) -> Option<()> {
     let (At::Response(whole, at) | At::Scratch(whole, at)) = at;
     let frame = record::parse(record)?;

@@ -14,7 +14,7 @@ pub struct Frame<'a> {
 }
 
 /// Takes the bytes of the next record from the front, without its length.
-#[inline]
+#[inline(always)]
 pub fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut rest = *bytes;
     let length = varint::take_length(&mut rest)??;
@@ -23,7 +23,7 @@ pub fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(record)
 }
 
-#[inline]
+#[inline(always)]
 pub fn parse(record: &[u8]) -> Option<Frame<'_>> {
     let (_attributes, mut rest) = record.split_first()?;
     let timestamp_delta = varint::take(&mut rest)?;
@@ -82,7 +82,7 @@ fn put_part(out: &mut Vec<u8>, part: Option<&[u8]>) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn take_part<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let Some(length) = varint::take_length(rest)? else {
         return Some(None);
