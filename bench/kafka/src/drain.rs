@@ -33,6 +33,8 @@ pub enum Case {
     Flink {
         /// What a crash does to results.
         delivery: Delivery,
+        /// Whether it checks what it does not read.
+        is_strict: bool,
     },
     /// A loop over librdkafka.
     Loop,
@@ -114,9 +116,10 @@ fn start(broker: &Broker, topics: &Topics, case: Case, settings: &Settings) -> a
     match case {
         Case::Tocsin { delivery, is_strict } => worker(delivery, is_strict, broker.partitions(), None),
         Case::OneCore { is_strict } => worker(Delivery::ExactlyOnce, is_strict, 1, Some(ENGINES)),
-        Case::Flink { delivery } => {
+        Case::Flink { delivery, is_strict } => {
             let options = flink::Options {
                 delivery,
+                is_strict,
                 java: settings.flink_java.clone(),
                 warms_up: settings.flink_warms_up,
                 within: settings.within,

@@ -30,6 +30,8 @@ const OPENED: [&str; 4] = [
 pub struct Options {
     /// What a crash does to results.
     pub delivery: Delivery,
+    /// Whether it checks what it does not read.
+    pub is_strict: bool,
     /// Java's options.
     pub java: Vec<String>,
     /// Whether it reads the whole topic once before.
@@ -79,8 +81,8 @@ pub fn start(broker: &Broker, topics: &Topics, options: &Options) -> anyhow::Res
         ),
         ("checkpoint-millis", options.checkpoint_millis().to_string()),
         ("parallelism", broker.partitions().to_string()),
-        // Its best: it stops behind the last field that it needs.
-        ("strict", "false".to_owned()),
+        // If not, it stops behind the last field that it needs.
+        ("strict", options.is_strict.to_string()),
         ("warm-up", options.warms_up.to_string()),
         ("folder", folder.join("checkpoints").display().to_string()),
     ];
