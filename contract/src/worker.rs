@@ -77,6 +77,8 @@ pub struct ShardStatus {
     pub busy_ratio: f64,
     /// Keys that at least a tenth of the rows of a stage have, lately and by a sample.
     pub top_keys: Vec<TopKeyStatus>,
+    /// What event time brings about next, though no record comes: a window closes, an alarm fires.
+    pub earliest_timer: Option<TimerStatus>,
     /// Its partitions; none of sources that have no such partition.
     pub inputs: Vec<InputStatus>,
     /// Its newest snapshot of this worker's.
@@ -93,6 +95,16 @@ pub struct TopKeyStatus {
     pub key: String,
     /// Its share of the stage's rows in this shard.
     pub share: f64,
+}
+
+/// A timer that is pending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TimerStatus {
+    /// The stage.
+    pub stage: String,
+    /// The watermark at which it is due, in milliseconds since 1970.
+    pub due_ms: i64,
 }
 
 /// How far a shard is on its way into work.

@@ -59,46 +59,48 @@ fn a_full_disk_under_the_snapshots_holds_nothing_up() {
         return;
     }
     let kafka = Kafka::shared().unwrap();
-    let state = home::new_folder("state").unwrap();
-    let log = home::new_folder("disk").unwrap().join("log");
-    let disk = SmallDisk::mount(&state, 16 << 20, &log).unwrap();
-    let mut ids = Ids::new(kafka, "full-state", Listener::Plain).unwrap();
-    ids.state = Some(state.display().to_string());
-    ids.through = disk.entering().to_vec();
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let worker = ids.worker("w").unwrap();
-    let manifests = || {
-        let found = walk(&disk.path()).into_iter();
-        found.filter(|path| path.ends_with(".manifest")).count()
-    };
-    until("snapshots", PATIENCE, || Ok((manifests() > 3).then_some(()))).unwrap();
-    disk.fill(0).unwrap();
-    or_tell(
-        "it says so",
-        &[&worker],
-        worker.wait_for_line("No space left", PATIENCE),
-    );
-    // Results come all the same.
-    or_tell(
-        "with a full disk",
-        &[&worker],
-        tail.wait_for(stream.written(), PATIENCE),
-    );
-    disk.relieve().unwrap();
-    let before = newest(&disk);
-    let again = until("another snapshot", PATIENCE, || {
-        Ok((newest(&disk) > before).then_some(()))
-    });
-    or_tell("with room again", &[&worker], again);
-    worker.kill().unwrap();
-    let worker = ids.worker("w").unwrap();
-    or_tell("it goes on", &[&worker], worker.wait_for_line(RESTORED, PATIENCE));
-    let n_events = stream.end().unwrap();
-    or_tell("at the end", &[&worker], tail.wait_for_all_passed(n_events, PATIENCE));
-    worker.end(END).unwrap();
-    let checked = or_tell("compared", &[&worker], ids.check());
-    assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    for round in 0..rounds() {
+        let state = home::new_folder("state").unwrap();
+        let log = home::new_folder("disk").unwrap().join("log");
+        let disk = SmallDisk::mount(&state, 16 << 20, &log).unwrap();
+        let mut ids = Ids::new(kafka, &format!("full-state-{round}"), Listener::Plain).unwrap();
+        ids.state = Some(state.display().to_string());
+        ids.through = disk.entering().to_vec();
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let worker = ids.worker("w").unwrap();
+        let manifests = || {
+            let found = walk(&disk.path()).into_iter();
+            found.filter(|path| path.ends_with(".manifest")).count()
+        };
+        until("snapshots", PATIENCE, || Ok((manifests() > 3).then_some(()))).unwrap();
+        disk.fill(0).unwrap();
+        or_tell(
+            "it says so",
+            &[&worker],
+            worker.wait_for_line("No space left", PATIENCE),
+        );
+        // Results come all the same.
+        or_tell(
+            "with a full disk",
+            &[&worker],
+            tail.wait_for(stream.written(), PATIENCE),
+        );
+        disk.relieve().unwrap();
+        let before = newest(&disk);
+        let again = until("another snapshot", PATIENCE, || {
+            Ok((newest(&disk) > before).then_some(()))
+        });
+        or_tell("with room again", &[&worker], again);
+        worker.kill().unwrap();
+        let worker = ids.worker("w").unwrap();
+        or_tell("it goes on", &[&worker], worker.wait_for_line(RESTORED, PATIENCE));
+        let n_events = stream.end().unwrap();
+        or_tell("at the end", &[&worker], tail.wait_for_all_passed(n_events, PATIENCE));
+        worker.end(END).unwrap();
+        let checked = or_tell("compared", &[&worker], ids.check());
+        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    }
 }
 
 /// The name of the newest manifest: names ascend within a shard.
@@ -129,29 +131,31 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
 fn brokers_that_go_away_one_after_the_other_take_no_result_with_them() {
     let options = KafkaOptions::default().brokers(3);
     let kafka = Kafka::start(options.setting("broker.session.timeout.ms", "3000")).unwrap();
-    let ids = Ids::new(&kafka, "coordinators", Listener::Plain).unwrap();
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let workers = [ids.worker("first").unwrap(), ids.worker("second").unwrap()];
-    let workers: Vec<&Worker> = workers.iter().collect();
-    // Each of them leads something and coordinates something: group, transactions, partitions.
-    for broker in 0..kafka.brokers() {
-        let at = |what: &str| format!("broker {broker}: {what}");
-        or_tell(&at("before"), &workers, tail.wait_for(stream.written(), PATIENCE));
-        kafka.kill(broker).unwrap();
-        let written = stream.written() + 500;
-        let more = until("events", PATIENCE, || Ok((stream.written() >= written).then_some(())));
-        or_tell(&at("the stream goes on"), &workers, more);
-        or_tell(&at("without it"), &workers, tail.wait_for(written, PATIENCE));
-        kafka.start_again(broker).unwrap();
+    for round in 0..rounds() {
+        let ids = Ids::new(&kafka, &format!("coordinators-{round}"), Listener::Plain).unwrap();
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let workers = [ids.worker("first").unwrap(), ids.worker("second").unwrap()];
+        let workers: Vec<&Worker> = workers.iter().collect();
+        // Each of them leads something and coordinates something: group, transactions, partitions.
+        for broker in 0..kafka.brokers() {
+            let at = |what: &str| format!("round {round}, broker {broker}: {what}");
+            or_tell(&at("before"), &workers, tail.wait_for(stream.written(), PATIENCE));
+            kafka.kill(broker).unwrap();
+            let written = stream.written() + 500;
+            let more = until("events", PATIENCE, || Ok((stream.written() >= written).then_some(())));
+            or_tell(&at("the stream goes on"), &workers, more);
+            or_tell(&at("without it"), &workers, tail.wait_for(written, PATIENCE));
+            kafka.start_again(broker).unwrap();
+        }
+        let n_events = stream.end().unwrap();
+        or_tell("at the end", &workers, tail.wait_for_all_passed(n_events, PATIENCE));
+        for worker in &workers {
+            worker.end(END).unwrap();
+        }
+        let checked = or_tell("compared", &workers, ids.check());
+        assert_eq!(i64::try_from(checked).unwrap(), n_events);
     }
-    let n_events = stream.end().unwrap();
-    or_tell("at the end", &workers, tail.wait_for_all_passed(n_events, PATIENCE));
-    for worker in &workers {
-        worker.end(END).unwrap();
-    }
-    let checked = or_tell("compared", &workers, ids.check());
-    assert_eq!(i64::try_from(checked).unwrap(), n_events);
 }
 
 /// An alarm that a timer fires, when its source has been silent.

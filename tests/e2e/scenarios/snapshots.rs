@@ -203,39 +203,41 @@ fn snapshots_that_are_older_than_the_journal_are_said() {
 #[test]
 fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
     let kafka = Kafka::shared().unwrap();
-    let (s3, proxy) = object_store().unwrap();
-    let mut ids = Ids::new(kafka, "store-away", Listener::Plain).unwrap();
-    keep_state(&mut ids, &proxy);
-    let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
-    let worker = ids.worker("w").unwrap();
-    let shards = || {
-        let keys = s3.list("state", "tocsin/").unwrap_or_default();
-        let manifests = keys.iter().filter(|key| key.ends_with(".manifest"));
-        let folders = manifests.filter_map(|key| key.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
-        folders.collect::<BTreeSet<String>>().len()
-    };
-    until("snapshots", PATIENCE, || Ok((shards() > 1).then_some(()))).unwrap();
-    let away = proxy.add(HttpRule::every().answer(503, &[], b"SlowDown"));
-    away.wait_for(3, PATIENCE).unwrap();
-    // Results come all the same.
-    tail.wait_for(stream.written(), PATIENCE)
-        .unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
-    // A worker that comes while it is away waits for it.
-    worker.kill().unwrap();
-    let shards = shards();
-    let worker = ids.worker("w").unwrap();
-    worker.wait_for_line("the worker cannot begin yet", PATIENCE).unwrap();
-    away.remove();
-    worker
-        .wait_for_lines(RESTORED, shards, Duration::from_secs(60))
-        .unwrap();
-    let n_events = stream.end().unwrap();
-    tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
-    worker.end(END).unwrap();
-    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
-    let said = worker.said();
-    assert!(!said.contains(S3::SECRET_KEY), "{said}");
+    for round in 0..rounds() {
+        let (s3, proxy) = object_store().unwrap();
+        let mut ids = Ids::new(kafka, &format!("store-away-{round}"), Listener::Plain).unwrap();
+        keep_state(&mut ids, &proxy);
+        let stream = ids.stream(Pace::default()).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let worker = ids.worker("w").unwrap();
+        let shards = || {
+            let keys = s3.list("state", "tocsin/").unwrap_or_default();
+            let manifests = keys.iter().filter(|key| key.ends_with(".manifest"));
+            let folders = manifests.filter_map(|key| key.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
+            folders.collect::<BTreeSet<String>>().len()
+        };
+        until("snapshots", PATIENCE, || Ok((shards() > 1).then_some(()))).unwrap();
+        let away = proxy.add(HttpRule::every().answer(503, &[], b"SlowDown"));
+        away.wait_for(3, PATIENCE).unwrap();
+        // Results come all the same.
+        tail.wait_for(stream.written(), PATIENCE)
+            .unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
+        // A worker that comes while it is away waits for it.
+        worker.kill().unwrap();
+        let shards = shards();
+        let worker = ids.worker("w").unwrap();
+        worker.wait_for_line("the worker cannot begin yet", PATIENCE).unwrap();
+        away.remove();
+        worker
+            .wait_for_lines(RESTORED, shards, Duration::from_secs(60))
+            .unwrap();
+        let n_events = stream.end().unwrap();
+        tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
+        worker.end(END).unwrap();
+        assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+        let said = worker.said();
+        assert!(!said.contains(S3::SECRET_KEY), "{said}");
+    }
 }
 
 /// A manifest is written though nobody hears of it: whoever comes next finds it, and what it names.

@@ -5,7 +5,7 @@ use std::ops::{AddAssign, Sub};
 use std::time::{Duration, Instant};
 
 use tocsin_contract::worker::ShardPhase;
-use tocsin_worker_core::engine::{EventTime, TopKey};
+use tocsin_worker_core::engine::{EventTime, Timer, TopKey};
 use tocsin_worker_core::kafka::lag::Behind;
 use tocsin_worker_core::stream::Micros;
 
@@ -176,6 +176,8 @@ pub struct ShardSample {
     pub busy_ratio: f64,
     /// Keys that many rows have.
     pub top_keys: Vec<TopKey>,
+    /// The earliest timer of its stages.
+    pub earliest_timer: Option<Timer>,
     /// Its partitions, by number of the source; none where the source has no such partition, or the shard is not there yet.
     pub inputs: Vec<Option<InputSample>>,
 }

@@ -1,8 +1,8 @@
 //! What `/status` answers.
 
 use tocsin_contract::worker::{
-    CheckpointStatus, ErrorStatus, InputStatus, LagStatus, ShardCheckpoint, ShardStatus, ThreadStatus, TopKeyStatus,
-    WorkerStatus,
+    CheckpointStatus, ErrorStatus, InputStatus, LagStatus, ShardCheckpoint, ShardStatus, ThreadStatus, TimerStatus,
+    TopKeyStatus, WorkerStatus,
 };
 
 use super::degraded::degraded;
@@ -75,6 +75,10 @@ fn shard_status(view: &View, shard: &ShardSample) -> ShardStatus {
         held: shard.held,
         busy_ratio: shard.busy_ratio,
         top_keys: top_keys.collect(),
+        earliest_timer: shard.earliest_timer.map(|timer| TimerStatus {
+            stage: view.about.stages.get(timer.stage).cloned().unwrap_or_default(),
+            due_ms: timer.due.div_euclid(1_000),
+        }),
         inputs: inputs.collect(),
         checkpoint: checkpoint.map(|checkpoint| ShardCheckpoint {
             sequence: checkpoint.sequence,

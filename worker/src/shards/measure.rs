@@ -74,6 +74,7 @@ fn seen<'a>(owned: &'a mut Owned, plan: &Plan, now: Instant) -> Seen<'a> {
         held: shard.is_some_and(|shard| shard.is_held()),
         busy_ratio,
         top_keys: engine.map(|engine| engine.top_keys()).unwrap_or_default(),
+        earliest_timer: engine.and_then(|engine| engine.earliest_timer()),
         inputs,
     };
     Seen { sample, engine }

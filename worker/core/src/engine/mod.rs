@@ -13,6 +13,7 @@ mod lanes;
 mod matching;
 mod round;
 mod run;
+mod timers;
 mod top_keys;
 mod work;
 
@@ -36,6 +37,7 @@ use ingest::Ingest;
 pub use matching::{Fit, Matching};
 use round::{Next, Readers, count_readers};
 use run::StageRun;
+pub use timers::Timer;
 pub use top_keys::TopKey;
 
 /// A running pipeline.

@@ -204,6 +204,11 @@ impl StageRun {
         sizes.fold((0, 0), |(keys, bytes), of_lane| (keys + of_lane.0, bytes + of_lane.1))
     }
 
+    /// The watermark at which something happens next though no row comes.
+    pub fn next_timer(&self) -> Option<Micros> {
+        self.lanes.iter().filter_map(|lane| lane.work.next_timer()).min()
+    }
+
     /// Adds the keys that most rows have, by table.
     pub fn add_top_keys(&self, shares: &mut [KeyShares]) {
         self.lanes.iter().for_each(|lane| lane.work.add_top_keys(shares));

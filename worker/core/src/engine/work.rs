@@ -105,6 +105,11 @@ impl Work {
         (keys, self.steps.iter().map(|step| step.memory()).sum())
     }
 
+    /// The watermark at which a step does something next though no row comes.
+    pub fn next_timer(&self) -> Option<Micros> {
+        self.steps.iter().filter_map(|step| step.next_timer()).min()
+    }
+
     /// Adds the keys that most rows have, by table.
     pub fn add_top_keys(&self, shares: &mut [KeyShares]) {
         let tables = self.steps.iter().flat_map(|step| step.key_tables());

@@ -73,6 +73,12 @@ pub trait Stage: Send {
         0
     }
 
+    /// The watermark at which it does something next though no row comes: a window closes, an alarm fires, a key is
+    /// forgotten. For people: it may turn out that nothing is to be done.
+    fn next_timer(&self) -> Option<Micros> {
+        None
+    }
+
     /// Operations of expressions that failed and gave NULL.
     fn n_failures(&self) -> u64 {
         0

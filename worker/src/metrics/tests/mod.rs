@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tocsin_contract::worker::ShardPhase;
 use tocsin_worker_core::delivery::circuit::CircuitState;
+use tocsin_worker_core::engine::Timer;
 use tocsin_worker_core::kafka::lag::Behind;
 
 use super::*;
@@ -49,6 +50,10 @@ fn shard(shard: u32, phase: ShardPhase) -> ShardSample {
         held: false,
         busy_ratio: 0.25,
         top_keys: Vec::new(),
+        earliest_timer: Some(Timer {
+            stage: 1,
+            due: 1_767_225_660_000_000,
+        }),
         inputs: vec![Some(input(60, Some(wall() - 3_000_000))), None],
     }
 }

@@ -110,6 +110,8 @@ fn the_status_sums_up_and_reads_back() {
     );
     assert_eq!(status.shards[0].checkpoint.as_ref().unwrap().size_bytes, 1_000);
     assert_eq!(status.checkpoints.failures_in_a_row, 0);
+    let timer = status.shards[0].earliest_timer.as_ref().unwrap();
+    assert_eq!((timer.stage.as_str(), timer.due_ms), ("kpis", 1_767_225_660_000));
     let text = serde_json::to_string(&status).unwrap();
     assert_eq!(serde_json::from_str::<WorkerStatus>(&text).unwrap(), status);
 }

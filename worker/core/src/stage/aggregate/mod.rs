@@ -238,6 +238,9 @@ trait Windows: Send {
         true
     }
 
+    /// See [`Stage::next_timer`].
+    fn next_timer(&self) -> Option<Micros>;
+
     /// The keys that have state.
     fn keys(&self) -> &KeyTable;
 
@@ -341,6 +344,10 @@ impl Stage for Aggregate {
 
     fn memory(&self) -> usize {
         self.windows.memory()
+    }
+
+    fn next_timer(&self) -> Option<Micros> {
+        self.windows.next_timer()
     }
 
     fn n_failures(&self) -> u64 {

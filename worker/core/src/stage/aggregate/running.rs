@@ -268,6 +268,11 @@ impl Windows for Running {
         self.tick.is_none_or(|tick| tick <= next_due(watermark, self.every, 0))
     }
 
+    fn next_timer(&self) -> Option<Micros> {
+        let expiry = self.expiry.first_key_value().map(|(due, _)| *due);
+        self.tick.into_iter().chain(expiry).min()
+    }
+
     fn keys(&self) -> &KeyTable {
         &self.keys
     }

@@ -232,6 +232,10 @@ impl Windows for Sessions {
         Ok(())
     }
 
+    fn next_timer(&self) -> Option<Micros> {
+        self.due.first().map(|(due, ..)| *due)
+    }
+
     fn keys(&self) -> &KeyTable {
         &self.keys
     }

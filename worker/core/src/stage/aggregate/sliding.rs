@@ -273,6 +273,10 @@ impl Windows for Sliding {
         Ok(())
     }
 
+    fn next_timer(&self) -> Option<Micros> {
+        self.next_end().map(|end| self.due(end))
+    }
+
     fn keys(&self) -> &KeyTable {
         self.keys.table()
     }

@@ -247,6 +247,11 @@ impl Windows for Tumbling {
         self.end()
     }
 
+    fn next_timer(&self) -> Option<Micros> {
+        let open = self.panes.iter().find(|(_, pane)| !pane.given_out);
+        open.map(|(start, _)| self.due(start.saturating_add(self.size)))
+    }
+
     fn keys(&self) -> &KeyTable {
         self.keys.table()
     }

@@ -100,6 +100,11 @@ impl Keys {
         &mut of_rule.held[id as usize]
     }
 
+    /// When the first timer is due.
+    pub fn next_timer(&self) -> Option<Micros> {
+        self.timers.first().map(|(due, ..)| *due)
+    }
+
     /// Takes out the first timer that is due by `watermark`.
     pub fn next_due(&mut self, watermark: Micros) -> Option<(Micros, usize, Vec<u8>)> {
         if self.timers.first()?.0 > watermark {

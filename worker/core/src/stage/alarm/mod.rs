@@ -341,6 +341,10 @@ impl Stage for Alarm {
         self.keys.memory()
     }
 
+    fn next_timer(&self) -> Option<Micros> {
+        self.keys.next_timer()
+    }
+
     fn n_failures(&self) -> u64 {
         let expressions = self
             .plan

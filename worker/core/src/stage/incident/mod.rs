@@ -375,4 +375,12 @@ impl Stage for Incidents {
     fn key_tables(&self) -> Vec<&KeyTable> {
         vec![&self.keys]
     }
+
+    fn memory(&self) -> usize {
+        self.keys.memory() + self.open.capacity() * size_of::<Option<Open>>()
+    }
+
+    fn next_timer(&self) -> Option<Micros> {
+        self.timers.first().map(|(due, _)| *due)
+    }
 }
