@@ -7,7 +7,6 @@ mod record;
 mod rfc3339;
 
 use std::io::Write as _;
-use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
@@ -72,16 +71,6 @@ impl RecordKeys {
             keys.ends.push((keys.bytes.len(), present));
         }
         keys
-    }
-
-    /// All keys behind each other, and where that of each row stands.
-    pub fn into_parts(self) -> (Vec<u8>, Vec<Option<Range<usize>>>) {
-        let mut start = 0;
-        let place = |(end, present): (usize, bool)| {
-            let place = std::mem::replace(&mut start, end)..end;
-            present.then_some(place)
-        };
-        (self.bytes, self.ends.into_iter().map(place).collect())
     }
 
     /// The key of a row.

@@ -32,5 +32,5 @@ pub use self::source::{Fetcher, RecordSource};
 pub use self::tokens::{Token, TokenLogin, Tokens};
 pub use self::topics::NewTopic;
 pub use self::writer::{
-    LastOffsets, Membership, NewRecord, OffsetOf, Patience, RecordWriter, TransactionalWriter, WriteError,
+    LastOffsets, Membership, NewRecord, NewRecords, OffsetOf, Patience, RecordWriter, TransactionalWriter, WriteError,
 };

@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use tocsin_contract::topics::InternalTopics;
-use tocsin_worker_core::encode::{Encoded, RecordKeys};
+use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::{DeadLetter, Outputs};
 use tocsin_worker_core::kafka::OwnedHeaders;
 use tocsin_worker_core::kafka::fetching::Position;
@@ -15,7 +14,7 @@ use super::ahead::Awaited;
 use super::grant::{Grant, Term};
 use super::start::Layout;
 use crate::dead_letter::cause_code;
-use crate::kafka::NewRecord;
+use crate::kafka::NewRecords;
 use crate::sink::{EncodedRows, Sink, SinkError};
 
 /// How much of a dead record is kept: with its headers it stays below Kafka's 1 MiB.
@@ -29,7 +28,7 @@ const EPOCH: &str = "tocsin.epoch";
 
 /// A transaction.
 pub struct Transaction {
-    pub records: Vec<NewRecord>,
+    pub records: NewRecords,
     /// Rows for sinks outside of Kafka.
     pub local: Vec<(usize, Encoded)>,
     pub shards: Vec<ShardCut>,
@@ -41,7 +40,7 @@ pub struct Transaction {
 /// What a shard gives out, as it is written.
 pub struct Results {
     /// Records for Kafka.
-    pub records: Vec<NewRecord>,
+    pub records: NewRecords,
     /// Rows for sinks outside of Kafka.
     pub local: Vec<(usize, Encoded)>,
 }
@@ -59,7 +58,7 @@ pub struct ShardCut {
 impl Transaction {
     pub fn new(grant: Grant) -> Self {
         Self {
-            records: Vec::new(),
+            records: NewRecords::default(),
             local: Vec::new(),
             shards: Vec::new(),
             grant,
@@ -77,24 +76,16 @@ impl Transaction {
         targets: &Targets,
     ) {
         for journal in beginning.map(|record| record.encode()).into_iter().chain([cut.journal]) {
-            self.records.push(NewRecord {
-                topic: layout.journal.name.as_str().into(),
-                partition: Some(shard),
-                key: None,
-                value: journal.into(),
-                headers: None,
-            });
+            let topic = layout.journal.name.as_str().into();
+            self.records.push(topic, Some(shard), None, journal, None);
         }
         let inputs: Vec<Arc<str>> = layout.inputs.iter().map(|input| input.name.as_str().into()).collect();
-        self.records.extend(cut.dealt.into_iter().map(|dealt| NewRecord {
-            topic: Arc::clone(&inputs[dealt.input]),
-            partition: Some(dealt.to),
-            key: None,
-            value: dealt.record.into(),
-            headers: None,
-        }));
+        for dealt in cut.dealt {
+            let topic = Arc::clone(&inputs[dealt.input]);
+            self.records.push(topic, Some(dealt.to), None, dealt.record, None);
+        }
         let results = Results::of((shard, cut.epoch), cut.outputs, cut.origins, layout, targets);
-        self.records.extend(results.records);
+        self.records.append(results.records);
         self.local.extend(results.local);
         let positions = cut.positions.iter().enumerate();
         self.shards.push(ShardCut {
@@ -123,29 +114,24 @@ impl Results {
         layout: &Layout,
         targets: &Targets,
     ) -> Self {
-        let (mut records, mut local) = (Vec::new(), Vec::new());
+        let (mut records, mut local) = (NewRecords::default(), Vec::new());
         let of_epoch = (epoch > 0).then(|| Arc::new(vec![header(EPOCH, &epoch.to_string())]));
         for (sink, rows) in outputs.sinks {
             match &targets.topics[sink] {
                 None => local.push((sink, rows)),
-                Some(topic) => {
-                    let Encoded { bytes, ends, keys } = rows;
-                    let (bytes, mut start) = (Bytes::from(bytes), 0);
-                    let (key_bytes, mut keys) = keys.map(RecordKeys::into_parts).unwrap_or_default();
-                    let (key_bytes, mut keys) = (Bytes::from(key_bytes), keys.drain(..));
-                    records.extend(ends.into_iter().map(|end| NewRecord {
-                        topic: Arc::clone(topic),
-                        partition: None,
-                        key: keys.next().flatten().map(|key| key_bytes.slice(key)),
-                        value: bytes.slice(std::mem::replace(&mut start, end)..end),
-                        headers: of_epoch.clone(),
-                    }));
-                }
+                Some(topic) => records.push_rows(Arc::clone(topic), rows, of_epoch.clone()),
             }
         }
-        let dead = outputs.dead.into_iter().zip(origins);
-        records
-            .extend(dead.map(|(letter, origin)| buried(shard, letter, origin, of_epoch.as_deref(), layout, targets)));
+        for (letter, origin) in outputs.dead.into_iter().zip(origins) {
+            bury(
+                shard,
+                letter,
+                origin,
+                of_epoch.as_deref(),
+                (layout, targets),
+                &mut records,
+            );
+        }
         Self { records, local }
     }
 }
@@ -154,15 +140,15 @@ fn header(name: &str, value: &str) -> (Vec<u8>, Option<Vec<u8>>) {
     (name.into(), Some(value.into()))
 }
 
-/// A dead letter as it is written.
-fn buried(
+/// Adds a dead letter.
+fn bury(
     shard: u32,
     letter: DeadLetter,
     origin: Origin,
     of_epoch: Option<&OwnedHeaders>,
-    layout: &Layout,
-    targets: &Targets,
-) -> NewRecord {
+    (layout, targets): (&Layout, &Targets),
+    records: &mut NewRecords,
+) {
     let topic = &layout.inputs[letter.source].name;
     let own = [
         ("tocsin.topic", topic.clone()),
@@ -186,16 +172,12 @@ fn buried(
     }
     let mut value = letter.bytes;
     value.truncate(MOST_OF_DEAD);
-    NewRecord {
-        topic: Arc::clone(&targets.dead_letter),
-        partition: None,
-        key: origin.key.map(|mut key| {
-            key.truncate(MOST_OF_HEADERS);
-            key.into()
-        }),
-        value: value.into(),
-        headers: Some(Arc::new(headers)),
-    }
+    let key = origin.key.map(|mut key| {
+        key.truncate(MOST_OF_HEADERS);
+        key
+    });
+    let topic = Arc::clone(&targets.dead_letter);
+    records.push(topic, None, key, value, Some(Arc::new(headers)));
 }
 
 /// Where sinks write.

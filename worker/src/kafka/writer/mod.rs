@@ -5,37 +5,21 @@
 
 mod patience;
 mod record_writer;
+mod records;
 mod transactional;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tocsin_worker_core::kafka::OwnedHeaders;
-
 use super::error::KafkaError;
 
 pub use self::patience::Patience;
 pub use self::record_writer::RecordWriter;
+pub use self::records::{NewRecord, NewRecords};
 pub use self::transactional::{Membership, OffsetOf, TransactionalWriter};
 
 /// InitProducerId: newer versions belong to transactions in two phases.
 const INIT_PRODUCER_ID: i16 = 4;
-
-/// A record to write.
-#[derive(Clone, Debug)]
-pub struct NewRecord {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The partition; without one it is that of the key.
-    pub partition: Option<u32>,
-    /// The key.
-    pub key: Option<Bytes>,
-    /// The value.
-    pub value: Bytes,
-    /// Headers, if there are any.
-    pub headers: Option<Arc<OwnedHeaders>>,
-}
 
 /// Why records are not written.
 #[derive(Debug, thiserror::Error)]

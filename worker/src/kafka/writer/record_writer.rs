@@ -12,7 +12,7 @@ use tocsin_worker_core::kafka::writing::{Due, Settings, Verdict, Writing};
 use tocsin_worker_core::kafka::{Producer, encode_headers};
 
 use super::patience::Trouble;
-use super::{INIT_PRODUCER_ID, LastOffsets, NewRecord, Patience, WriteError};
+use super::{INIT_PRODUCER_ID, LastOffsets, NewRecords, Patience, WriteError};
 use crate::kafka::cluster::{Cluster, topic_name};
 use crate::kafka::connection::{Connection, Sent};
 use crate::kafka::error::KafkaError;
@@ -129,31 +129,36 @@ impl RecordWriter {
     ///
     /// # Errors
     /// If a topic, or a partition, is not there, or brokers do not say so in time.
-    pub fn take(&mut self, records: &[NewRecord], patience: Patience<'_>) -> Result<(), WriteError> {
+    pub fn take(&mut self, records: &NewRecords, patience: Patience<'_>) -> Result<(), WriteError> {
         if self.looked.elapsed() > LONGEST_BELIEVED {
             self.look_for_leaders()?;
         }
         let mut last: Option<(&Arc<str>, u32)> = None;
-        for record in records {
+        for record in records.iter() {
             // Most come in runs of one topic.
             let topic = match last {
-                Some((name, number)) if Arc::ptr_eq(name, &record.topic) => number,
-                _ => self.number(&record.topic),
+                Some((name, number)) if Arc::ptr_eq(name, record.topic) => number,
+                _ => self.number(record.topic),
             };
-            last = Some((&record.topic, topic));
+            last = Some((record.topic, topic));
             if record.value.len() > LARGEST_RECORD {
                 let topic = record.topic.to_string();
                 let brokers = self.cluster.settings().brokers.to_string();
                 Connection::answer(&brokers, WHAT, TOO_LARGE)
                     .map_err(|source| WriteError::Refused { topic, source })?;
             }
-            let headers = record.headers.as_ref().map(|headers| {
+            let headers = record.headers.map(|headers| {
                 let parts = headers.iter();
                 encode_headers(parts.map(|(name, value)| (name.as_slice(), value.as_deref())))
             });
             let push = |writing: &mut Writing| {
-                let (key, value) = (record.key.as_deref(), Some(&*record.value));
-                writing.push(topic, record.partition, key, value, headers.as_deref())
+                writing.push(
+                    topic,
+                    record.partition,
+                    record.key,
+                    Some(record.value),
+                    headers.as_deref(),
+                )
             };
             if !push(&mut self.writing) {
                 self.wait_for_topic(topic, record.partition, patience)?;

@@ -20,7 +20,7 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use tocsin_worker_core::kafka::Producer;
 
 use super::patience::Trouble;
-use super::{INIT_PRODUCER_ID, LastOffsets, NewRecord, Patience, RecordWriter, WriteError};
+use super::{INIT_PRODUCER_ID, LastOffsets, NewRecords, Patience, RecordWriter, WriteError};
 use crate::kafka::cluster::{Cluster, topic_name};
 use crate::kafka::connection::Connection;
 use crate::kafka::error::KafkaError;
@@ -137,7 +137,7 @@ impl TransactionalWriter {
     ///
     /// # Errors
     /// If not all were written: what became of the others is not known.
-    pub fn write(&mut self, records: &[NewRecord], patience: Patience<'_>) -> Result<LastOffsets, WriteError> {
+    pub fn write(&mut self, records: &NewRecords, patience: Patience<'_>) -> Result<LastOffsets, WriteError> {
         self.writer.take(records, patience)?;
         if !self.has_epochs {
             self.add_partitions(patience)?;

@@ -9,7 +9,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
 
 use super::{Failure, OnTheWay, Sender, Sent};
-use crate::kafka::{ClusterSettings, NewRecord, TokenLogin, client_config};
+use crate::kafka::{ClusterSettings, NewRecords, TokenLogin, client_config};
 use crate::shards::producer::{LARGEST_MESSAGE, ProducerError, send};
 
 /// Hears what became of results.
@@ -76,8 +76,8 @@ impl LibrdkafkaSender {
 }
 
 impl Sender for LibrdkafkaSender {
-    fn send(&self, results: Vec<NewRecord>, sent: &Arc<Sent>) {
-        for result in &results {
+    fn send(&self, results: NewRecords, sent: &Arc<Sent>) {
+        for result in results.iter() {
             if let Err((topic, error)) = send(&self.0, result, Arc::clone(sent)) {
                 sent.fail(failure(&topic, error.into()));
                 let bytes = result.value.len() as u64;

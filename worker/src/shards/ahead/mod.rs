@@ -18,7 +18,7 @@ use self::librdkafka::LibrdkafkaSender;
 use self::own::OwnSender;
 use super::ShardsError;
 use super::producer::ProducerError;
-use crate::kafka::{ClientKind, ClusterSettings, NewRecord};
+use crate::kafka::{ClientKind, ClusterSettings, NewRecords};
 use crate::metrics::Arrivals;
 
 /// With more on the way than this nothing is added.
@@ -80,7 +80,7 @@ impl OnTheWay {
 /// Who sends results.
 trait Sender: Send + Sync {
     /// Sends results in their order.
-    fn send(&self, results: Vec<NewRecord>, sent: &Arc<Sent>);
+    fn send(&self, results: NewRecords, sent: &Arc<Sent>);
 
     /// Hears what became of results, where that has to be asked for.
     fn listen(&self);
@@ -155,10 +155,9 @@ impl Ahead {
     }
 
     /// Sends results; `arrivals` says when the records came that led to them.
-    pub fn send(&mut self, results: Vec<NewRecord>, arrivals: Arrivals) {
+    pub fn send(&mut self, results: NewRecords, arrivals: Arrivals) {
         let sent = Arc::new(Sent::default());
-        let bytes = results.iter().map(|result| result.value.len() as u64).sum();
-        self.on_the_way.left(&sent, results.len() as u64, bytes);
+        self.on_the_way.left(&sent, results.len() as u64, results.n_bytes());
         self.sender.send(results, &sent);
         self.of_cut.push(Arc::clone(&sent));
         self.open.push_back((sent, arrivals));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender as Channel};
 
 use super::{Failure, MOST_SENT, OnTheWay, Sender, Sent};
-use crate::kafka::{Cluster, ClusterSettings, KafkaError, NewRecord, Patience, RecordWriter, WriteError};
+use crate::kafka::{Cluster, ClusterSettings, KafkaError, NewRecords, Patience, RecordWriter, WriteError};
 use crate::shards::producer::ProducerError;
 
 /// Brokers that are away are waited for; what is lost with its shard is given up by hand.
@@ -18,7 +18,7 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 /// Results that were sent together.
-type Results = (Vec<NewRecord>, Arc<Sent>);
+type Results = (NewRecords, Arc<Sent>);
 
 /// A thread that writes results.
 pub struct OwnSender {
@@ -46,7 +46,7 @@ impl OwnSender {
 }
 
 impl Sender for OwnSender {
-    fn send(&self, results: Vec<NewRecord>, sent: &Arc<Sent>) {
+    fn send(&self, results: NewRecords, sent: &Arc<Sent>) {
         if self.results.send((results, Arc::clone(sent))).is_err() {
             // The thread has said why with what it could not write.
             sent.fail(stopped());
@@ -107,8 +107,7 @@ impl Sending {
         if let Some(failure) = failure {
             sent.fail(failure.clone());
         }
-        let bytes = records.iter().map(|record| record.value.len() as u64).sum();
-        self.on_the_way.arrived(&sent, records.len() as u64, bytes);
+        self.on_the_way.arrived(&sent, records.len() as u64, records.n_bytes());
     }
 
     fn write(&mut self, together: &[Results]) -> Result<(), WriteError> {

@@ -188,14 +188,14 @@ fn may_abort(error: &ClientError) -> bool {
 /// Hands a record to a producer; waits while that has too many. An error comes with the topic.
 pub fn send<C: ProducerContext>(
     producer: &BaseProducer<C>,
-    record: &NewRecord,
+    record: NewRecord<'_>,
     opaque: C::DeliveryOpaque,
 ) -> Result<(), (String, ClientError)> {
     let mut base: BaseRecord<'_, [u8], [u8], _> =
-        BaseRecord::with_opaque_to(&record.topic, opaque).payload(&record.value);
+        BaseRecord::with_opaque_to(record.topic, opaque).payload(record.value);
     base.partition = record.partition.map(|partition| partition as i32);
-    base.key = record.key.as_deref();
-    base.headers = record.headers.as_deref().map(headers);
+    base.key = record.key;
+    base.headers = record.headers.map(headers);
     let mut unsent = Some(base);
     while let Some(record) = unsent.take() {
         match producer.send(record) {
@@ -228,7 +228,7 @@ fn fill(
     grant: &Grant,
 ) -> Result<(), (Option<String>, ClientError)> {
     let nowhere = |error| (None, error);
-    for record in &transaction.records {
+    for record in transaction.records.iter() {
         send(producer, record, ()).map_err(|(topic, error)| (Some(topic), error))?;
     }
     // The commit's own flush waits in steps of 100 ms.
