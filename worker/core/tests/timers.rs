@@ -15,7 +15,7 @@ fn check(stage: &str, events: &[(i64, i64)], expected: Option<i64>) {
          stages: [{stage}], sinks: [{{name: out, from: s, stdout: {{}}}}]}}"
     ));
     let mut engine = engine(&plan, Decoding::Own);
-    // A first record is believed when others confirm it, and rows are taken once the watermark is behind them.
+    // A first record is believed when others confirm it, and an alarm takes a sample once time has gone on.
     let confirming = events.first().map(|(second, _)| (*second, 0));
     let behind = events.last().map(|(second, _)| (*second + 1, 0));
     let events: Vec<String> = std::iter::repeat_n(confirming, 3)
@@ -43,7 +43,7 @@ fn windows_are_due_when_they_close() {
     check(&window("{tumbling: 10s}"), &[(1_003, 1)], Some(1_010));
     check(&window("{tumbling: 10s}"), &[(1_003, 1), (1_012, 1)], Some(1_020));
     check(&window("{sliding: {size: 10s, every: 2s}}"), &[(1_003, 1)], Some(1_006));
-    check(&window("{session: 30s}"), &[(1_003, 1), (1_013, 1)], Some(1_043));
+    check(&window("{session: {gap: 30s}}"), &[(1_003, 1), (1_013, 1)], Some(1_044));
 }
 
 #[test]
