@@ -7,8 +7,6 @@
 
 use std::io;
 
-use lz4::block::CompressionMode;
-
 use super::codec::invalid;
 use super::scratch::Scratch;
 
@@ -30,16 +28,13 @@ const LARGEST_PACKED: usize = BLOCK + BLOCK / 255 + 16;
 /// The bit of a block's length that says that its bytes are as they were.
 const IS_PLAIN: u32 = 0x8000_0000;
 
-/// How fast LZ4 is to look through bytes that it finds nothing in; 1 is its usual.
-const ACCELERATION: i32 = 4;
-
 /// Writes a frame of `plain` behind what is there.
 pub fn write(plain: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&HEAD);
     let mut room = vec![0; LARGEST_PACKED];
     for block in plain.chunks(BLOCK) {
-        let mode = Some(CompressionMode::FAST(ACCELERATION));
-        let packed = lz4::block::compress_to_buffer(block, mode, false, &mut room).ok();
+        // Faster modes are none here: rows have matches everywhere, and only more bytes come of it.
+        let packed = lz4::block::compress_to_buffer(block, None, false, &mut room).ok();
         let packed = packed
             .and_then(|n| room.get(..n))
             .filter(|packed| packed.len() < block.len());
