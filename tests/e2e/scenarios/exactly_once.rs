@@ -120,24 +120,24 @@ fn a_worker_killed_after_the_broker_did_the_work_loses_and_repeats_nothing() {
     });
 }
 
-#[test]
-fn with_older_transactions_nothing_is_lost_or_repeated_either() {
-    check_kills("held-older", Transactions::Older, |api_key, n| {
+/// Before the broker has a request, and after it did the work.
+fn check_all_kills(name: &str, transactions: Transactions) {
+    check_kills(&format!("held-{name}"), transactions, |api_key, n| {
         Rule::nth(api_key, n).hold_request()
     });
-    check_kills("dropped-older", Transactions::Older, |api_key, n| {
+    check_kills(&format!("dropped-{name}"), transactions, |api_key, n| {
         Rule::nth(api_key, n).drop_answer()
     });
 }
 
 #[test]
+fn with_older_transactions_nothing_is_lost_or_repeated_either() {
+    check_all_kills("older", Transactions::Older);
+}
+
+#[test]
 fn by_librdkafka_nothing_is_lost_or_repeated_either() {
-    check_kills("held-librdkafka", Transactions::OfLibrdkafka, |api_key, n| {
-        Rule::nth(api_key, n).hold_request()
-    });
-    check_kills("dropped-librdkafka", Transactions::OfLibrdkafka, |api_key, n| {
-        Rule::nth(api_key, n).drop_answer()
-    });
+    check_all_kills("librdkafka", Transactions::OfLibrdkafka);
 }
 
 /// How a worker must come out of it.
