@@ -3,20 +3,18 @@
 //! A stream that keeps its records gives out the record as it came, with changed and added fields replaced. Any other
 //! row is an object of its columns, in their order.
 
+mod cells;
 mod record;
 mod rfc3339;
 
-use std::io::Write as _;
-
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field};
 
-use self::record::with_changes;
+use self::cells::{Cells, Member, object};
+use self::record::WithChanges;
 pub use self::rfc3339::rfc3339;
-use self::rfc3339::write_rfc3339;
-use crate::json::FieldTexts;
 
 /// The column that holds the bytes of the whole record.
 pub const RECORD: &str = "_record";
@@ -56,16 +54,18 @@ pub struct RecordKeys {
 impl RecordKeys {
     /// The keys of rows, of these columns.
     pub fn of(rows: &RecordBatch, columns: &[usize]) -> Self {
+        let schema = rows.schema_ref();
+        let cells: Vec<Cells<'_>> = columns
+            .iter()
+            .map(|&i| Cells::new(rows.column(i), schema.field(i)))
+            .collect();
         let mut keys = Self::default();
         keys.ends.reserve(rows.num_rows());
         for row in 0..rows.num_rows() {
-            let present = columns.iter().any(|&i| rows.column(i).is_valid(row));
-            match columns {
-                &[i] if present => match rows.column(i).as_string_opt::<i32>() {
-                    Some(texts) => keys.bytes.extend_from_slice(texts.value(row).as_bytes()),
-                    None => write_scalar(rows.column(i), row, &mut keys.bytes),
-                },
-                _ if present => array(rows, columns, row, &mut keys.bytes),
+            let present = cells.iter().any(|cells| cells.is_valid(row));
+            match cells.as_slice() {
+                [cells] if present => cells.write_plain(row, &mut keys.bytes),
+                _ if present => array(&cells, row, &mut keys.bytes),
                 _ => {}
             }
             keys.ends.push((keys.bytes.len(), present));
@@ -95,17 +95,17 @@ impl Encoded {
 
 /// Which of the columns `changed` replace fields of the record.
 pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
-    let schema = rows.schema();
-    let record = schema.index_of(RECORD).ok();
+    let record = rows.schema_ref().index_of(RECORD).ok();
     let mut encoded = Encoded::default();
     encoded.bytes.reserve(about(rows, record, changed));
     encoded.ends.reserve(rows.num_rows());
-    let mut texts = FieldTexts::default();
     let records = record.map(|i| rows.column(i).as_string::<i32>());
+    let mut changes = WithChanges::new(Member::all(rows, changed.iter().copied()));
+    let members = Member::all(rows, 0..rows.num_columns());
     for row in 0..rows.num_rows() {
         match records.filter(|records| records.is_valid(row)) {
-            Some(records) => with_changes(records.value(row), rows, changed, row, &mut texts, &mut encoded.bytes),
-            None => object(rows, 0..rows.num_columns(), row, &mut encoded.bytes),
+            Some(records) => changes.write(records.value(row), row, &mut encoded.bytes),
+            None => object(&members, row, &mut encoded.bytes),
         }
         encoded.ends.push(encoded.bytes.len());
     }
@@ -130,86 +130,26 @@ fn about(rows: &RecordBatch, record: Option<usize>, changed: &[usize]) -> usize 
 
 /// A JSON object of some columns of a row.
 pub fn json_object(rows: &RecordBatch, columns: &[usize], row: usize) -> String {
-    in_memory(|out| object(rows, columns.iter().copied(), row, out))
+    let members = Member::all(rows, columns.iter().copied());
+    in_memory(|out| object(&members, row, out))
 }
 
-fn object(rows: &RecordBatch, columns: impl Iterator<Item = usize>, row: usize, out: &mut Vec<u8>) {
-    let schema = rows.schema();
-    out.push(b'{');
-    for (n, i) in columns.enumerate() {
-        if n > 0 {
-            out.push(b',');
-        }
-        text(schema.field(i).name(), out);
-        out.push(b':');
-        cell(rows.column(i), schema.field(i), row, out);
-    }
-    out.push(b'}');
-}
-
-/// A JSON array of some columns of a row.
-fn array(rows: &RecordBatch, columns: &[usize], row: usize, out: &mut Vec<u8>) {
-    let schema = rows.schema();
+/// A JSON array of the values of a row.
+fn array(columns: &[Cells<'_>], row: usize, out: &mut Vec<u8>) {
     out.push(b'[');
-    for (n, &i) in columns.iter().enumerate() {
+    for (n, cells) in columns.iter().enumerate() {
         if n > 0 {
             out.push(b',');
         }
-        cell(rows.column(i), schema.field(i), row, out);
+        cells.write(row, out);
     }
     out.push(b']');
 }
 
-/// Writes one value as JSON.
-fn cell(column: &ArrayRef, field: &Field, row: usize, out: &mut Vec<u8>) {
-    if column.is_null(row) {
-        out.extend_from_slice(b"null");
-        return;
-    }
-    match column.data_type() {
-        DataType::Utf8 if is_json(field) => out.extend_from_slice(column.as_string::<i32>().value(row).as_bytes()),
-        DataType::Utf8 => text(column.as_string::<i32>().value(row), out),
-        DataType::Timestamp(..) => {
-            out.push(b'"');
-            write_scalar(column, row, out);
-            out.push(b'"');
-        }
-        _ => write_scalar(column, row, out),
-    }
-}
-
-/// Writes a value that needs no quotes within it: numbers as JSON writes them, times as RFC 3339.
-fn write_scalar(column: &ArrayRef, row: usize, out: &mut Vec<u8>) {
-    // Writing to memory does not fail.
-    let _ = match column.data_type() {
-        DataType::Boolean => write!(out, "{}", column.as_boolean().value(row)),
-        DataType::Int64 => write!(out, "{}", column.as_primitive::<Int64Type>().value(row)),
-        DataType::UInt64 => write!(out, "{}", column.as_primitive::<UInt64Type>().value(row)),
-        // The shortest decimal that reads back as the same number. Columns hold no infinities and no NaN.
-        DataType::Float64 => {
-            let value = column.as_primitive::<Float64Type>().value(row);
-            serde_json::to_writer(&mut *out, &value).map_err(Into::into)
-        }
-        DataType::Decimal128(..) => {
-            write!(out, "{}", column.as_primitive::<Decimal128Type>().value_as_string(row))
-        }
-        DataType::Timestamp(..) => {
-            write_rfc3339(column.as_primitive::<TimestampMicrosecondType>().value(row), out);
-            Ok(())
-        }
-        _ => Ok(()),
-    };
-}
-
 /// One value as plain text; numbers as JSON writes them, times as RFC 3339. Nothing for NULL.
 pub fn cell_text(column: &ArrayRef, row: usize) -> String {
-    if column.is_null(row) {
-        return String::new();
-    }
-    match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
-        _ => in_memory(|out| write_scalar(column, row, out)),
-    }
+    let field = Field::new("", column.data_type().clone(), true);
+    in_memory(|out| Cells::new(column, &field).write_plain(row, out))
 }
 
 /// What `write` writes, as text.
@@ -236,19 +176,6 @@ pub fn readable(column: &ArrayRef, row: usize) -> String {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         text
-    }
-}
-
-fn text(value: &str, out: &mut Vec<u8>) {
-    // All bytes are looked at, so that the compiler can do so with many at once.
-    let escapes = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    if value.bytes().fold(false, |any, byte| any | escapes(byte)) {
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut *out, value);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(value.as_bytes());
-        out.push(b'"');
     }
 }
 

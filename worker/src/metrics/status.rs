@@ -77,7 +77,7 @@ fn shard_status(view: &View, shard: &ShardSample) -> ShardStatus {
         top_keys: top_keys.collect(),
         earliest_timer: shard.earliest_timer.map(|timer| TimerStatus {
             stage: view.about.stages.get(timer.stage).cloned().unwrap_or_default(),
-            due_ms: timer.due.div_euclid(1_000),
+            due_ms: timer.due.saturating_add(999).div_euclid(1_000),
         }),
         inputs: inputs.collect(),
         checkpoint: checkpoint.map(|checkpoint| ShardCheckpoint {

@@ -29,7 +29,7 @@ use self::scalar::{Halt, after_space, is_space};
 use self::scan::{Input, WIDTH};
 use self::skip::skip;
 use self::slots::{Kind, Node, Slot, Use, Wanted};
-pub use self::texts::{FieldText, FieldTexts};
+pub use self::texts::{FieldText, FieldTexts, FieldsFound};
 use self::walk::Walker;
 use crate::decode::time::TimeError;
 use crate::decode::{Cause, ColumnSpec, DeadRecord, Decoded, Decoder, Origin, RecordSchema, Records};

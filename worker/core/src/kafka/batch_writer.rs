@@ -115,6 +115,11 @@ impl BatchWriter {
         (!first.is_empty() && !second.is_empty()).then_some((first, second))
     }
 
+    /// How much memory it keeps, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.records.capacity()
+    }
+
     /// Forgets the records, and keeps their memory.
     pub fn clear(&mut self) {
         self.records.clear();

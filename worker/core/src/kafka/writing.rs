@@ -287,8 +287,8 @@ impl Writing {
                 let n_records = first.records.n_records();
                 queue.sequence = queue.sequence.wrapping_add(n_records) & i32::MAX;
                 (queue.not_before, queue.backoff) = (0, 0);
-                if first.records.n_bytes() <= settings.batch_bytes {
-                    // Its memory takes records to come.
+                // Its memory takes records to come. One record that was large is no reason to keep as much for good.
+                if first.records.capacity() <= 2 * settings.batch_bytes {
                     first.records.clear();
                     if queue.open.is_empty() {
                         queue.open = first.records;

@@ -71,6 +71,17 @@ struct Open {
     transition: u64,
 }
 
+impl Open {
+    /// Bytes that its texts and causes take, about.
+    fn memory(&self) -> usize {
+        let causes = self.causes.iter().map(|(name, cause)| {
+            size_of::<(String, Cause)>() + name.capacity() + cause.severity.capacity() + cause.summary.capacity()
+        });
+        let firing = self.firing.iter().map(|name| size_of_val(name) + name.capacity());
+        self.id.capacity() + self.severity.capacity() + causes.sum::<usize>() + firing.sum::<usize>()
+    }
+}
+
 /// What one stage or rule reported to an incident.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Cause {
@@ -377,7 +388,9 @@ impl Stage for Incidents {
     }
 
     fn memory(&self) -> usize {
-        self.keys.memory() + self.open.capacity() * size_of::<Option<Open>>()
+        let open = self.open.iter().flatten().map(Open::memory).sum::<usize>();
+        let timers = self.timers.iter().map(|timer| size_of_val(timer) + timer.1.capacity());
+        self.keys.memory() + self.open.capacity() * size_of::<Option<Open>>() + open + timers.sum::<usize>()
     }
 
     fn next_timer(&self) -> Option<Micros> {
