@@ -149,15 +149,15 @@ enum Way {
     Any,
 }
 
-/// Lets a rule have one EndTxn, and sees that the worker goes on by itself.
-fn check_end_txn(name: &str, way: Way, rule: impl Fn(u64) -> Rule) {
+/// Lets a rule have one EndTxn in each round, and sees that the worker goes on by itself.
+fn check_end_txn(name: &str, way: Way, rounds: u64, rule: impl Fn(u64) -> Rule) {
     let kafka = proxied();
     let proxy = kafka.proxy(0).unwrap();
     let ids = Ids::new(&kafka, name, Listener::Proxied).unwrap();
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();
-    for round in 0..rounds() {
+    for round in 0..rounds {
         tail.wait_for(stream.written(), PATIENCE).unwrap();
         let given_up = worker.lines_with(GIVEN_UP);
         let rule = proxy.add(rule(1 + round % 7));
@@ -189,18 +189,24 @@ fn check_end_txn(name: &str, way: Way, rule: impl Fn(u64) -> Rule) {
 
 #[test]
 fn an_end_of_a_transaction_whose_answer_never_comes_is_looked_up() {
-    check_end_txn("silent", Way::GivesUp, |n| Rule::nth(ApiKey::END_TXN, n).drop_answer());
+    check_end_txn("silent", Way::GivesUp, rounds(), |n| {
+        Rule::nth(ApiKey::END_TXN, n).drop_answer()
+    });
 }
 
 #[test]
 fn an_end_of_a_transaction_whose_answer_is_cut_off_does_no_harm() {
-    check_end_txn("cut", Way::Any, |n| Rule::nth(ApiKey::END_TXN, n).drop_answer_and_cut());
+    check_end_txn("cut", Way::Any, rounds(), |n| {
+        Rule::nth(ApiKey::END_TXN, n).drop_answer_and_cut()
+    });
 }
 
 #[test]
 fn an_end_of_a_transaction_that_comes_too_late_ends_no_other() {
     let late = Duration::from_millis(9_500);
-    check_end_txn("late", Way::GivesUp, |n| {
+    // The full form has a hundred trials: Jepsen found torn transactions behind such an end (Bufstream 0.1.0).
+    let trials = if rounds() > 1 { 100 } else { 1 };
+    check_end_txn("late", Way::GivesUp, trials, |n| {
         Rule::nth(ApiKey::END_TXN, n).delay_request(late)
     });
 }

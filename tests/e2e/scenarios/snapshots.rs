@@ -81,14 +81,19 @@ fn a_snapshot_that_is_damaged_is_said_and_none_that_is_older_is_taken() {
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();
-    wait_for_snapshots(&state, &ids.name, PARTITIONS as usize);
     tail.wait_for(stream.written(), PATIENCE).unwrap();
+    let two_of_a_shard = || {
+        let mut found = manifests(&state, &ids.name);
+        found.sort();
+        let two = found.windows(2).rfind(|two| two[0].parent() == two[1].parent());
+        Ok(two.map(<[PathBuf]>::to_vec))
+    };
+    until("two snapshots of a shard", PATIENCE, two_of_a_shard).unwrap();
     worker.kill().unwrap();
-    let damaged = manifests(&state, &ids.name)
-        .into_iter()
-        .max_by_key(|path| path.file_name().map(ToOwned::to_owned));
-    let damaged = damaged.unwrap();
-    check_tools(&state, &ids.name, &damaged);
+    // The older one may have gone meanwhile.
+    let two = two_of_a_shard().unwrap().unwrap();
+    let [older, damaged] = two.try_into().unwrap();
+    check_tools(&state, &ids.name, &older, &damaged);
     let whole = std::fs::read(&damaged).unwrap();
     std::fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
     let worker = ids.worker("w").unwrap();
@@ -106,13 +111,17 @@ fn a_snapshot_that_is_damaged_is_said_and_none_that_is_older_is_taken() {
 }
 
 /// What the tools say of snapshots that are all good, and of one that is damaged.
-fn check_tools(state: &Path, pipeline: &str, damaged: &Path) {
+fn check_tools(state: &Path, pipeline: &str, older: &Path, damaged: &Path) {
     let address = state.to_str().unwrap();
     let ask = |command: &str, further: &[&str]| {
         tocsin(&[&["snapshot", command, "--state", address], further].concat()).unwrap()
     };
-    let name = damaged.strip_prefix(state).unwrap().with_extension("");
-    let name = name.to_str().unwrap();
+    let name = |path: &Path| {
+        let name = path.strip_prefix(state).unwrap().with_extension("");
+        name.to_str().unwrap().to_owned()
+    };
+    let (older, name) = (name(older), name(damaged));
+    let name = name.as_str();
     let (code, said) = ask("list", &[pipeline]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(name) && said.contains("checkpoint"), "{said}");
@@ -121,9 +130,26 @@ fn check_tools(state: &Path, pipeline: &str, damaged: &Path) {
     for stage in ["escalated", "totals"] {
         assert!(said.lines().any(|line| line.starts_with(stage)), "{stage}: {said}");
     }
-    let (code, said) = ask("diff", &[name, name]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.lines().skip(1).all(|line| line.contains("  0  ")), "{said}");
+    // Keys that are new, gone or changed, and those that are the same.
+    let differing = |first: &str| -> (u64, u64) {
+        let (code, said) = ask("diff", &[first, name]);
+        assert_eq!(code, Some(0), "{said}");
+        let count = |cell: &str| cell.replace(',', "").parse::<u64>().unwrap();
+        let lines = said
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().skip(1).map(count));
+        let counts = lines.map(Iterator::collect::<Vec<_>>);
+        counts.fold((0, 0), |(differ, same), line| {
+            let [new, gone, changed, unchanged] = line[..] else {
+                panic!("{said}")
+            };
+            (differ + new + gone + changed, same + unchanged)
+        })
+    };
+    let (differ, same) = differing(name);
+    assert!(differ == 0 && same > 0, "{differ} differ, {same} do not");
+    assert!(differing(&older).0 > 0, "a second later nothing is different");
     let (code, said) = ask("verify", &[]);
     assert_eq!(code, Some(0), "{said}");
     let files = std::fs::read_dir(damaged.parent().unwrap()).unwrap();
