@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Instant;
 
-use support::{END, PATIENCE, or_tell};
+use support::{END, PATIENCE, all_are_right, or_tell};
 use tocsin_e2e::ids::{Event, Ids, PARTITIONS, Pace, rounds};
 use tocsin_e2e::kafka::{Isolation, may_mount};
 use tocsin_e2e::wait::until;
@@ -50,15 +50,7 @@ fn results_wait_until_enough_brokers_have_a_copy() {
         let back = Instant::now();
         or_tell(&at("after"), &[&worker], tail.wait_for(stream.written(), PATIENCE));
         println!("{} after {:?}", at("it goes on"), back.elapsed());
-        let n_events = stream.end().unwrap();
-        or_tell(
-            &at("at the end"),
-            &[&worker],
-            tail.wait_for_all_passed(n_events, PATIENCE),
-        );
-        worker.end(END).unwrap();
-        let checked = or_tell(&at("compared"), &[&worker], ids.check());
-        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+        all_are_right(&at("at the end"), &ids, stream, tail, &[&worker]);
     }
 }
 
@@ -92,11 +84,7 @@ fn a_broker_whose_disk_is_full_is_waited_for() {
         or_tell(&at("after"), &[&worker], tail.wait_for(stream.written(), PATIENCE));
         println!("{} after {:?}", at("it goes on"), back.elapsed());
     }
-    let n_events = stream.end().unwrap();
-    or_tell("at the end", &[&worker], tail.wait_for_all_passed(n_events, PATIENCE));
-    worker.end(END).unwrap();
-    let checked = or_tell("compared", &[&worker], ids.check());
-    assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    all_are_right("at the end", &ids, stream, tail, &[&worker]);
 }
 
 /// Brokers forget producers that have written nothing for some time, a week as a rule.

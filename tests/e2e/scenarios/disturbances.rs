@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{END, PATIENCE, or_tell};
+use support::{PATIENCE, all_are_right, or_tell};
 use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Direction, Kafka, KafkaOptions, Listener, Rule, Worker};
@@ -37,14 +37,8 @@ impl<'a> Load<'a> {
     }
 
     /// Waits until everything is through, ends the workers, and compares.
-    fn end(mut self, workers: &[&Worker]) {
-        let n_events = self.stream.end().unwrap();
-        or_tell("at the end", workers, self.tail.wait_for_all_passed(n_events, PATIENCE));
-        for worker in workers {
-            worker.end(END).unwrap();
-        }
-        let checked = or_tell("compared", workers, self.ids.check());
-        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+    fn end(self, workers: &[&Worker]) {
+        all_are_right("at the end", &self.ids, self.stream, self.tail, workers);
     }
 }
 

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use support::{END, PATIENCE, keep_state, object_store, or_tell};
+use support::{END, PATIENCE, all_are_right, keep_state, object_store, or_tell};
 use tocsin_e2e::http::HttpRule;
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{Record, SmallDisk, Topic, may_mount};
@@ -40,15 +40,7 @@ fn a_worker_killed_while_it_writes_or_reads_a_snapshot_loses_and_repeats_nothing
             reading.remove();
             worker = ids.worker("w").unwrap();
         }
-        let n_events = stream.end().unwrap();
-        or_tell(
-            &at("at the end"),
-            &[&worker],
-            tail.wait_for_all_passed(n_events, PATIENCE),
-        );
-        worker.end(END).unwrap();
-        let checked = or_tell(&at("compared"), &[&worker], ids.check());
-        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+        all_are_right(&at("at the end"), &ids, stream, tail, &[&worker]);
     }
 }
 
@@ -95,11 +87,7 @@ fn a_full_disk_under_the_snapshots_holds_nothing_up() {
         worker.kill().unwrap();
         let worker = ids.worker("w").unwrap();
         or_tell("it goes on", &[&worker], worker.wait_for_line(RESTORED, PATIENCE));
-        let n_events = stream.end().unwrap();
-        or_tell("at the end", &[&worker], tail.wait_for_all_passed(n_events, PATIENCE));
-        worker.end(END).unwrap();
-        let checked = or_tell("compared", &[&worker], ids.check());
-        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+        all_are_right(&format!("round {round}, at the end"), &ids, stream, tail, &[&worker]);
     }
 }
 
@@ -148,13 +136,7 @@ fn brokers_that_go_away_one_after_the_other_take_no_result_with_them() {
             or_tell(&at("without it"), &workers, tail.wait_for(written, PATIENCE));
             kafka.start_again(broker).unwrap();
         }
-        let n_events = stream.end().unwrap();
-        or_tell("at the end", &workers, tail.wait_for_all_passed(n_events, PATIENCE));
-        for worker in &workers {
-            worker.end(END).unwrap();
-        }
-        let checked = or_tell("compared", &workers, ids.check());
-        assert_eq!(i64::try_from(checked).unwrap(), n_events);
+        all_are_right(&format!("round {round}, at the end"), &ids, stream, tail, &workers);
     }
 }
 

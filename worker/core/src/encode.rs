@@ -7,6 +7,8 @@ mod cells;
 mod record;
 mod rfc3339;
 
+use std::cell::LazyCell;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -101,7 +103,7 @@ pub fn encode_rows(rows: &RecordBatch, changed: &[usize]) -> Encoded {
     encoded.ends.reserve(rows.num_rows());
     let records = record.map(|i| rows.column(i).as_string::<i32>());
     let mut changes = WithChanges::new(Member::all(rows, changed.iter().copied()));
-    let members = Member::all(rows, 0..rows.num_columns());
+    let members = LazyCell::new(|| Member::all(rows, 0..rows.num_columns()));
     for row in 0..rows.num_rows() {
         match records.filter(|records| records.is_valid(row)) {
             Some(records) => changes.write(records.value(row), row, &mut encoded.bytes),

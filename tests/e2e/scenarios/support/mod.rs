@@ -6,7 +6,7 @@ pub mod events;
 use std::time::Duration;
 
 use tocsin_e2e::http::HttpProxy;
-use tocsin_e2e::ids::{Ids, Pace};
+use tocsin_e2e::ids::{Ids, Pace, Stream, Tail};
 use tocsin_e2e::{RigError, S3, Worker};
 
 /// A result is there within this.
@@ -48,9 +48,16 @@ pub fn survives_kills(ids: &Ids<'_>, worker: Worker, kills: u64) {
         or_tell("the kill", &[&worker], worker.kill());
         worker = or_tell("the next one", &[], ids.worker("w"));
     }
-    let n_events = or_tell("the end of the stream", &[&worker], stream.end());
-    or_tell("at the end", &[&worker], tail.wait_for_all_passed(n_events, PATIENCE));
-    or_tell("it ends", &[&worker], worker.end(END));
-    let checked = or_tell("compared", &[&worker], ids.check());
-    assert_eq!(i64::try_from(checked), Ok(n_events));
+    all_are_right("at the end", ids, stream, tail, &[&worker]);
+}
+
+/// Ends the stream, waits until everything is through, ends the workers, and compares all results.
+pub fn all_are_right(when: &str, ids: &Ids<'_>, stream: Stream, mut tail: Tail, workers: &[&Worker]) {
+    let n_events = or_tell(when, workers, stream.end());
+    or_tell(when, workers, tail.wait_for_all_passed(n_events, PATIENCE));
+    for worker in workers {
+        or_tell(when, workers, worker.end(END));
+    }
+    let checked = or_tell(when, workers, ids.check());
+    assert_eq!(i64::try_from(checked), Ok(n_events), "{when}");
 }
