@@ -11,6 +11,10 @@ use tocsin_e2e::kafka::{Isolation, may_mount};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, KafkaOptions, Listener};
 
+/// What a worker is told where too few brokers have a copy: a batch is refused; or it was taken as the broker went,
+/// and then the marker that ends its transaction is.
+const REFUSED: [&str; 2] = ["NotEnoughReplicas", "ConcurrentTransactions"];
+
 #[test]
 fn results_wait_until_enough_brokers_have_a_copy() {
     let kafka = Kafka::start(KafkaOptions::default().brokers(3)).unwrap();
@@ -38,7 +42,10 @@ fn results_wait_until_enough_brokers_have_a_copy() {
             or_tell(&at("the stream goes on"), &[&worker], until("events", PATIENCE, more));
         };
         // A new leader says nothing of its end before enough brokers have what it has: the worker is who tells.
-        let refused = worker.wait_for_line("NotEnoughReplicas", PATIENCE);
+        let refused = until("the worker says why it waits", PATIENCE, || {
+            let is_said = REFUSED.iter().any(|error| worker.lines_with(error) > 0);
+            Ok(is_said.then_some(()))
+        });
         or_tell(&at("results are refused"), &[&worker], refused);
         go_on(500);
         or_tell(&at("it waits"), &[&worker], worker.check());
