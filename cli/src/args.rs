@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tocsin_contract::duration::{Duration, InvalidDuration};
-use tocsin_contract::ports::{ADMIN, LIVE_PAGE};
+use tocsin_contract::duration::Duration;
+use tocsin_contract::ports::LIVE_PAGE;
 use tocsin_worker::source::Speed;
 use tocsin_worker_core::delivery::address::Network;
 
 pub use crate::arg_values::{Named, TopicAddress};
+use crate::arg_values::{listening, period, worker_name};
 
 /// Finds incidents in event streams while they happen.
 #[derive(Debug, Parser)]
@@ -39,7 +40,7 @@ const EXIT_CODES: &str = exit_codes!();
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a pipeline on this machine
+    /// Run a pipeline: over files, or from Kafka to Kafka
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
     /// Check a pipeline, and show what it does
@@ -76,7 +77,8 @@ Examples:
   tocsin run pipeline.yaml --bootstrap localhost:9092 --state /var/lib/tocsin
   tocsin run pipeline.yaml --bootstrap localhost:9092 --admin localhost:9090
 
-A sink without --output prints to standard output, each row with its sink's name in `_sink`.
+A sink without --output prints to standard output, each row with its sink's name in `_sink`; with --bootstrap only one that
+is declared as stdout does. With --bootstrap, TOCSIN_LOG=info (warn, debug, tocsin_worker=debug) says how much is logged.
 
 ",
     exit_codes!()
@@ -100,17 +102,20 @@ pub struct RunArgs {
         conflicts_with_all = ["input", "speed", "on_error", "dead_letters", "port", "keep_page"]
     )]
     pub bootstrap: Option<String>,
-    /// Which of the pipeline's workers this is; with --bootstrap
-    #[arg(long, value_name = "NAME", default_value = "0", requires = "bootstrap")]
+    /// Which of the pipeline's workers this is: a name of its own, the same after a restart; with --bootstrap
+    #[arg(long, value_name = "NAME", default_value = "0", requires = "bootstrap", value_parser = worker_name)]
     pub worker: String,
     /// How many threads work; with --bootstrap, by default one a core
-    #[arg(long, value_name = "N", requires = "bootstrap")]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", requires = "bootstrap", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// When the worker leaves its consumer group as it ends; with --bootstrap
+    #[arg(long, value_enum, default_value_t, requires = "bootstrap", value_name = "WHEN")]
+    pub leave_group: LeaveGroup,
     /// Who reads and writes records; with --bootstrap
     #[arg(long, value_enum, default_value_t, requires = "bootstrap")]
     pub client: ClientArg,
-    /// The rack or zone that this worker is in, as brokers name theirs (broker.rack): where brokers allow it, records are read of
-    /// replicas in the same one; with --bootstrap
+    /// The rack or zone that this worker is in, as brokers name theirs (broker.rack): where brokers allow it, records are read
+    /// from replicas in the same one; with --bootstrap
     #[arg(long, value_name = "NAME", requires = "bootstrap")]
     pub rack: Option<String>,
     /// Where snapshots are kept: a folder, or s3://BUCKET/PREFIX; with --bootstrap. Without, a restart reads all that the
@@ -240,7 +245,8 @@ pub struct AdminArgs {
     /// File with the token that callers of --admin must show; read again when it changes
     #[arg(long, value_name = "PATH", requires = "admin")]
     pub admin_token_file: Option<PathBuf>,
-    /// Folder with tls.crt, tls.key and ca.crt: --admin speaks TLS, and lets in who has a certificate of ca.crt
+    /// Folder with tls.crt, tls.key and ca.crt: --admin speaks TLS, and lets in who has a certificate of ca.crt; with a
+    /// token, ca.crt may be left out
     #[arg(long, value_name = "DIR", requires = "admin")]
     pub admin_tls: Option<PathBuf>,
     /// Let everybody read /metrics of --admin
@@ -249,19 +255,6 @@ pub struct AdminArgs {
     /// Where traces go: address of an OpenTelemetry collector (OTLP by HTTP); with --bootstrap. OTEL_EXPORTER_OTLP_ENDPOINT does the same
     #[arg(long, value_name = "URL", requires = "bootstrap")]
     pub otlp: Option<String>,
-}
-
-fn period(text: &str) -> Result<Duration, String> {
-    let period: Duration = text.parse().map_err(|error: InvalidDuration| error.to_string())?;
-    if period < Duration::from_secs(1) {
-        return Err("expected 1s or more".to_owned());
-    }
-    Ok(period)
-}
-
-fn listening(text: &str) -> Result<SocketAddr, String> {
-    let address = text.replacen("localhost:", "127.0.0.1:", 1).parse();
-    address.map_err(|_| format!("expected ADDRESS:PORT, such as 127.0.0.1:{ADMIN} or 0.0.0.0:{ADMIN}"))
 }
 
 const PRODUCE_EXAMPLES: &str = "\
@@ -415,6 +408,16 @@ pub enum Format {
     Json,
     /// A table
     Table,
+}
+
+/// When a worker leaves its consumer group as it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LeaveGroup {
+    /// Whenever it ends: others have its shards at once
+    #[default]
+    Always,
+    /// Only behind POST /v1/drain: one that comes back within 6 seconds has its shards again, and none moves
+    OnDrain,
 }
 
 /// Who reads and writes records of Kafka.

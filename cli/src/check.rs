@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tocsin_contract::problem::Problem;
+use tocsin_contract::reach::{cluster_only_fields, kafka_fields};
 use tocsin_worker_core::plan::describe::describe;
 
 use crate::args::{CheckArgs, Format};
@@ -13,7 +14,8 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     let loaded = files::pipeline(&args.pipeline, &args.rules)?;
     let missing = loaded.missing();
     let (pipeline, plan) = (loaded.pipeline, loaded.plan);
-    let ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
+    let with_bootstrap = kafka_fields(&pipeline.spec);
+    let cluster_only = cluster_only_fields(&pipeline.spec);
     if args.format == Format::Json {
         let texts = |problems: &[Problem]| {
             problems
@@ -27,7 +29,8 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
             "plan": describe(&plan).lines().collect::<Vec<_>>(),
             "warnings": texts(&plan.warnings),
             "missing": texts(&missing),
-            "clusterOnly": ignored,
+            "withBootstrap": with_bootstrap,
+            "clusterOnly": cluster_only,
         });
         say(&format!("{answer:#}"))?;
         return Ok(());
@@ -35,8 +38,13 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     print(&describe(&plan))?;
     list("warnings", &plan.warnings)?;
     list("cannot run here yet", &missing)?;
-    if !ignored.is_empty() {
-        say(&format!("\nonly a cluster reads\n  {}", ignored.join(", ")))?;
+    for (who, fields) in [
+        ("only `tocsin run --bootstrap` and a cluster read", with_bootstrap),
+        ("only a cluster reads", cluster_only),
+    ] {
+        if !fields.is_empty() {
+            say(&format!("\n{who}\n  {}", fields.join(", ")))?;
+        }
     }
     say(&format!(
         "\n{}: {}",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tocsin_contract::pipeline::IncidentPipeline;
+use tocsin_contract::reach::{cluster_only_fields, kafka_fields};
 use tocsin_worker::run::{FinalRows, InputKind, Settings, Summary, open_inputs};
 use tocsin_worker::sink::{FileSink, SharedStdout, Sink};
 use tocsin_worker::source::{HttpIntake, HttpLimits, Interrupt};
@@ -27,13 +28,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     loaded.runnable()?;
     let (pipeline, plan) = (loaded.pipeline, loaded.plan);
-    let mut ignored = tocsin_contract::reach::cluster_only_fields(&pipeline.spec);
-    if args.bootstrap.is_some() {
-        ignored.retain(|field| !is_read_for_kafka(field));
+    if args.bootstrap.is_none() {
+        tell_ignored("without effect but with --bootstrap", &kafka_fields(&pipeline.spec));
     }
-    if !ignored.is_empty() {
-        note(format!("only a cluster reads: {}", ignored.join(", ")));
-    }
+    tell_ignored("only a cluster reads", &cluster_only_fields(&pipeline.spec));
     if let Some(folder) = args.secrets.as_ref().filter(|folder| !folder.is_dir()) {
         return Err(Failure::Io(format!(
             "--secrets {}: there is no such folder",
@@ -97,18 +95,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a field that else only a cluster reads has an effect with `--bootstrap`.
-fn is_read_for_kafka(field: &str) -> bool {
-    let ends = [".kafka.topic", ".partitionedBy", ".registry", ".webhook"];
-    let read = [
-        "spec.kafka.tls",
-        "spec.kafka.sasl",
-        "spec.kafka.startingOffsets",
-        "spec.kafka.manageTopics",
-        "spec.state.checkpoint",
-        "spec.state.allowNonRestoredState",
-    ];
-    ends.iter().any(|end| field.ends_with(end)) || read.iter().any(|path| field.starts_with(path))
+fn tell_ignored(why: &str, fields: &[String]) {
+    if !fields.is_empty() {
+        note(format!("{why}: {}", fields.join(", ")));
+    }
 }
 
 /// What was read and what is worth knowing, on standard error.

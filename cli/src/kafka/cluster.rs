@@ -1,6 +1,6 @@
 //! How the cluster is reached, from the pipeline's file and the folder with secrets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tocsin_contract::pipeline::kafka::{Kafka, KafkaSasl, SaslMechanism};
@@ -30,36 +30,19 @@ pub fn settings(bootstrap: &str, kafka: &Kafka, secrets: Option<&Path>) -> Resul
         });
     }
     if let Some(sasl) = &kafka.sasl {
-        let told = match sasl.mechanism {
-            SaslMechanism::Plain => Some("Plain sends the password as it is"),
-            SaslMechanism::OAuthBearer => Some("OAuthBearer sends a token that whoever reads it can use"),
-            SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 | SaslMechanism::Kerberos => None,
-        };
-        if let Some(told) = told.filter(|_| settings.tls.is_none()) {
-            return Err(Failure::Usage(format!(
-                "spec.kafka.sasl: {told}; it needs spec.kafka.tls"
-            )));
-        }
-        let at = &sasl.password_secret_ref;
-        let bytes = secret(secrets, &at.name, &at.key)?;
         if sasl.mechanism == SaslMechanism::Kerberos {
             settings.sasl = Some(kerberos(sasl, secrets)?);
             return Ok(settings);
         }
-        let password = text(bytes)?;
+        let at = &sasl.password_secret_ref;
+        let password = text(secret(secrets, &at.name, &at.key)?)?;
         let password = password.trim_end_matches(['\r', '\n']).to_owned();
-        let tokens = match (sasl.mechanism, &sasl.token_endpoint) {
-            (SaslMechanism::OAuthBearer, Some(endpoint)) => {
-                let scope = sasl.scope.as_deref();
-                let tokens = Tokens::new(endpoint, &sasl.username, password.clone().into(), scope);
-                Some(Arc::new(tokens.map_err(|error| Failure::Usage(error.to_string()))?))
-            }
-            (SaslMechanism::OAuthBearer, None) => {
-                let what = "spec.kafka.sasl: OAuthBearer needs a tokenEndpoint";
-                return Err(Failure::Usage(what.to_owned()));
-            }
-            _ => None,
-        };
+        // The rules of the file have an endpoint with OAuthBearer, and only there.
+        let tokens = sasl.token_endpoint.as_ref().map(|endpoint| {
+            let tokens = Tokens::new(endpoint, &sasl.username, password.clone().into(), sasl.scope.as_deref());
+            tokens.map_err(|error| Failure::Usage(error.to_string()))
+        });
+        let tokens = tokens.transpose()?.map(Arc::new);
         settings.sasl = Some(Sasl {
             mechanism: sasl.mechanism,
             username: sasl.username.clone(),
@@ -78,7 +61,9 @@ fn kerberos(sasl: &KafkaSasl, secrets: Option<&Path>) -> Result<Sasl, Failure> {
         return Err(Failure::Usage(what.to_owned()));
     }
     let at = &sasl.password_secret_ref;
-    let keytab = secrets.unwrap_or(Path::new(".")).join(&at.name).join(&at.key);
+    // The library that reads it says less of a file that is not there.
+    secret(secrets, &at.name, &at.key)?;
+    let keytab = secret_path(secrets, &at.name, &at.key)?;
     let service = sasl.service_name.clone().unwrap_or_else(|| "kafka".to_owned());
     let Some(ticket) = Ticket::new(&sasl.username, keytab, &service) else {
         let what = "spec.kafka.sasl: username and serviceName of Kerberos are letters, digits, `.`, `_`, `-`, `/` and `@`, \
@@ -94,14 +79,19 @@ fn kerberos(sasl: &KafkaSasl, secrets: Option<&Path>) -> Result<Sasl, Failure> {
     })
 }
 
-/// The contents of `DIR/name/key`.
-pub(super) fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failure> {
-    let Some(folder) = folder else {
+/// `DIR/name/key`.
+fn secret_path(folder: Option<&Path>, name: &str, key: &str) -> Result<PathBuf, Failure> {
+    let folder = folder.ok_or_else(|| {
         let what =
             format!("the pipeline needs the secret {name}/{key}: give --secrets DIR, with the file DIR/{name}/{key}");
-        return Err(Failure::Usage(what));
-    };
-    let path = folder.join(name).join(key);
+        Failure::Usage(what)
+    })?;
+    Ok(folder.join(name).join(key))
+}
+
+/// The contents of `DIR/name/key`.
+pub(super) fn secret(folder: Option<&Path>, name: &str, key: &str) -> Result<Vec<u8>, Failure> {
+    let path = secret_path(folder, name, key)?;
     std::fs::read(&path).map_err(|error| Failure::Io(format!("the secret {} cannot be read: {error}", path.display())))
 }
 

@@ -13,7 +13,8 @@ const LOG: &str = "TOCSIN_LOG";
 /// Sets up the log on standard error, and traces if somebody takes them. They end with what this gives.
 pub fn begin(otlp: Option<&str>, pipeline: &str, worker: &str) -> Result<Option<Traces>, Failure> {
     let filter = std::env::var(LOG).unwrap_or_else(|_| "warn".to_owned());
-    let filter = EnvFilter::try_new(filter).unwrap_or_default();
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::Usage(format!("{LOG}: {error}; expected such as info or tocsin_worker=debug")))?;
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_filter(filter);

@@ -38,7 +38,7 @@ pub fn produce(args: &ProduceArgs) -> Result<(), Failure> {
             config: Vec::new(),
         }])?,
         (Err(error @ KafkaError::UnknownTopic(_)), None) => {
-            return Err(Failure::Usage(format!("{error}; --partitions N makes it")));
+            return Err(Failure::Io(format!("{error}; --partitions N makes it")));
         }
         (Err(error), _) => return Err(error.into()),
     }

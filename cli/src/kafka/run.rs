@@ -13,13 +13,15 @@ use tocsin_worker::delivery::Deliveries;
 use tocsin_worker::kafka::{ClientKind, ClusterSettings};
 use tocsin_worker::metrics::{About, Measures};
 use tocsin_worker::page::Watcher;
-use tocsin_worker::shards::{self, Job, Report, Settings, ShardsError, SnapshotSettings, Target, WorkerControl};
+use tocsin_worker::shards::{
+    self, Job, Leaving, Report, Settings, ShardsError, SnapshotSettings, Target, WorkerControl,
+};
 use tocsin_worker::snapshots::StoreAddress;
 use tocsin_worker::source::Interrupt;
 use tocsin_worker_core::plan::Plan;
 
 use super::{cluster, log, webhooks};
-use crate::args::{ClientArg, RunArgs};
+use crate::args::{ClientArg, LeaveGroup, RunArgs};
 use crate::failure::{Failure, note};
 use crate::run::{grouped, open_sinks, sink_paths};
 
@@ -42,7 +44,11 @@ pub fn run(
         group: plan.name.clone(),
         topics: InternalTopics::of(&plan.name),
         instance: args.worker.clone(),
-        threads: args.threads.unwrap_or_else(cores),
+        leaving: Arc::new(match args.leave_group {
+            LeaveGroup::Always => Leaving::always(),
+            LeaveGroup::OnDrain => Leaving::only_drained(),
+        }),
+        threads: args.threads.map_or_else(cores, usize::from),
         starting_offsets: pipeline.spec.kafka.starting_offsets,
         delivery: pipeline.spec.delivery,
         makes_topics: pipeline.spec.kafka.manage_topics,
@@ -128,6 +134,7 @@ fn serve_admin(args: &RunArgs, plan: &Plan, settings: &Settings) -> Result<Optio
     let page = (!args.no_page).then(|| Watcher::new(plan));
     let control = Arc::new(WorkerControl {
         interrupt: settings.interrupt.clone(),
+        leaving: Arc::clone(&settings.leaving),
         pipeline: plan.name.clone(),
         savepoints: Arc::clone(&settings.savepoints),
         state: settings.snapshots.as_ref().map(|snapshots| snapshots.address.clone()),

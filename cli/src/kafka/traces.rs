@@ -47,9 +47,10 @@ where
     if let Some(address) = otlp {
         exporter = exporter.with_endpoint(format!("{}{PATH}", address.trim_end_matches('/')));
     }
-    let exporter = exporter
-        .build()
-        .map_err(|error| Failure::Usage(format!("--otlp: {error}")))?;
+    let exporter = exporter.build().map_err(|error| {
+        let given = if otlp.is_some() { "--otlp" } else { VARIABLES[1] };
+        Failure::Usage(format!("{given}: {error}"))
+    })?;
     let attributes = [("tocsin.pipeline", pipeline), ("tocsin.worker", worker)];
     let resource = Resource::builder()
         .with_service_name("tocsin")

@@ -70,6 +70,7 @@ pub fn settings(run: &Settings) -> DeliverySettings {
         group: run.group.clone(),
         topics: run.topics.clone(),
         instance: run.instance.clone(),
+        leaving: Arc::clone(&run.leaving),
         interrupt: run.interrupt.clone(),
     }
 }

@@ -10,7 +10,8 @@ use crate::quantity::Quantity;
 use crate::rule::validations;
 use crate::schema::text::{Cron, HttpUrl, ObjectName, Path, PositiveDuration, Text};
 
-/// State and snapshots of a pipeline. Only the cluster reads it.
+/// State and snapshots of a pipeline. On Kafka a worker reads `checkpoint` and `allowNonRestoredState`; the rest only the
+/// cluster does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct State {

@@ -1,7 +1,8 @@
-//! How far each field of a pipeline reaches in this build, when it runs on one machine.
+//! How far each field of a pipeline reaches in this build.
 //!
-//! A field has an effect, or only a cluster reads it, or it is not built yet and is refused. There is no fourth kind:
-//! a test walks the schema and fails for a field that is on no list, and for a line here that fits no field.
+//! A field has an effect wherever the pipeline runs, or only from Kafka to Kafka, or only a cluster reads it, or it is not
+//! built yet and is refused. There is no fifth kind: a test walks the schema and fails for a field that is on no list, and
+//! for a line here that fits no field.
 
 mod table;
 mod walk;
@@ -14,14 +15,16 @@ use serde_json::{Value, json};
 use crate::pipeline::IncidentPipelineSpec;
 use crate::problem::Problem;
 use crate::rule_set::IncidentRuleSetSpec;
-use table::{CLUSTER_ONLY, EFFECT, REFUSED, REFUSED_RULES, Refused, When};
+use table::{CLUSTER_ONLY, EFFECT, KAFKA, REFUSED, REFUSED_RULES, Refused, When};
 
 /// How far a field reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// It has an effect on one machine.
+    /// It has an effect wherever the pipeline runs.
     Effect,
-    /// Only a cluster reads it: it is checked, and otherwise without effect here.
+    /// It has an effect from Kafka to Kafka: elsewhere it is checked, and otherwise without effect.
+    Kafka,
+    /// Only a cluster reads it: elsewhere it is checked, and otherwise without effect.
     ClusterOnly,
     /// It is not built yet: anything but its default is refused.
     Refused,
@@ -39,6 +42,9 @@ pub fn reach(path: &str) -> Option<Reach> {
     if REFUSED.iter().any(|line| refused(&line)) {
         return Some(Reach::Refused);
     }
+    if KAFKA.iter().any(|outer| within(outer)) {
+        return Some(Reach::Kafka);
+    }
     if CLUSTER_ONLY.iter().any(|outer| within(outer)) {
         return Some(Reach::ClusterOnly);
     }
@@ -55,11 +61,20 @@ pub fn refused_rule_problems(spec: &IncidentRuleSetSpec) -> Vec<Problem> {
     refused(&json!({ "spec": spec }), REFUSED_RULES)
 }
 
+/// The fields that `spec` sets and that have an effect only from Kafka to Kafka, as paths.
+pub fn kafka_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
+    set_fields(spec, KAFKA)
+}
+
 /// The fields that `spec` sets and only a cluster reads, as paths.
 pub fn cluster_only_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
+    set_fields(spec, CLUSTER_ONLY)
+}
+
+fn set_fields(spec: &IncidentPipelineSpec, paths: &[&str]) -> Vec<String> {
     let (given, plain) = (document(spec), document(&IncidentPipelineSpec::default()));
     let mut fields = Vec::new();
-    for path in CLUSTER_ONLY {
+    for path in paths {
         let default = walk::find(&plain, path).pop().map(|(_, value)| value);
         let set = walk::find(&given, path)
             .into_iter()

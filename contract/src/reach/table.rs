@@ -1,4 +1,4 @@
-//! The three lists. A field that gets built moves from the last list to the first.
+//! The four lists. A field that gets built moves from the last list to another.
 
 /// Something that is not built yet.
 pub(super) struct Refused {
@@ -113,31 +113,54 @@ pub(super) const EFFECT: &[&str] = &[
     "spec.sinks[].from",
     "spec.sinks[].file.path",
     "spec.sinks[].stdout",
-    // Of results in Kafka; in a file each is there once either way.
-    "spec.delivery",
 ];
 
-/// Fields that only a cluster reads, each with all that it holds.
-pub(super) const CLUSTER_ONLY: &[&str] = &[
+/// Fields that have an effect from Kafka to Kafka (`tocsin run --bootstrap`), each with all that it holds.
+pub(super) const KAFKA: &[&str] = &[
     // `--input` and `--output` stand for the topics.
     "spec.sources[].kafka.topic",
     "spec.sources[].partitionedBy",
     "spec.sources[].format.registry",
     "spec.sinks[].kafka.topic",
     "spec.sinks[].webhook",
+    // In a file each result is there once either way.
+    "spec.delivery",
+    "spec.partitions.onGrowth",
+    "spec.kafka.manageTopics",
+    "spec.kafka.startingOffsets",
+    "spec.kafka.tls",
+    "spec.kafka.sasl",
+    "spec.state.checkpoint",
+    "spec.state.allowNonRestoredState",
+];
+
+/// Fields that only a cluster reads, each with all that it holds.
+pub(super) const CLUSTER_ONLY: &[&str] = &[
     "spec.suspend",
     "spec.restartNonce",
-    "spec.partitions",
-    "spec.kafka",
+    "spec.partitions.grow",
+    "spec.partitions.max",
+    // `--bootstrap` stands for the brokers, and topics that a worker makes have the brokers' own settings.
+    "spec.kafka.mode",
+    "spec.kafka.bootstrapServers",
+    "spec.kafka.version",
+    "spec.kafka.pools",
+    "spec.kafka.listeners",
+    "spec.kafka.config",
+    "spec.kafka.autoRebalance",
+    "spec.kafka.topics",
+    "spec.kafka.partitions",
+    "spec.kafka.replicationFactor",
+    "spec.kafka.retention",
+    "spec.kafka.user",
     "spec.workers",
     "spec.infrastructure",
+    // `--state` and `--restore-from` stand for these.
     "spec.state.storage",
-    "spec.state.checkpoint",
     "spec.state.savepoint",
     "spec.state.savepointNonce",
     "spec.state.restoreFrom",
     "spec.state.restoreNonce",
-    "spec.state.allowNonRestoredState",
     "spec.upgrade",
     "spec.autoscaling",
     "spec.deletionPolicy",

@@ -39,19 +39,16 @@ fn spec_leaves(kind: &str) -> Vec<String> {
 #[test]
 fn every_field_is_on_exactly_one_list() {
     for leaf in spec_leaves("IncidentPipeline") {
+        let within = |outer: &str| {
+            leaf == outer || leaf.starts_with(&format!("{outer}.")) || leaf.starts_with(&format!("{outer}[]"))
+        };
         let lists = [
             EFFECT.contains(&leaf.as_str()),
-            CLUSTER_ONLY.iter().any(|outer| {
-                leaf == *outer || leaf.starts_with(&format!("{outer}.")) || leaf.starts_with(&format!("{outer}[]"))
-            }),
+            KAFKA.iter().any(|outer| within(outer)),
+            CLUSTER_ONLY.iter().any(|outer| within(outer)),
             REFUSED
                 .iter()
-                .filter(|line| !matches!(line.when, When::Word(_)))
-                .any(|line| {
-                    leaf == line.path
-                        || leaf.starts_with(&format!("{}.", line.path))
-                        || leaf.starts_with(&format!("{}[]", line.path))
-                }),
+                .any(|line| !matches!(line.when, When::Word(_)) && within(line.path)),
         ];
         let count = lists.iter().filter(|on| **on).count();
         assert_eq!(count, 1, "{leaf} is on {count} of the lists in reach/table.rs");
@@ -80,6 +77,7 @@ fn every_line_of_the_lists_fits_a_field() {
             .map(|line| line.path)
     };
     check_lines_fit(EFFECT.iter().copied(), &pipeline, true);
+    check_lines_fit(KAFKA.iter().copied(), &pipeline, false);
     check_lines_fit(CLUSTER_ONLY.iter().copied(), &pipeline, false);
     check_lines_fit(words(REFUSED, false), &pipeline, false);
     check_lines_fit(words(REFUSED_RULES, false), &spec_leaves("IncidentRuleSet"), false);
@@ -131,7 +129,7 @@ fn the_sample_says_what_of_it_is_not_built_yet() {
 }
 
 #[test]
-fn the_sample_says_what_has_no_effect_on_one_machine() {
+fn the_sample_says_what_has_an_effect_on_kafka_alone() {
     expect_test::expect![[r#"
         spec.sources[alerts].kafka.topic
         spec.sources[metrics].kafka.topic
@@ -141,7 +139,8 @@ fn the_sample_says_what_has_no_effect_on_one_machine() {
         spec.sinks[escalations].kafka.topic
         spec.sinks[results].kafka.topic
         spec.sinks[pager].webhook"#]]
-    .assert_eq(&cluster_only_fields(&sample()).join("\n"));
+    .assert_eq(&kafka_fields(&sample()).join("\n"));
+    assert_eq!(cluster_only_fields(&sample()), [""; 0]);
 }
 
 fn with(more: &str) -> IncidentPipelineSpec {
@@ -168,6 +167,7 @@ fn defaults_written_out_are_neither_refused_nor_named() {
         "tables: []",
     ] {
         assert_eq!(refused_problems(&with(more)), [], "{more}");
+        assert_eq!(kafka_fields(&with(more)), [""; 0], "{more}");
         assert_eq!(cluster_only_fields(&with(more)), [""; 0], "{more}");
     }
 }
@@ -197,8 +197,33 @@ fn other_values_are_refused_or_named() {
             "{path}"
         );
     }
-    assert_eq!(cluster_only_fields(&with("workers: {replicas: 2}")), ["spec.workers"]);
-    assert_eq!(cluster_only_fields(&with("suspend: true")), ["spec.suspend"]);
+}
+
+#[test]
+fn fields_are_named_where_they_have_no_effect() {
+    for (more, kafka, cluster) in [
+        ("workers: {replicas: 2}", "", "spec.workers"),
+        ("suspend: true", "", "spec.suspend"),
+        ("delivery: AtLeastOnce", "spec.delivery", ""),
+        (
+            "partitions: {onGrowth: Stop, max: 24}",
+            "spec.partitions.onGrowth",
+            "spec.partitions.max",
+        ),
+        (
+            "kafka: {bootstrapServers: 'k:9093', tls: {}, manageTopics: false}",
+            "spec.kafka.manageTopics spec.kafka.tls",
+            "spec.kafka.bootstrapServers",
+        ),
+        (
+            "state: {checkpoint: {interval: 10s}, savepointNonce: 1}",
+            "spec.state.checkpoint",
+            "spec.state.savepointNonce",
+        ),
+    ] {
+        assert_eq!(kafka_fields(&with(more)).join(" "), kafka, "{more}");
+        assert_eq!(cluster_only_fields(&with(more)).join(" "), cluster, "{more}");
+    }
 }
 
 #[test]
@@ -209,6 +234,9 @@ fn a_path_with_names_reaches_as_far_as_one_without() {
     );
     assert_eq!(reach("spec.stages[known].enrich.by"), Some(Reach::Refused));
     assert_eq!(reach("spec.workers.resources.requests"), Some(Reach::ClusterOnly));
+    assert_eq!(reach("spec.sources[a].kafka.topic"), Some(Reach::Kafka));
+    assert_eq!(reach("spec.kafka.sasl.mechanism"), Some(Reach::Kafka));
+    assert_eq!(reach("spec.kafka.pools"), Some(Reach::ClusterOnly));
     assert_eq!(reach("spec.workers2"), None);
     assert_eq!(reach("spec.stages[kpis].windows"), None);
 }

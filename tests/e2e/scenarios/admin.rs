@@ -186,6 +186,49 @@ fn a_worker_that_is_drained_ends_with_0_and_its_shards_are_free_at_once() {
     assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
 }
 
+/// A rolling restart moves no shard, and none is recovered twice.
+#[test]
+fn a_worker_that_is_to_come_back_has_its_shards_again_and_none_moves() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::new(kafka, "comes-back", Listener::Plain).unwrap();
+    ids.further = vec!["--leave-group".to_owned(), "on-drain".to_owned()];
+    let stream = ids.stream(Pace::default()).unwrap();
+    let mut tail = ids.tail().unwrap();
+    let comes_back = Watched::start(&ids, "comes-back");
+    comes_back.wait_until_ready();
+    let stays = Watched::start(&ids, "stays");
+    let half = PARTITIONS as usize / 2;
+    stays.wait_for("two workers with half of the shards", || {
+        Ok(stays.n_shards() == half && comes_back.n_shards() == half)
+    });
+    stays.wait_until_ready();
+    let moved = |watched: &Watched| {
+        let said = watched.worker.said();
+        let moves = said.lines().filter(|line| line.contains("shards were "));
+        moves.filter(|line| !line.contains("shards=[]")).count()
+    };
+    let before = moved(&stays);
+    comes_back.worker.end(END).unwrap();
+    let again = Watched::start(&ids, "comes-back");
+    again.wait_for("its shards", || Ok(again.n_shards() == half));
+    again.wait_until_ready();
+    assert_eq!(moved(&stays), before, "{}", stays.worker.last_lines());
+    // Drained it leaves at once.
+    again.ask("POST", "/v1/drain").unwrap();
+    again.worker.wait(END).unwrap();
+    let ended = Instant::now();
+    stays.wait_for(
+        "all shards at the other",
+        || Ok(stays.n_shards() == PARTITIONS as usize),
+    );
+    assert!(ended.elapsed() < HANDED_OVER, "{:?}", ended.elapsed());
+    let n_events = stream.end().unwrap();
+    tail.wait_for_all_passed(n_events, PATIENCE)
+        .unwrap_or_else(|error| panic!("{error}\n{}", stays.worker.last_lines()));
+    stays.worker.end(END).unwrap();
+    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+}
+
 #[test]
 fn workers_that_are_asked_for_a_savepoint_of_one_name_write_one() {
     let kafka = Kafka::shared().unwrap();

@@ -4,17 +4,12 @@
 use std::time::Duration;
 
 use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
-use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule, Worker};
+use tocsin_e2e::{ApiKey, Kafka, Listener, Rule, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A worker that nobody disturbs ends within this.
 const END: Duration = Duration::from_secs(12);
-
-/// A broker whose proxy is for the workers of one test alone.
-fn proxied() -> Kafka {
-    Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap()
-}
 
 /// Ends the stream and the worker in order, and compares. Returns how many results repeat.
 fn end(ids: &Ids<'_>, stream: Stream, mut tail: Tail, worker: &Worker) -> usize {
@@ -44,7 +39,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
         ("TxnOffsetCommit", ApiKey::TXN_OFFSET_COMMIT),
         ("EndTxn", ApiKey::END_TXN),
     ];
-    let kafka = proxied();
+    let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         let (ids, stream, mut tail, mut worker) = under_load(&kafka, &format!("again-{round}"), "own");
@@ -73,7 +68,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
 
 #[test]
 fn a_result_is_there_before_its_transaction_is_committed() {
-    let kafka = proxied();
+    let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let (ids, stream, mut tail, worker) = under_load(&kafka, "sooner", "own");
     let works = tail.wait_for(stream.written(), PATIENCE);
@@ -102,7 +97,7 @@ fn a_result_is_there_before_its_transaction_is_committed() {
 
 #[test]
 fn connections_that_break_lose_and_reorder_nothing() {
-    let kafka = proxied();
+    let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
     for client in ["own", "librdkafka"] {
         let (ids, stream, mut tail, worker) = under_load(&kafka, &format!("broken-{client}"), client);

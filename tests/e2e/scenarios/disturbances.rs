@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use support::{PATIENCE, all_are_right, or_tell};
 use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{ApiKey, Direction, Kafka, KafkaOptions, Listener, Rule, Worker};
+use tocsin_e2e::{ApiKey, Direction, Kafka, Listener, Rule, Worker};
 
-/// A worker that is asked to end commits what it has, or gives it up, within this.
-const LONGEST_END: Duration = Duration::from_secs(20);
+/// A session is over after 6 s.
+const ALMOST_A_SESSION: Duration = Duration::from_millis(4_500);
+
+/// A worker that is asked to end commits what it has, or gives it up, within ten seconds; then it still leaves its group.
+const LONGEST_END: Duration = Duration::from_secs(14);
 
 /// Whatever waits on a connection that lost bytes gives that up within this, and begins anew.
 const LONGEST_BEHIND_SILENCE: Duration = Duration::from_secs(25);
@@ -40,10 +43,6 @@ impl<'a> Load<'a> {
     fn end(self, workers: &[&Worker]) {
         all_are_right("at the end", &self.ids, self.stream, self.tail, workers);
     }
-}
-
-fn proxied() -> Kafka {
-    Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap()
 }
 
 /// The group has gone on to another generation while a transaction was under way: by the grant under which it began it is refused,
@@ -78,21 +77,77 @@ fn check_stale_grants(kafka: &Kafka, name: &str) {
 
 #[test]
 fn a_transaction_under_way_while_the_group_goes_on_is_sent_again_under_the_new_grant() {
-    check_stale_grants(&proxied(), "stale");
+    check_stale_grants(&Kafka::proxied().unwrap(), "stale");
 }
 
 /// Here a producer goes on in its epoch behind an abort, and brokers go on counting its records.
 #[test]
 fn with_older_transactions_too_one_is_sent_again_under_the_new_grant() {
-    let kafka = proxied();
+    let kafka = Kafka::proxied().unwrap();
     kafka.older_transactions().unwrap();
     check_stale_grants(&kafka, "stale-older");
+}
+
+/// A worker loses its shards while a transaction is under way, and has them again before it is over: the grant under which that
+/// began counts for nothing any more, though the shards are the worker's.
+#[test]
+fn a_transaction_of_a_grant_that_was_lost_is_not_committed_though_the_shards_came_back() {
+    let kafka = Kafka::proxied().unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("lost-and-won-{round}"));
+        let worker = load.ids.worker("w").unwrap();
+        load.goes_on(&at("before"), &[&worker]);
+        // Nobody hears that it lives: its session ends some seconds behind that, in the midst of a transaction.
+        let heartbeats = proxy.add(Rule::every(ApiKey::HEARTBEAT).hold_request());
+        let deaf = Instant::now();
+        let soon = until("its session is nearly over", PATIENCE, || {
+            Ok((deaf.elapsed() > ALMOST_A_SESSION).then_some(()))
+        });
+        or_tell(&at("deaf"), &[&worker], soon);
+        let offsets = proxy.add(Rule::nth(ApiKey::TXN_OFFSET_COMMIT, 1).hold_request());
+        or_tell(&at("held"), &[&worker], offsets.wait(PATIENCE));
+        or_tell(&at("lost"), &[&worker], worker.wait_for_line("lost=true", PATIENCE));
+        heartbeats.remove();
+        let back = worker.wait_for_lines("shards were assigned", 2, PATIENCE);
+        or_tell(&at("won again"), &[&worker], back);
+        offsets.remove();
+        load.goes_on(&at("after"), &[&worker]);
+        load.end(&[&worker]);
+    }
+}
+
+/// Whoever hands shards over waits for what is under way, and not for ever: then the next owner does it again.
+#[test]
+fn shards_are_handed_over_though_their_transaction_does_not_end() {
+    let kafka = Kafka::proxied().unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("handed-over-{round}"));
+        let first = load.ids.worker("first").unwrap();
+        load.goes_on(&at("before"), &[&first]);
+        let ends = proxy.add(Rule::every(ApiKey::END_TXN).hold_request());
+        or_tell(&at("held"), &[&first], ends.wait_for(1, PATIENCE));
+        let second = load.ids.worker("second").unwrap();
+        let has_shards = until("the second one's shards", PATIENCE, || {
+            second.check()?;
+            let said = second.said();
+            let mut given = said.lines().filter(|line| line.contains("shards were assigned"));
+            Ok(given.any(|line| !line.contains("shards=[]")).then_some(()))
+        });
+        or_tell(&at("handed over"), &[&first, &second], has_shards);
+        ends.remove();
+        load.goes_on(&at("after"), &[&first, &second]);
+        load.end(&[&first, &second]);
+    }
 }
 
 /// Whoever is asked to end waits for what is under way, and not for ever: then others do it again.
 #[test]
 fn a_worker_that_cannot_commit_ends_within_its_deadline_and_another_goes_on() {
-    let kafka = proxied();
+    let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let mut load = Load::start(&kafka, "held-end");
     let worker = load.ids.worker("w").unwrap();
@@ -124,7 +179,7 @@ fn memory(worker: &Worker) -> u64 {
 /// Bytes vanish in both directions, as behind a firewall that forgot its connections: nobody hangs up.
 #[test]
 fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_no_memory() {
-    let kafka = proxied();
+    let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let mut load = Load::start(&kafka, "swallowed");
     let worker = load.ids.worker("w").unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::proxy::Fate;
-use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule};
+use tocsin_e2e::{ApiKey, Kafka, Listener, Rule};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -14,11 +14,6 @@ const END: Duration = Duration::from_secs(12);
 
 /// What is said when the outcome of a transaction is not known.
 const GIVEN_UP: &str = "the producer is given up";
-
-/// A broker whose proxy is for the workers of one test alone.
-fn proxied() -> Kafka {
-    Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap()
-}
 
 /// How transactions are, and the requests of one in their order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +27,24 @@ enum Transactions {
 }
 
 impl Transactions {
+    /// A broker that has them.
+    fn kafka(self) -> Kafka {
+        let kafka = Kafka::proxied().unwrap();
+        if self == Self::Older {
+            kafka.older_transactions().unwrap();
+        }
+        kafka
+    }
+
+    /// A pipeline whose workers make them.
+    fn ids<'a>(self, kafka: &'a Kafka, name: &str) -> Ids<'a> {
+        let mut ids = Ids::new(kafka, name, Listener::Proxied).unwrap();
+        if self == Self::OfLibrdkafka {
+            ids.further = vec!["--client".to_owned(), "librdkafka".to_owned()];
+        }
+        ids
+    }
+
     fn points(self) -> &'static [(&'static str, ApiKey)] {
         match self {
             Self::WithEpochs => &[
@@ -55,16 +68,14 @@ impl Transactions {
 /// Kills a worker at each point, when a rule has taken the request there, and starts one of the same name. What the
 /// rule holds is let go before the next worker comes, or when that has begun.
 fn check_kills(name: &str, transactions: Transactions, rule_at: impl Fn(ApiKey, u64) -> Rule) {
-    let kafka = proxied();
-    if transactions == Transactions::Older {
-        kafka.older_transactions().unwrap();
-    }
+    let kafka = transactions.kafka();
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         // A pipeline of its own for each round: a worker that comes back does again all that its pipeline did.
-        let mut ids = Ids::new(&kafka, &format!("{name}-{round}"), Listener::Proxied).unwrap();
-        if transactions == Transactions::OfLibrdkafka {
-            ids.further = vec!["--client".to_owned(), "librdkafka".to_owned()];
+        let mut ids = transactions.ids(&kafka, &format!("{name}-{round}"));
+        let snapshots = tempfile::tempdir().unwrap();
+        if round % 2 == 0 {
+            ids.state = Some(snapshots.path().display().to_string());
         }
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
@@ -150,10 +161,10 @@ enum Way {
 }
 
 /// Lets a rule have one EndTxn in each round, and sees that the worker goes on by itself.
-fn check_end_txn(name: &str, way: Way, rounds: u64, rule: impl Fn(u64) -> Rule) {
-    let kafka = proxied();
+fn check_end_txn(name: &str, transactions: Transactions, way: Way, rounds: u64, rule: impl Fn(u64) -> Rule) {
+    let kafka = transactions.kafka();
     let proxy = kafka.proxy(0).unwrap();
-    let ids = Ids::new(&kafka, name, Listener::Proxied).unwrap();
+    let ids = transactions.ids(&kafka, name);
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();
@@ -189,24 +200,51 @@ fn check_end_txn(name: &str, way: Way, rounds: u64, rule: impl Fn(u64) -> Rule) 
 
 #[test]
 fn an_end_of_a_transaction_whose_answer_never_comes_is_looked_up() {
-    check_end_txn("silent", Way::GivesUp, rounds(), |n| {
+    check_end_txn("silent", Transactions::WithEpochs, Way::GivesUp, rounds(), |n| {
         Rule::nth(ApiKey::END_TXN, n).drop_answer()
     });
 }
 
 #[test]
 fn an_end_of_a_transaction_whose_answer_is_cut_off_does_no_harm() {
-    check_end_txn("cut", Way::Any, rounds(), |n| {
+    check_end_txn("cut", Transactions::WithEpochs, Way::Any, rounds(), |n| {
         Rule::nth(ApiKey::END_TXN, n).drop_answer_and_cut()
     });
 }
 
+/// Behind the patience of a request.
+const LATE: Duration = Duration::from_millis(9_500);
+
 #[test]
 fn an_end_of_a_transaction_that_comes_too_late_ends_no_other() {
-    let late = Duration::from_millis(9_500);
     // The full form has a hundred trials: Jepsen found torn transactions behind such an end (Bufstream 0.1.0).
     let trials = if rounds() > 1 { 100 } else { 1 };
-    check_end_txn("late", Way::GivesUp, trials, |n| {
-        Rule::nth(ApiKey::END_TXN, n).delay_request(late)
+    check_end_txn("late", Transactions::WithEpochs, Way::GivesUp, trials, |n| {
+        Rule::nth(ApiKey::END_TXN, n).delay_request(LATE)
+    });
+}
+
+/// Where a late end could end a later transaction, if the producer were used again.
+#[test]
+fn with_older_transactions_an_end_that_is_not_answered_or_comes_too_late_does_no_harm_either() {
+    check_end_txn("silent-older", Transactions::Older, Way::GivesUp, rounds(), |n| {
+        Rule::nth(ApiKey::END_TXN, n).drop_answer()
+    });
+    check_end_txn("late-older", Transactions::Older, Way::GivesUp, rounds(), |n| {
+        Rule::nth(ApiKey::END_TXN, n).delay_request(LATE)
+    });
+}
+
+#[test]
+fn by_librdkafka_an_end_that_is_not_answered_or_comes_too_late_does_no_harm_either() {
+    check_end_txn(
+        "silent-librdkafka",
+        Transactions::OfLibrdkafka,
+        Way::Any,
+        rounds(),
+        |n| Rule::nth(ApiKey::END_TXN, n).drop_answer(),
+    );
+    check_end_txn("late-librdkafka", Transactions::OfLibrdkafka, Way::Any, rounds(), |n| {
+        Rule::nth(ApiKey::END_TXN, n).delay_request(LATE)
     });
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::{END, PATIENCE, all_are_right, keep_state, object_store, or_tell};
 use tocsin_e2e::http::HttpRule;
@@ -143,25 +143,32 @@ fn brokers_that_go_away_one_after_the_other_take_no_result_with_them() {
 /// An alarm that a timer fires, when its source has been silent.
 const ALARM: &str = "apiVersion: tocsin.dev/v1alpha1
 kind: IncidentPipeline
-metadata: {name: timers}
+metadata: {name: NAME}
 spec:
   sources:
   - name: samples
-    kafka: {topic: timers-samples}
+    kafka: {topic: NAME-samples}
     partitionedBy: {key: [service]}
     eventTime: {field: ts, unit: Milliseconds, maxOutOfOrderness: 1s, idleTimeout: 1s}
   stages:
   - {name: hot, from: samples, alarm: {by: [service], when: 'v > 5', for: 6s, maxGap: 60s, severity: MAJOR}}
   sinks:
-  - {name: alarms, from: hot, kafka: {topic: timers-alarms}}
+  - {name: alarms, from: hot, kafka: {topic: NAME-alarms}}
 ";
 
 #[test]
 fn a_worker_that_wakes_with_only_a_timers_alarm_to_write_writes_it_not_again() {
     let kafka = Kafka::shared().unwrap();
-    kafka.create(&Topic::new("timers-samples")).unwrap();
-    let pipeline = home::new_folder("timers").unwrap().join("pipeline.yaml");
-    std::fs::write(&pipeline, ALARM).unwrap();
+    for round in 0..rounds() {
+        wake_with_an_alarm(kafka, &format!("timers-{round}"));
+    }
+}
+
+fn wake_with_an_alarm(kafka: &Kafka, name: &str) {
+    let (samples, alarms) = (format!("{name}-samples"), format!("{name}-alarms"));
+    kafka.create(&Topic::new(&samples)).unwrap();
+    let pipeline = home::new_folder(name).unwrap().join("pipeline.yaml");
+    std::fs::write(&pipeline, ALARM.replace("NAME", name)).unwrap();
     let worker = |name: &str| {
         Worker::start(&WorkerOptions {
             pipeline: pipeline.clone(),
@@ -183,23 +190,30 @@ fn a_worker_that_wakes_with_only_a_timers_alarm_to_write_writes_it_not_again() {
     for service in services {
         for ago in [1_000, 500, 0] {
             let record = Record::new(format!("{{\"ts\":{},\"service\":\"{service}\",\"v\":9}}", now - ago));
-            kafka.produce("timers-samples", 0, &[record]).unwrap();
+            kafka.produce(&samples, 0, &[record]).unwrap();
         }
     }
     // It has read them, and what is left to do its clock will do.
     let read = until("its progress", PATIENCE, || {
-        let committed = kafka.committed("timers", "timers-samples")?;
+        let committed = kafka.committed(name, &samples)?;
         Ok((committed.iter().map(|at| at.offset).sum::<i64>() == 12).then_some(()))
     });
     or_tell("it read", &[&zombie], read);
     zombie.pause().unwrap();
+    let paused = Instant::now();
     let other = worker("other");
     let fired = |n: usize| {
         until("alarms", PATIENCE, || {
-            Ok((kafka.consume_committed("timers-alarms")?.len() >= n).then_some(()))
+            Ok((kafka.consume_committed(&alarms)?.len() >= n).then_some(()))
         })
     };
     or_tell("the other fires", &[&other], fired(services.len()));
+    // A session is over after 6 s, a transaction after 10 s.
+    let time_outs = Duration::from_secs(12);
+    let over = until("time-outs", 2 * time_outs, || {
+        Ok((paused.elapsed() > time_outs).then_some(()))
+    });
+    or_tell("its transaction is over too", &[&other], over);
     zombie.resume().unwrap();
     // It hears that its shards went to another, and comes back.
     let back = until("it comes back", PATIENCE, || {
@@ -212,7 +226,7 @@ fn a_worker_that_wakes_with_only_a_timers_alarm_to_write_writes_it_not_again() {
     or_tell("it comes back", &[&zombie, &other], back);
     other.end(END).unwrap();
     zombie.end(END).unwrap();
-    let alarms = kafka.consume_committed("timers-alarms").unwrap();
-    let texts: Vec<String> = alarms.iter().map(Record::text).collect();
-    assert_eq!(alarms.len(), services.len(), "{texts:?}");
+    let fired = kafka.consume_committed(&alarms).unwrap();
+    let texts: Vec<String> = fired.iter().map(Record::text).collect();
+    assert_eq!(fired.len(), services.len(), "{name}: {texts:?}");
 }

@@ -6,9 +6,10 @@ mod support;
 
 use std::path::PathBuf;
 
-use support::{END, PATIENCE, or_tell};
+use support::{END, PATIENCE, all_are_right, or_tell};
 use tocsin_e2e::ids::{Ids, Pace};
 use tocsin_e2e::kafka::{ALICE, ClientCertificate};
+use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, KafkaOptions, Listener, home};
 
 /// A way in: its name, its door, and what stands in `spec.kafka` beside the authority.
@@ -93,6 +94,35 @@ fn a_worker_works_by_each_way_to_log_in_and_its_secrets_are_never_shown() {
         let checked = or_tell(name, &[&worker], ids.check());
         assert_eq!(i64::try_from(checked), Ok(n_events), "{name}");
         assert!(!worker.said().contains(ALICE.password), "{name}");
+    }
+}
+
+/// Brokers hang up on who stays longer than a login counts, unless it logs in again before.
+#[test]
+fn a_worker_whose_login_counts_for_seconds_logs_in_again_and_again() {
+    let options = KafkaOptions::default().listener(Listener::SaslTls);
+    let kafka = Kafka::start(options.setting("connections.max.reauth.ms", "4000")).unwrap();
+    for client in ["own", "librdkafka"] {
+        let (_, listener, settings) = WAYS[2];
+        let name = format!("again-{client}");
+        let secrets = secrets(&kafka, ClientCertificate::Good);
+        let mut ids = ids(&kafka, &name, listener, settings, secrets);
+        ids.further = vec!["--client".to_owned(), client.to_owned()];
+        let (stream, mut tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
+        let worker = ids.worker("w").unwrap();
+        or_tell(&name, &[&worker], tail.wait_for(stream.written() + 200, PATIENCE));
+        // Three lengths of a login.
+        let until_then = stream.written() + 12_000;
+        let written = until(
+            "events",
+            PATIENCE,
+            || Ok((stream.written() >= until_then).then_some(())),
+        );
+        or_tell(&name, &[&worker], written);
+        all_are_right(&name, &ids, stream, tail, &[&worker]);
+        let said = worker.said();
+        let trouble: Vec<&str> = said.lines().filter(|line| line.contains(" WARN ")).collect();
+        assert_eq!(trouble, [""; 0], "{name}");
     }
 }
 

@@ -60,15 +60,18 @@ fn events_that_stand_elsewhere_than_said_count_with_their_key() {
     let kafka = Kafka::shared().unwrap();
     let ids = Ids::placed(kafka, "misplaced", Placing::Misplaced).unwrap();
     let stream = ids.stream(Pace::default()).unwrap();
-    let workers = [ids.worker("first").unwrap(), ids.worker("second").unwrap()];
+    let (first, second) = (ids.worker("first").unwrap(), ids.worker("second").unwrap());
     let mut tail = ids.tail().unwrap();
     let written = stream.written() + 1_000;
     until("some events", PATIENCE, || {
         Ok((stream.written() >= written).then_some(()))
     })
     .unwrap();
-    let workers: Vec<&Worker> = workers.iter().collect();
-    or_tell("under way", &workers, tail.wait_for(written, PATIENCE));
+    or_tell("under way", &[&first, &second], tail.wait_for(written, PATIENCE));
+    first.kill().unwrap();
+    or_tell("one is left", &[&second], tail.wait_for(stream.written(), PATIENCE));
+    let third = ids.worker("third").unwrap();
+    let workers = [&second, &third];
     let n_events = stream.end().unwrap();
     or_tell("at the end", &workers, tail.wait_for_all_passed(n_events, PATIENCE));
     let escalated = until("escalations", PATIENCE, || {

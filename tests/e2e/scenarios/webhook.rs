@@ -2,11 +2,14 @@
 //! while the receiver is away and while workers are killed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use support::or_tell;
 use tocsin_e2e::http::HttpSeen;
 use tocsin_e2e::kafka::{Isolation, Record, Topic};
 use tocsin_e2e::wait::until;
@@ -69,13 +72,17 @@ impl<'a> Posting<'a> {
     }
 
     fn worker(&self, allowed: &[&str]) -> Worker {
+        self.named_worker("w", allowed)
+    }
+
+    fn named_worker(&self, name: &str, allowed: &[&str]) -> Worker {
         let allow = allowed
             .iter()
             .flat_map(|network| ["--allow-address".to_owned(), (*network).to_owned()]);
         Worker::start(&WorkerOptions {
             pipeline: self.pipeline.clone(),
             bootstrap: self.kafka.bootstrap(Listener::Plain).unwrap(),
-            name: "w".to_owned(),
+            name: name.to_owned(),
             threads: 2,
             secrets: Some(self.secrets.clone()),
             state: None,
@@ -269,6 +276,53 @@ fn a_worker_killed_before_it_commits_repeats_under_the_same_key_and_a_receiver_t
     until("all committed", PATIENCE, || Ok(posting.is_committed()?.then_some(()))).unwrap();
     worker.end(END).unwrap();
     assert_eq!(kafka.consume_committed("killed.dead-letter").unwrap(), []);
+}
+
+/// How many partitions of the buffer a worker has been given, all told.
+fn times_given_partitions(worker: &Worker) -> usize {
+    worker.lines_with("partitions of a buffer were assigned partitions=[")
+        - worker.lines_with("partitions of a buffer were assigned partitions=[]")
+}
+
+#[test]
+fn transitions_stay_in_order_while_workers_share_a_buffer_come_and_are_killed() {
+    let kafka = Kafka::shared().unwrap();
+    let mut posting = Posting::new(kafka, "shared", None);
+    let first = posting.named_worker("first", &["127.0.0.1"]);
+    posting.alerts(&SEVERITIES[..2]);
+    posting.wait_for(2, &first);
+    // Requests are under way while the buffer is shared out.
+    let slow = posting
+        .receiver
+        .add(HttpRule::every().delay(Duration::from_millis(300)));
+    posting.alerts(&SEVERITIES[2..4]);
+    slow.wait_for(1, PATIENCE).unwrap();
+    let second = posting.named_worker("second", &["127.0.0.1"]);
+    let shares = until("the second one's share", PATIENCE, || {
+        second.check()?;
+        Ok((times_given_partitions(&second) > 0).then_some(()))
+    });
+    or_tell("they share", &[&first, &second], shares);
+    posting.alerts(&SEVERITIES[4..6]);
+    posting.wait_for(6, &second);
+    assert_eq!(
+        posting.check(6),
+        0,
+        "no request is repeated where a partition is handed over"
+    );
+    // Killed with requests under way: the other repeats them under their keys.
+    let taken = slow.hits();
+    posting.alerts(&SEVERITIES[6..8]);
+    slow.wait_for(taken + 1, PATIENCE).unwrap();
+    first.kill().unwrap();
+    posting.wait_for(8, &second);
+    slow.remove();
+    // Membership in the sink's group is no matter of the engine's: its transactions go on.
+    posting.alerts(&SEVERITIES[8..]);
+    posting.wait_for(SEVERITIES.len(), &second);
+    posting.check(SEVERITIES.len());
+    second.end(END).unwrap();
+    assert_eq!(kafka.consume_committed("shared.dead-letter").unwrap(), []);
 }
 
 #[test]

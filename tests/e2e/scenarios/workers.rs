@@ -81,9 +81,15 @@ fn wait_for_shards(worker: &Worker, times: usize, within: Duration) -> Result<()
     })
 }
 
+/// A session is over after 6 s, a transaction after 10 s, and brokers look every second.
+const BOTH_TIME_OUTS: Duration = Duration::from_secs(12);
+
 #[test]
 fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
-    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
+    let options = KafkaOptions::default().listener(Listener::Proxied);
+    // As a rule brokers look every ten seconds.
+    let kafka = Kafka::start(options.setting("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000"));
+    let kafka = kafka.unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let held = [ApiKey::TXN_OFFSET_COMMIT, ApiKey::END_TXN, ApiKey::PRODUCE];
     for (round, api_key) in (0..rounds()).zip(held.into_iter().cycle()) {
@@ -97,6 +103,10 @@ fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
         let other = load.worker("other");
         let started = Instant::now();
         load.goes_on(&at("the other takes over"), &[&other]);
+        let time_outs = until("time-outs", 2 * BOTH_TIME_OUTS, || {
+            Ok((started.elapsed() > BOTH_TIME_OUTS).then_some(()))
+        });
+        or_tell(&at("its transaction is over too"), &[&other], time_outs);
         println!("{} after {:?}", at("the other took over"), started.elapsed());
         // What it was about to ask comes to the broker first, as from a network that woke before it.
         rule.remove();

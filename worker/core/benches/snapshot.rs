@@ -123,7 +123,7 @@ fn run(case: &Case, filled: &mut Engine) -> Measured {
 
     let started = Instant::now();
     let head = SavedHead::decode(&head.encode()).unwrap();
-    let mut restore = Restore::begin(&mut engine, &[head], None, false).unwrap();
+    let mut restore = Restore::resume(&mut engine, head, false).unwrap();
     files.iter().for_each(|file| restore.file(0, file).unwrap());
     restore.end().unwrap();
     measured.read = started.elapsed().as_secs_f64();

@@ -2,13 +2,18 @@
 
 /// An id made of what identifies a thing: `<prefix>-` and 16 hexadecimal digits.
 pub fn id(prefix: &str, parts: &[&[u8]]) -> String {
+    format!("{prefix}-{:016x}", number(parts))
+}
+
+/// A number made of what identifies a thing, the same in each build.
+pub fn number(parts: &[&[u8]]) -> u64 {
     let mut hash = OFFSET;
     for part in parts {
         // The length keeps `ab`,`c` apart from `a`,`bc`.
         hash = add(hash, &(part.len() as u64).to_le_bytes());
         hash = add(hash, part);
     }
-    format!("{prefix}-{:016x}", mix(hash))
+    mix(hash)
 }
 
 /// FNV-1a, 64 bits: <http://www.isthe.com/chongo/tech/comp/fnv/>. Fixed for good, since ids live in other systems.

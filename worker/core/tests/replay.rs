@@ -50,10 +50,15 @@ impl<'a> Run<'a> {
     }
 
     fn read(&mut self, source: usize, until: i64) {
+        self.read_of(source, until, 0);
+    }
+
+    /// Reads records of a leader's time.
+    fn read_of(&mut self, source: usize, until: i64, epoch: i32) {
         let from = self.shard.positions()[source].unwrap().offset;
         let mut reading = self.reader.read_until(&self.logs[source], &[], from, until);
         while let Some(block) = reading.next_block().unwrap() {
-            self.shard.take(source, &block, 0);
+            self.shard.take(source, &block, epoch).unwrap();
         }
     }
 
@@ -228,4 +233,26 @@ fn nothing_goes_ahead_behind_a_decision_or_for_a_sink_that_may_not_repeat() {
     run.act(Action::Read(0, 6));
     assert!(run.shard.take_ahead(|_| true).is_empty());
     assert_eq!(count(&run.shard.cut().unwrap().outputs), (vec![(0, 5), (1, 5)], 1));
+}
+
+/// A log that was cut, by an election of a leader that lacked records, and grew again holds others at the same offsets.
+#[test]
+fn an_input_whose_last_records_are_of_another_leaders_time_than_before_is_doubtful() {
+    let (stages, streams) = PIPELINES[0];
+    let plan = plan(&spec(stages, streams));
+    let alerts: Vec<String> = (0..30).map(|i| format!(r#"{{"ts": {i}, "service": "a"}}"#)).collect();
+    let logs = [log(&alerts, 5), log(&[], 5)];
+    let mut live = Run::new(&plan, &logs, 500);
+    live.read_of(0, 20, 3);
+    let (journal, _) = live.act(Action::Cut).unwrap();
+    for (epoch, doubtful) in [(3, None), (4, Some(Position { offset: 20, epoch: 3 }))] {
+        let mut again = Run::new(&plan, &logs, 500);
+        let record = JournalRecord::decode(&journal).unwrap();
+        let mut replay = again.shard.replay(record).unwrap();
+        while let Wants::Records { source, until } = replay.go_on(&mut again.shard) {
+            again.read_of(source, until, epoch);
+        }
+        assert_eq!(again.shard.doubtful()[0], doubtful, "epoch {epoch}");
+        assert_eq!(again.shard.positions()[0], Some(Position { offset: 20, epoch: 3 }));
+    }
 }

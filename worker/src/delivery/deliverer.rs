@@ -1,15 +1,16 @@
 //! The thread of a sink: reads its buffer, and commits behind its deliveries.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 
-use super::member::{Member, join};
+use super::member::{Complaints, Member, join};
 use super::state::State;
 use super::{Delivery, DeliveryError, DeliveryMetrics, DeliverySettings};
-use crate::kafka::Cluster;
+use crate::kafka::{BEFORE_JOINING, Cluster};
 use crate::source::Interrupt;
 
 /// How long a poll waits, and while answers are awaited.
@@ -97,7 +98,8 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
         return Ok(());
     }
     let state = Arc::new(Mutex::new(State::new(work)?));
-    let (consumer, mut trouble) = join(work, Arc::clone(&state))?;
+    let mut consumer = join(work, Arc::clone(&state))?;
+    let (mut complaints, mut was_member) = (Complaints::default(), false);
     let mut is_reading = true;
     let mut committed = Instant::now();
     while !work.stop.is_raised() {
@@ -106,7 +108,16 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
         let read = consumer.poll(wait);
         match read {
             Some(Ok(record)) => lock(&state).take(&record),
-            Some(Err(error)) => trouble.hear(work, error)?,
+            Some(Err(error)) => {
+                was_member |= consumer.context().was_assigned.load(Ordering::Relaxed);
+                if complaints.hear(work, was_member, error)? {
+                    forget_all(&state);
+                    drop(consumer);
+                    std::thread::park_timeout(BEFORE_JOINING);
+                    consumer = join(work, Arc::clone(&state))?;
+                    is_reading = true;
+                }
+            }
             None => {}
         }
         lock(&state).go_on();
@@ -126,8 +137,18 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
     lock(&state).settle(&partitions);
     commit(&state, &consumer, CommitMode::Sync);
     drop(consumer);
-    leave(work);
+    if work.settings.leaving.is_due() {
+        leave(work);
+    }
     Ok(())
+}
+
+/// Whatever it had is another's.
+fn forget_all(state: &Mutex<State>) {
+    let mut state = lock(state);
+    let partitions = state.partitions();
+    state.settle(&partitions);
+    partitions.into_iter().for_each(|partition| state.revoke(partition));
 }
 
 /// Commits what can be.

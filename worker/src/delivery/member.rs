@@ -1,6 +1,7 @@
 //! Membership in a sink's consumer group, and what happens when partitions come and go.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,14 +9,14 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, KafkaResult};
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::types::RDKafkaRespErr;
 use tocsin_worker_core::delivery::progress::Mark;
 
 use super::DeliveryError;
 use super::deliverer::{Work, commit, lock};
 use super::metrics::count;
 use super::state::State;
-use crate::kafka::{Cluster, ClusterSettings, client_config};
+use crate::kafka::{Cluster, ClusterSettings, Fences, MemberTrouble, member_config};
 
 /// How long a question about offsets may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BETWEEN_WORDS: Duration = Duration::from_secs(10);
 
 /// Joins the group of a sink.
-pub fn join(work: &Work, state: Arc<Mutex<State>>) -> Result<(BaseConsumer<Member>, Trouble), DeliveryError> {
+pub fn join(work: &Work, state: Arc<Mutex<State>>) -> Result<BaseConsumer<Member>, DeliveryError> {
     let member = Member {
         state,
         sink: work.delivery.name.clone(),
@@ -32,20 +33,12 @@ pub fn join(work: &Work, state: Arc<Mutex<State>>) -> Result<(BaseConsumer<Membe
         group: work.group.clone(),
         cluster: work.settings.cluster.clone(),
         metrics: Arc::clone(&work.metrics),
+        was_assigned: AtomicBool::new(false),
     };
     // A rebalance waits for requests that are under way.
     let longest_poll = work.delivery.sink.timeout() + Duration::from_secs(60);
-    let mut config = client_config(&work.settings.cluster);
+    let mut config = member_config(&work.settings.cluster, &work.group, &work.instance, longest_poll);
     config
-        .set("group.id", &work.group)
-        .set("group.instance.id", &work.instance)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "6000")
-        .set("heartbeat.interval.ms", "1500")
-        .set("max.poll.interval.ms", longest_poll.as_millis().to_string())
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("isolation.level", "read_committed")
         // Where nothing is committed, nothing was delivered.
         .set("auto.offset.reset", "earliest")
         .set("queued.min.messages", "100")
@@ -53,38 +46,35 @@ pub fn join(work: &Work, state: Arc<Mutex<State>>) -> Result<(BaseConsumer<Membe
     let failed = || work.failed("joining the consumer group");
     let consumer: BaseConsumer<Member> = config.create_with_context(member).map_err(failed())?;
     consumer.subscribe(&[work.topic.as_str()]).map_err(failed())?;
-    Ok((consumer, Trouble::default()))
+    Ok(consumer)
 }
 
 /// What the consumer complains of.
 #[derive(Default)]
-pub struct Trouble {
+pub struct Complaints {
     told: Option<Instant>,
+    fences: Fences,
 }
 
-impl Trouble {
-    /// Passes on what may pass.
+impl Complaints {
+    /// Passes on what may pass. Answers whether the consumer is of no use any more, and another must join in its place.
     ///
     /// # Errors
-    /// What does not.
-    pub fn hear(&mut self, work: &Work, error: ClientError) -> Result<(), DeliveryError> {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
-                Err(DeliveryError::Fenced(work.instance.clone()))
-            }
-            Some(
-                RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::Authentication,
-            ) => Err(work.failed("reading the buffer")(error)),
-            _ => {
-                if self.told.is_none_or(|told| told.elapsed() > BETWEEN_WORDS) {
-                    tracing::warn!(sink = work.delivery.name, %error, "the consumer group of a sink has trouble");
-                    self.told = Some(Instant::now());
-                }
-                Ok(())
-            }
+    /// What does not pass.
+    pub fn hear(&mut self, work: &Work, was_member: bool, error: ClientError) -> Result<bool, DeliveryError> {
+        let trouble = MemberTrouble::of(error.rdkafka_error_code(), was_member);
+        if trouble == MemberTrouble::Final {
+            return Err(work.failed("reading the buffer")(error));
         }
+        let is_fenced = trouble == MemberTrouble::Fenced;
+        if is_fenced && !self.fences.may_join_anew(Instant::now()) {
+            return Err(DeliveryError::Fenced(work.instance.clone()));
+        }
+        if is_fenced || self.told.is_none_or(|told| told.elapsed() > BETWEEN_WORDS) {
+            tracing::warn!(sink = work.delivery.name, %error, "the consumer group of a sink has trouble");
+            self.told = Some(Instant::now());
+        }
+        Ok(is_fenced)
     }
 }
 
@@ -96,6 +86,8 @@ pub struct Member {
     group: String,
     cluster: ClusterSettings,
     metrics: Arc<super::DeliveryMetrics>,
+    /// Whether the group has ever taken it in.
+    pub was_assigned: AtomicBool,
 }
 
 impl ClientContext for Member {
@@ -117,6 +109,7 @@ impl ConsumerContext for Member {
         let outcome = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 tracing::info!(sink = self.sink, ?partitions, "partitions of a buffer were assigned");
+                self.was_assigned.store(true, Ordering::Relaxed);
                 self.assign(consumer, &partitions);
                 consumer.incremental_assign(list)
             }

@@ -28,6 +28,7 @@ use tocsin_worker_core::delivery::shape::Shape;
 pub use self::error::DeliveryError;
 pub use self::metrics::DeliveryMetrics;
 use crate::kafka::ClusterSettings;
+use crate::shards::Leaving;
 use crate::source::Interrupt;
 
 /// A row on its way out.
@@ -80,6 +81,8 @@ pub struct DeliverySettings {
     pub topics: InternalTopics,
     /// Which worker this is.
     pub instance: String,
+    /// Whether it leaves the sinks' groups when it ends.
+    pub leaving: Arc<Leaving>,
     /// Is raised when a sink cannot be served: the run ends.
     pub interrupt: Interrupt,
 }

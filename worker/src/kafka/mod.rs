@@ -24,7 +24,9 @@ pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
 pub use self::error::KafkaError;
 pub use self::fetcher::{Event, Fetched, FetcherSettings};
 pub use self::groups::{Committed, CommittedOffsets};
-pub use self::librdkafka::{PlainProducer, ProduceError, client_config, membership};
+pub use self::librdkafka::{
+    BEFORE_JOINING, Fences, MemberTrouble, PlainProducer, ProduceError, client_config, member_config, membership,
+};
 pub use self::settings::{
     Brokers, ClientKind, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, Ticket, Tls,
 };

@@ -24,7 +24,7 @@ pub enum RunError {
         /// What is wrong.
         error: HeaderError,
     },
-    /// A source that only a cluster can read, and nothing stands for it.
+    /// A source that is read from Kafka alone, and nothing stands for it.
     #[error("source `{name}` reads {transport}, and nothing stands for it here; give it with --input {name}=PATH")]
     NoInput {
         /// Name of the source.

@@ -71,6 +71,8 @@ impl Asker {
         let config = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
+            // A registry elsewhere is another one: who runs the pipeline says which it is.
+            .max_redirects(0)
             .user_agent("tocsin");
         let config = match url.scheme() {
             "https" => config.tls_config(by_system_authorities().ok_or(RegistryError::NoAuthorities)?),

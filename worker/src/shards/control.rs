@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tocsin_contract::worker::{Savepoint, SavepointState};
 use tocsin_worker_core::snapshot::SavepointNames;
 
+use super::leaving::Leaving;
 use super::savepoints::{SavepointProgress, Savepoints};
 use crate::admin::{Control, Refusal};
 use crate::snapshots::{SnapshotError, SnapshotStore, StoreAddress};
@@ -15,6 +16,8 @@ use crate::source::Interrupt;
 pub struct WorkerControl {
     /// Ends it.
     pub interrupt: Interrupt,
+    /// Hears that it ends for good.
+    pub leaving: Arc<Leaving>,
     /// Name of the pipeline.
     pub pipeline: String,
     /// Its savepoints.
@@ -66,6 +69,7 @@ impl WorkerControl {
 
 impl Control for WorkerControl {
     fn drain(&self) {
+        self.leaving.drain();
         self.interrupt.raise();
     }
 

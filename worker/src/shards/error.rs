@@ -3,6 +3,7 @@
 use tocsin_contract::duration::Duration;
 use tocsin_contract::problem::Problem;
 use tocsin_worker_core::kafka::fetching::Loss;
+use tocsin_worker_core::repartition::DealtOtherwise;
 use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
 use tocsin_worker_core::snapshot::ChangedInput;
 
@@ -105,6 +106,14 @@ pub enum ShardsError {
         shard: u32,
         /// What changed.
         source: ChangedInput,
+    },
+    /// The pipeline was changed while rows were on their way between shards.
+    #[error("shard {shard}: {source}")]
+    DealtOtherwise {
+        /// The shard.
+        shard: u32,
+        /// The stage, and what to do.
+        source: DealtOtherwise,
     },
     /// The brokers do not let us.
     #[error(

@@ -1,6 +1,5 @@
 //! Membership in the consumer group: the thread that polls, and what it hands on.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +10,14 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::types::RDKafkaRespErr;
 
 use super::grant::{Grant, Ownership};
 use super::growth::Watch;
 use super::start::Layout;
 use super::thread::{Command, ShardThread};
 use super::{LONGEST_END, Settings, ShardsError};
-use crate::kafka::{Cluster, TokenLogin, client_config};
+use crate::kafka::{BEFORE_JOINING, Cluster, Fences, MemberTrouble, TokenLogin, member_config};
 use crate::metrics::Measures;
 
 /// A poll waits so long: then an interrupt is heard.
@@ -28,12 +27,8 @@ const POLL: Duration = Duration::from_millis(50);
 const BETWEEN_WORDS: Duration = Duration::from_secs(1);
 const BETWEEN_SAME_WORDS: Duration = Duration::from_secs(10);
 
-/// How often another member may have our name within so long: two workers of one name fence each other without end.
-const MOST_FENCED: usize = 3;
-const AGAIN_AND_AGAIN: Duration = Duration::from_secs(60);
-
-/// Before it joins anew.
-const BEFORE_JOINING: Duration = Duration::from_secs(1);
+/// A thread that has not polled for so long has lost its shards.
+const LONGEST_POLL: Duration = Duration::from_secs(30);
 
 /// Polls the group until the run is interrupted or a thread ends.
 pub fn run(
@@ -47,7 +42,7 @@ pub fn run(
     let pulse = settings.measures.pulse("group");
     let instance = instance(settings);
     let mut consumer = join(settings, &instance, layout, ownership, commands)?;
-    let mut fenced: VecDeque<Instant> = VecDeque::new();
+    let mut fences = Fences::default();
     let mut was_member = false;
     let mut outcome = Ok(());
     let mut told: Option<(String, Instant)> = None;
@@ -55,23 +50,20 @@ pub fn run(
         pulse.beat();
         was_member |= consumer.context().was_assigned.load(Ordering::Relaxed);
         if let Some(Err(error)) = consumer.poll(POLL) {
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
-                    fenced.retain(|at| at.elapsed() < AGAIN_AND_AGAIN);
-                    fenced.push_back(Instant::now());
+            match MemberTrouble::of(error.rdkafka_error_code(), was_member) {
+                MemberTrouble::Fenced => {
                     consumer.context().lose_all();
-                    if fenced.len() > MOST_FENCED {
+                    if !fences.may_join_anew(Instant::now()) {
                         outcome = Err(ShardsError::Fenced(instance.clone()));
                         break;
                     }
-                    // A coordinator that goes away in the midst of a join knows us by two members, and fences the first.
                     tracing::warn!(%error, "another member of the consumer group has this worker's name: it joins anew");
                     settings.measures.group_trouble(&error);
                     drop(consumer);
                     std::thread::park_timeout(BEFORE_JOINING);
                     consumer = join(settings, &instance, layout, ownership, commands)?;
                 }
-                Some(code) if is_final(code, was_member) => {
+                MemberTrouble::Final => {
                     let what = "joining the consumer group";
                     outcome = Err(ShardsError::Client {
                         what,
@@ -79,7 +71,7 @@ pub fn run(
                     });
                     break;
                 }
-                _ => {
+                MemberTrouble::Passing => {
                     settings.measures.group_trouble(&error);
                     let text = error.to_string();
                     let is_new = told
@@ -100,8 +92,9 @@ pub fn run(
         consumer.poll(POLL);
     }
     drop(consumer);
-    if outcome.is_ok() {
-        // A static member that only closes keeps its shards for the length of a session.
+    // A static member that only closes keeps its shards for the length of a session. Where a topic has grown it must join as
+    // another, so that the group deals anew.
+    if outcome.is_ok() && (settings.leaving.is_due() || watch.is_due()) {
         leave(settings)?;
     }
     outcome
@@ -139,16 +132,6 @@ pub fn instance(settings: &Settings) -> String {
     format!("{}.{}", settings.group, settings.instance)
 }
 
-/// Whether no other try would do.
-fn is_final(code: RDKafkaErrorCode, was_member: bool) -> bool {
-    match code {
-        RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed => true,
-        // A login that was good once is tried again: who gives tokens or tickets may be away for a while.
-        RDKafkaErrorCode::Authentication => !was_member,
-        _ => false,
-    }
-}
-
 /// A member of the group.
 fn join(
     settings: &Settings,
@@ -172,19 +155,8 @@ fn join(
         login: settings.cluster.token_login(),
         was_assigned: AtomicBool::new(false),
     };
-    let mut config = client_config(&settings.cluster);
+    let mut config = member_config(&settings.cluster, &settings.group, instance, LONGEST_POLL);
     config
-        .set("group.id", &settings.group)
-        .set("group.instance.id", instance)
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", "6000")
-        .set("heartbeat.interval.ms", "1500")
-        .set("max.poll.interval.ms", "30000")
-        // The group is without us for as long as a question for its coordinator waits on a connection that is of no use.
-        .set("socket.timeout.ms", "10000")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("isolation.level", "read_committed")
         .set("auto.offset.reset", "latest")
         // It is paused at once; what it fetches in between is thrown away.
         .set("queued.min.messages", "1")

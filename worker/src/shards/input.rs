@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{CorruptBatch, PartitionReader, ReadMark};
+use tocsin_worker_core::repartition::DealtOtherwise;
 use tocsin_worker_core::shard::Shard;
 
 use super::schemas::{Purpose, Schemas};
@@ -14,7 +15,7 @@ use crate::metrics::Reading;
 /// How much is brought to a shard at once: a batch may grow a thousandfold.
 const MOST_UNPACKED: usize = 32 << 20;
 
-/// An answer that is older says nothing of now.
+/// An answer that is older says nothing of now, and none between two that are further apart says nothing of that time.
 const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// What waits of a source.
@@ -43,6 +44,17 @@ pub enum Added {
     Stale,
     /// They do not follow what came before: reading must begin again where the shard stands.
     Gap,
+}
+
+/// Why a part cannot be brought to a shard.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// A batch is damaged; the shard stands in front of it.
+    #[error("a batch is damaged")]
+    Damaged(Position, CorruptBatch),
+    /// Another shard sent rows of another form.
+    #[error(transparent)]
+    Otherwise(#[from] DealtOtherwise),
 }
 
 /// What became of waiting records.
@@ -92,6 +104,10 @@ impl Input {
             return Added::Gap;
         }
         self.next = Some(fetched.next.offset);
+        // A broker, a network or this process stood still: what producers had to say meanwhile may be still on its way.
+        if fetched.at.saturating_duration_since(self.last_answer) > JUST_NOW {
+            self.silent_since = None;
+        }
         self.last_answer = fetched.at;
         self.reading.answered(&fetched);
         let has_moved = fetched.next.offset > fetched.from.offset;
@@ -134,7 +150,7 @@ impl Input {
     /// Brings the next part to the shard, up to an offset and not beyond.
     ///
     /// # Errors
-    /// If a batch is damaged: with where the shard stands in front of it.
+    /// If a batch is damaged: with where the shard stands in front of it; or if another shard sent rows of another form.
     pub fn take(
         &mut self,
         source: usize,
@@ -142,7 +158,7 @@ impl Input {
         reader: &mut PartitionReader,
         until: i64,
         (schemas, purpose): (&Schemas, Purpose),
-    ) -> Result<Taken, (Position, CorruptBatch)> {
+    ) -> Result<Taken, NotTaken> {
         let (Some(fetched), Some(from)) = (self.waiting.front(), shard.positions()[source]) else {
             return Ok(Taken::Nothing);
         };
@@ -162,13 +178,13 @@ impl Input {
                     let place = spans.first().zip(spans.last());
                     unpacked += place.map_or(0, |(first, last)| last.end - first.start);
                     records += (block.records.spans.len() + block.unread.len()) as u64;
-                    shard.take(source, &block, fetched.next.epoch);
+                    shard.take(source, &block, fetched.next.epoch)?;
                     self.reading.processed(block.next_offset, block.arrived);
                 }
                 Ok(None) => break,
                 Err(corrupt) => {
                     let position = shard.positions()[source].unwrap_or(from);
-                    return Err((position, corrupt));
+                    return Err(NotTaken::Damaged(position, corrupt));
                 }
             }
         }
@@ -189,5 +205,74 @@ impl Input {
         let bytes = fetched.records.len();
         self.waiting.pop_front();
         Ok(Taken::Some { bytes, records })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tocsin_worker_core::kafka::fetching::Partition;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(5);
+
+    /// Answers at these milliseconds, each of `(asked from, next, high watermark)`; then for how long it is silent at the last.
+    fn silent(answers: &[(u64, (i64, i64, i64))]) -> bool {
+        let start = Instant::now();
+        let mut input = Input::new(start);
+        input.begin(0, 0);
+        let mut now = start;
+        for (number, (millis, (from, next, high_watermark))) in (1..).zip(answers) {
+            now = start + Duration::from_millis(*millis);
+            let added = input.add(Fetched {
+                partition: Partition { topic: 0, partition: 0 },
+                from: Position {
+                    offset: *from,
+                    epoch: 0,
+                },
+                next: Position {
+                    offset: *next,
+                    epoch: 0,
+                },
+                records: Bytes::new(),
+                aborted: Vec::new(),
+                high_watermark: *high_watermark,
+                last_stable: *high_watermark,
+                number,
+                at: now,
+            });
+            assert_eq!(added, Added::Taken);
+            input.waiting.clear();
+        }
+        input.silent_until(IDLE, now).is_some()
+    }
+
+    /// Answers without records every 100 ms, between these milliseconds.
+    fn nothing(from: u64, until: u64) -> Vec<(u64, (i64, i64, i64))> {
+        (from..=until).step_by(100).map(|millis| (millis, (0, 0, 0))).collect()
+    }
+
+    #[test]
+    fn an_input_is_silent_once_answers_have_said_so_for_long_enough() {
+        assert!(silent(&nothing(0, 5_000)));
+        assert!(!silent(&nothing(0, 4_900)));
+    }
+
+    #[test]
+    fn time_without_an_answer_is_no_silence() {
+        // A broker stands still for three seconds of six, and for one behind six.
+        assert!(!silent(&[nothing(0, 2_000), nothing(5_000, 6_000)].concat()));
+        assert!(!silent(&[nothing(0, 6_000), nothing(7_100, 7_100)].concat()));
+        assert!(silent(&[nothing(0, 6_000), nothing(7_100, 12_100)].concat()));
+    }
+
+    #[test]
+    fn who_has_something_to_say_or_cannot_say_it_is_not_silent() {
+        let open_transaction = (0..=60).map(|i| (i * 100, (0, 0, 3)));
+        assert!(!silent(&open_transaction.collect::<Vec<_>>()));
+        let throttled = (0..=60).map(|i| (i * 100, (0, 0, -1)));
+        assert!(!silent(&throttled.collect::<Vec<_>>()));
+        assert!(!silent(&[nothing(0, 5_000), vec![(5_100, (0, 2, 2))]].concat()));
     }
 }

@@ -16,6 +16,7 @@ mod group;
 mod growth;
 mod idle;
 mod input;
+mod leaving;
 mod measure;
 mod owned;
 mod producer;
@@ -44,6 +45,7 @@ use tocsin_worker_core::plan::partitioning::placements;
 pub use self::control::WorkerControl;
 pub use self::error::ShardsError;
 pub use self::grant::Ownership;
+pub use self::leaving::Leaving;
 use self::savepoints::Savepoints;
 use self::schemas::Schemas;
 use self::thread::ShardThread;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub topics: InternalTopics,
     /// Which worker this is; it keeps its shards over a restart.
     pub instance: String,
+    /// Whether it leaves its groups when it ends.
+    pub leaving: Arc<Leaving>,
     /// How many threads work on shards.
     pub threads: usize,
     /// Where a pipeline begins to read that has never run.

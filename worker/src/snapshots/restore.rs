@@ -54,7 +54,7 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     };
     let head = store.file(&names, &manifest, &manifest.head)?;
     let head = SavedHead::decode(&head).map_err(|corrupt| failed(corrupt.into()))?;
-    let mut restore = Restore::begin(&mut engine, &[head], None, wanted.may_drop).map_err(failed)?;
+    let mut restore = Restore::resume(&mut engine, head, wanted.may_drop).map_err(failed)?;
     for file in &manifest.files {
         let bytes = store.file(&names, &manifest, file)?;
         restore.file(0, &bytes).map_err(failed)?;

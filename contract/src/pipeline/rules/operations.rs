@@ -1,4 +1,4 @@
-//! Rules of everything that only a cluster reads: Kafka, infrastructure, state, upgrade, autoscaling.
+//! Rules of how a pipeline is operated: Kafka, infrastructure, state, upgrade, autoscaling.
 
 use super::{exactly_one, positive};
 use crate::pipeline::IncidentPipelineSpec;

@@ -64,7 +64,7 @@ impl Stream {
         let producer = writing(kafka)?;
         let shared = Arc::new(Shared::default());
         let (topic, sharing) = (topic.to_owned(), Arc::clone(&shared));
-        let thread = std::thread::spawn(move || {
+        let write_all = move || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let base = i64::try_from((now - BEFORE_NOW).as_millis()).unwrap_or_default();
             let mut next = 0;
@@ -93,6 +93,14 @@ impl Stream {
             producer
                 .flush(Duration::from_secs(60))
                 .map_err(RigError::client(format!("writing to {topic}")))
+        };
+        // Who waits for results that nobody asks for any more would not be told why.
+        let thread = std::thread::spawn(move || {
+            let outcome = write_all();
+            if let Err(error) = &outcome {
+                println!("the stream has ended: {error}");
+            }
+            outcome
         });
         Ok(Self {
             shared,

@@ -129,6 +129,14 @@ impl Kafka {
         Ok(kafka)
     }
 
+    /// Starts one broker, which clients can also come to through a proxy.
+    ///
+    /// # Errors
+    /// As [`Kafka::start`].
+    pub fn proxied() -> Result<Self, RigError> {
+        Self::start(KafkaOptions::default().listener(Listener::Proxied))
+    }
+
     /// One broker for all tests of this process that keep to topics of their own; started at the first call. It has
     /// the listeners `Plain` and `Proxied`.
     ///

@@ -4,6 +4,7 @@ use super::Engine;
 use super::capture::{SavedHead, SavedStage};
 use crate::plan::StagePlan;
 use crate::plan::shape::shape;
+use crate::repartition::{DealtOtherwise, NotTaken, Repartition};
 
 /// What becomes of the stages' state when it is taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,34 @@ impl Matching {
 }
 
 impl Engine {
+    /// Looks whether rows that other shards sent, behind a capture and in its run epoch, may be of another form than the plan
+    /// deals out.
+    ///
+    /// # Errors
+    /// If they may be, or the head is something else.
+    pub fn check_forms(&self, head: &SavedHead) -> Result<(), NotTaken> {
+        let stages = self.plan.stages.iter().zip(&self.repartitions).enumerate();
+        for (number, (stage, repartition)) in stages {
+            let own = self.plan.repartition_name(number);
+            // Names of sources have no dots.
+            let of_stage = |name: &str| name.rsplit_once('.').is_some_and(|(of, _)| of == stage.name);
+            for (name, saved) in head.sources.iter().filter(|(name, _)| of_stage(name)) {
+                if !Repartition::are_on_their_way(saved)? {
+                    continue;
+                }
+                let now = repartition.as_ref().filter(|_| *name == own);
+                if now.map(|now| now.is_of_form(saved)).transpose()? != Some(true) {
+                    let now = repartition.as_ref().map(Repartition::form);
+                    return Err(NotTaken::Otherwise(DealtOtherwise {
+                        stage: stage.name.clone(),
+                        now: now.unwrap_or_else(|| "none".to_owned()),
+                    }));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Which stages can go on with the state of a capture.
     pub fn matching(&self, head: &SavedHead) -> Matching {
         let mut fit = Fit::default();

@@ -29,7 +29,7 @@ use crate::decode::{Cause, Decoder, Records};
 use crate::encode::Encoded;
 use crate::kafka::Unread;
 use crate::plan::{DealtStage, InputPlan, Plan, StagePlan, StreamId};
-use crate::repartition::Repartition;
+use crate::repartition::{NotTaken, Repartition};
 use crate::stream::{Micros, NO_WATERMARK};
 pub use capture::{Head, Later, PlacedBlock, SavedHead, SavedStage};
 pub use event_time::EventTime;
@@ -251,18 +251,11 @@ impl Engine {
     /// Takes a record that another shard sent to a stage. One of a run epoch before `epoch` is passed over.
     ///
     /// # Errors
-    /// If it is something else.
-    pub fn arrive(
-        &mut self,
-        stage: usize,
-        bytes: &[u8],
-        epoch: u32,
-        outputs: &mut Outputs,
-    ) -> Result<(), CorruptState> {
+    /// If it is something else, or its rows are of another form.
+    pub fn arrive(&mut self, stage: usize, bytes: &[u8], epoch: u32, outputs: &mut Outputs) -> Result<(), NotTaken> {
         let Some(Some(repartition)) = self.repartitions.get_mut(stage) else {
-            return Err(CorruptState {
-                what: "a record of a repartition topic",
-            });
+            let what = "a record of a repartition topic";
+            return Err(CorruptState { what }.into());
         };
         if let Some(dealt) = repartition.arrive(bytes, epoch)? {
             self.rounds(Some(Next::Dealt(stage, dealt)), outputs);

@@ -44,7 +44,7 @@ fn step(step: &Step) -> Option<String> {
     }
 }
 
-fn aggregate(plan: &AggregatePlan) -> String {
+pub(crate) fn aggregate(plan: &AggregatePlan) -> String {
     let by = plan.by.iter().map(|(_, key)| typed(&key.text, &key.data_type));
     let by = by.collect::<Vec<_>>().join(", ");
     let window = match plan.window {
@@ -90,7 +90,7 @@ fn key(rule: &RulePlan, input: &SchemaRef, n_columns: usize) -> String {
     by.collect::<Vec<_>>().join(", ")
 }
 
-fn columns(schema: &SchemaRef) -> String {
+pub(crate) fn columns(schema: &SchemaRef) -> String {
     let columns = schema.fields().iter();
     let columns = columns.map(|field| typed(field.name(), field.data_type()));
     format!("({})", columns.collect::<Vec<_>>().join(", "))

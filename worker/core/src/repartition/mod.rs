@@ -6,19 +6,21 @@
 //! does not depend on how far others are.
 
 mod ends;
+mod form;
 mod input;
 mod owners;
 mod record;
+mod saved;
 
 use std::sync::Arc;
 
 use crate::aggregate::CorruptState;
 use crate::plan::StagePlan;
-use crate::plan::repartition::{KeyPart, RepartitionPlan};
+use crate::plan::repartition::RepartitionPlan;
 use crate::stage::aggregate::combine::combine;
-use crate::state::{decode, encode};
 use crate::stream::{Batch, END, Micros, NO_WATERMARK};
 pub use ends::Ends;
+pub use form::DealtOtherwise;
 use input::{Input, State};
 pub use owners::hashes;
 use owners::owners;
@@ -31,6 +33,10 @@ const RECORD_BYTES: usize = 512 << 10;
 #[derive(Debug)]
 pub struct Repartition {
     plan: RepartitionPlan,
+    /// Name of the stage.
+    stage: String,
+    /// The number of the form of rows that are dealt out.
+    form: u64,
     /// Number of the own shard.
     shard: u32,
     /// Whether the stage puts rows in order: their own watermark then says where they stand.
@@ -56,16 +62,18 @@ pub struct Dealt {
 impl Repartition {
     /// For a stage in the shard with this number.
     pub fn new(plan: RepartitionPlan, stage: &StagePlan, shard: u32) -> Self {
-        Self::of(plan, stage.inputs.len(), stage.sorted, shard)
+        Self::of(plan, &stage.name, stage.inputs.len(), stage.sorted, shard)
     }
 
-    fn of(plan: RepartitionPlan, n_inputs: usize, is_sorted: bool, shard: u32) -> Self {
+    fn of(plan: RepartitionPlan, stage: &str, n_inputs: usize, is_sorted: bool, shard: u32) -> Self {
         let input = Input {
             state: State::new(&plan),
             pending: vec![Vec::new(); plan.n_partitions as usize],
             pending_bytes: 0,
         };
         Self {
+            stage: stage.to_owned(),
+            form: plan.form_number(),
             inputs: vec![input; n_inputs],
             ends: Ends::new(plan.n_partitions),
             is_idle: false,
@@ -134,8 +142,8 @@ impl Repartition {
     /// says nothing to those that are not yet: they begin again in front of it.
     ///
     /// # Errors
-    /// If it is something else.
-    pub fn arrive(&mut self, bytes: &[u8], epoch: u32) -> Result<Option<Dealt>, CorruptState> {
+    /// If it is something else, or its rows are of another form.
+    pub fn arrive(&mut self, bytes: &[u8], epoch: u32) -> Result<Option<Dealt>, NotTaken> {
         let record = DealtRecord::decode(bytes)?;
         let corrupt = CorruptState {
             what: "a record of a repartition topic",
@@ -144,9 +152,12 @@ impl Repartition {
         if record.epoch != epoch {
             return Ok(None);
         }
+        if record.form.is_some_and(|form| form != self.form) {
+            return Err(self.dealt_otherwise().into());
+        }
         let is_known = record.from < self.plan.n_partitions && record.from != self.shard;
         if !is_known || record.inputs.len() != self.inputs.len() {
-            return Err(corrupt);
+            return Err(corrupt.into());
         }
         let rows = record.inputs.iter().map(|input| input.rows(&self.plan.columns));
         // All of it, or nothing.
@@ -291,81 +302,36 @@ impl Repartition {
             claimed: self.plan.claimed,
             inputs: inputs.collect(),
             end,
+            form: Some(self.form),
         };
         record.encode()
     }
 
-    /// The state at a cut, when nothing waits.
-    pub fn save(&self) -> Vec<u8> {
-        let states: Vec<&State> = self.inputs.iter().map(|input| &input.state).collect();
-        encode(&(((self.plan.identity(), states), &self.ends), self.told_idle))
+    /// The form of rows that are dealt out.
+    pub fn form(&self) -> String {
+        self.plan.form()
     }
 
-    /// Whether rows were ever sent to other shards, by what [`Repartition::save`] gave.
-    ///
-    /// # Errors
-    /// If the bytes are something else.
-    pub fn has_sent(bytes: &[u8]) -> Result<bool, CorruptState> {
-        let (((_, states), _), _) = saved(bytes)?;
-        Ok(states.iter().any(|state| state.n_sent > 0))
-    }
-
-    /// How far each input of the stage was told to be, by what [`Repartition::save`] gave.
-    ///
-    /// # Errors
-    /// If the bytes are something else.
-    pub fn saved_watermarks(bytes: &[u8]) -> Result<Vec<Micros>, CorruptState> {
-        let (((_, states), _), _) = saved(bytes)?;
-        Ok(states.iter().map(|state| state.given).collect())
-    }
-
-    /// Takes back what [`Repartition::save`] gave. What was saved among another number of shards, or where rows were dealt out
-    /// by something else, says nothing here: then it begins anew.
-    ///
-    /// # Errors
-    /// If the bytes are something else.
-    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        let (((identity, states), ends), told_idle) = saved(bytes)?;
-        if identity != self.plan.identity() {
-            return Ok(());
+    fn dealt_otherwise(&self) -> DealtOtherwise {
+        DealtOtherwise {
+            stage: self.stage.clone(),
+            now: self.plan.form(),
         }
-        self.told_idle = told_idle;
-        for (input, state) in self.inputs.iter_mut().zip(states) {
-            if state.others.len() == input.state.others.len() {
-                input.state = state;
-            }
-        }
-        if ends.others.len() == self.ends.others.len() {
-            self.ends = ends;
-        }
-        Ok(())
     }
 }
 
-/// By what rows were dealt out, and the states of the inputs.
-type Saved = (String, Vec<State>);
-
-/// What was saved, and whether the others were told that it is idle; by this version, or by one that knew of no idle
-/// shards, or of no ends.
-fn saved(bytes: &[u8]) -> Result<((Saved, Ends), bool), CorruptState> {
-    let what = "a repartition";
-    decode(bytes, what)
-        .or_else(|_| Ok((decode(bytes, what)?, false)))
-        .or_else(|_: CorruptState| Ok(((decode(bytes, what)?, Ends::default()), false)))
+/// A record of another shard that cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// No shard of the pipeline wrote it.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptState),
+    /// The pipeline was another one when it was written.
+    #[error(transparent)]
+    Otherwise(#[from] DealtOtherwise),
 }
 
 impl RepartitionPlan {
-    /// What rows are dealt out by.
-    fn identity(&self) -> String {
-        let key = self.key.iter().map(|part| match part {
-            KeyPart::Column(i) => self.columns.field(*i).name().clone(),
-            KeyPart::Value(value) => value.text.clone(),
-        });
-        let key: Vec<String> = key.collect();
-        let claimed = if self.claimed { " as claimed" } else { "" };
-        format!("[{}] by {:?}{claimed}", key.join(", "), self.partitioner)
-    }
-
     fn nothing(&self, watermark: Micros) -> Batch {
         Batch::empty(Arc::clone(&self.columns), watermark)
     }

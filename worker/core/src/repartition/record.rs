@@ -8,9 +8,10 @@ use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
 use crate::stream::{Batch, Micros, NO_WATERMARK};
 
 /// First byte of a record.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
-/// The last version without an end.
+/// The last version without a form, and the last without an end.
+const WITHOUT_FORM: u8 = 2;
 const WITHOUT_END: u8 = 1;
 
 /// A record of a repartition topic.
@@ -27,6 +28,9 @@ pub struct DealtRecord {
     /// Set if nothing follows as long as the pipeline is held: the cut with which the record was written.
     #[serde(skip)]
     pub end: Option<u64>,
+    /// The number of the rows' form; none in records of earlier versions.
+    #[serde(skip)]
+    pub form: Option<u64>,
 }
 
 /// What a record says of an input of the stage.
@@ -84,7 +88,7 @@ impl DealtRecord {
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
-        bytes.extend(encode(&(self, self.end)));
+        bytes.extend(encode(&(self, self.end, self.form)));
         bytes
     }
 
@@ -96,7 +100,11 @@ impl DealtRecord {
         let what = "a record of a repartition topic";
         match bytes.split_first() {
             Some((&VERSION, record)) => {
-                let (record, end): (Self, Option<u64>) = decode(record, what)?;
+                let (record, end, form): (Self, _, _) = decode(record, what)?;
+                Ok(Self { end, form, ..record })
+            }
+            Some((&WITHOUT_FORM, record)) => {
+                let (record, end): (Self, _) = decode(record, what)?;
                 Ok(Self { end, ..record })
             }
             Some((&WITHOUT_END, record)) => decode(record, what),

@@ -8,6 +8,7 @@ use tocsin_contract::pipeline::source::Partitioner;
 use super::*;
 use crate::plan::repartition::KeyPart;
 use crate::stage::lateness::Lateness;
+use crate::state::encode;
 
 const IDLE: Micros = 30;
 
@@ -24,7 +25,7 @@ fn shard(number: u32, claimed: bool) -> Repartition {
         idle_timeout: IDLE,
         lateness: Lateness::Behind(0),
     };
-    Repartition::of(plan, 1, false, number)
+    Repartition::of(plan, "kpis", 1, false, number)
 }
 
 /// Rows with these keys, all at the watermark behind them.
@@ -193,14 +194,29 @@ fn what_an_earlier_version_wrote_is_read() {
     let (mut first, mut second) = (shard(0, false), shard(1, false));
     deal(&mut first, &[&other], 50);
     let (_, record) = first.take_records(0, None).remove(0);
-    // Whether nothing follows stands at the end, in a byte.
-    let earlier = [&[1], &record[1..record.len() - 1]].concat();
-    assert_eq!(DealtRecord::decode(&earlier), DealtRecord::decode(&record));
-    second.arrive(&earlier, 0).unwrap();
+    let record = DealtRecord {
+        form: None,
+        ..DealtRecord::decode(&record).unwrap()
+    };
+    let without_end = [vec![1], encode(&record)].concat();
+    let without_form = [vec![2], encode(&(&record, record.end))].concat();
+    for earlier in [without_end, without_form] {
+        assert_eq!(DealtRecord::decode(&earlier), Ok(record.clone()));
+        second.arrive(&earlier, 0).unwrap();
+    }
     let states: Vec<&State> = second.inputs.iter().map(|input| &input.state).collect();
-    let mut loaded = shard(1, false);
-    loaded.load(&encode(&(second.plan.identity(), states))).unwrap();
-    assert_eq!(deal(&mut loaded, &[], 60).watermark, 50);
+    let first = (second.identity(), states);
+    let with_ends = (&first, &second.ends);
+    for saved in [
+        encode(&first),
+        encode(&with_ends),
+        encode(&(&with_ends, false)),
+        second.save(),
+    ] {
+        let mut loaded = shard(1, false);
+        loaded.load(&saved).unwrap();
+        assert_eq!(deal(&mut loaded, &[], 60).watermark, 50);
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::decode::Cause;
 use crate::engine::{Arrived, DeadLetter, Engine, Head, Outputs, PlacedBlock};
 use crate::kafka::Block;
 use crate::kafka::fetching::Position;
+use crate::repartition::{DealtOtherwise, NotTaken};
 use crate::stream::Micros;
 
 /// A shard.
@@ -33,6 +34,8 @@ pub struct Shard {
     alignment: Alignment,
     /// One an input: the sources of the plan, then what other shards send to stages. None where there is no such partition.
     positions: Vec<Option<Position>>,
+    /// Where what was done again came from another leader's time than before: see [`Shard::doubtful`].
+    doubtful: Vec<Option<Position>>,
     /// Of the last cut.
     sequence: u64,
     epoch: u32,
@@ -98,6 +101,7 @@ impl Shard {
             alignment: Alignment::new(engine.plan()),
             engine,
             positions,
+            doubtful: Vec::new(),
             sequence: 0,
             epoch,
             steps: Vec::new(),
@@ -126,6 +130,7 @@ impl Shard {
             alignment: Alignment::new(engine.plan()),
             engine,
             positions,
+            doubtful: Vec::new(),
             sequence,
             epoch,
             steps: Vec::new(),
@@ -205,16 +210,19 @@ impl Shard {
     }
 
     /// Takes the next records of a source.
-    pub fn take(&mut self, source: usize, block: &Block<'_>, epoch: i32) {
+    ///
+    /// # Errors
+    /// If another shard sent rows of another form. The shard is then of no use any more.
+    pub fn take(&mut self, source: usize, block: &Block<'_>, epoch: i32) -> Result<(), DealtOtherwise> {
         let Some(Some(position)) = self.positions.get_mut(source) else {
-            return;
+            return Ok(());
         };
         let offset = block.next_offset;
         *position = Position { offset, epoch };
         if let Some(stage) = self.engine.plan().repartitioned_by(source) {
-            self.arrive(source, stage, block);
+            self.arrive(source, stage, block)?;
             self.read(source, offset);
-            return;
+            return Ok(());
         }
         let n_dead = self.outputs.dead.len();
         let arrived = Arrived::Each(block.arrived);
@@ -226,10 +234,11 @@ impl Shard {
             - block.records.spans.first().map_or(0, |first| first.start);
         self.alignment.note(source, bytes as u64, self.engine.watermark(source));
         self.read(source, offset);
+        Ok(())
     }
 
     /// Takes records that other shards sent.
-    fn arrive(&mut self, source: usize, stage: usize, block: &Block<'_>) {
+    fn arrive(&mut self, source: usize, stage: usize, block: &Block<'_>) -> Result<(), DealtOtherwise> {
         let n_dead = self.outputs.dead.len();
         // Larger than any that a worker writes.
         self.engine.unread(source, block.unread, &mut self.outputs);
@@ -237,20 +246,24 @@ impl Shard {
         self.origins.extend(dead.map(|letter| Origin::of(letter, block)));
         for span in block.records.spans {
             let bytes = &block.records.bytes[span.start..span.end];
-            if self.engine.arrive(stage, bytes, self.epoch, &mut self.outputs).is_ok() {
-                continue;
+            match self.engine.arrive(stage, bytes, self.epoch, &mut self.outputs) {
+                Ok(()) => {}
+                Err(NotTaken::Otherwise(otherwise)) => return Err(otherwise),
+                // Somebody else has written to the topic.
+                Err(NotTaken::Corrupt(_)) => {
+                    let letter = DeadLetter {
+                        source,
+                        offset: span.offset,
+                        cause: Cause::NotDealt,
+                        bytes: bytes.to_vec(),
+                        whole_bytes: bytes.len(),
+                    };
+                    self.origins.push(Origin::of(&letter, block));
+                    self.outputs.dead.push(letter);
+                }
             }
-            // Somebody else has written to the topic.
-            let letter = DeadLetter {
-                source,
-                offset: span.offset,
-                cause: Cause::NotDealt,
-                bytes: bytes.to_vec(),
-                whole_bytes: bytes.len(),
-            };
-            self.origins.push(Origin::of(&letter, block));
-            self.outputs.dead.push(letter);
         }
+        Ok(())
     }
 
     /// Notes how far an input was read.

@@ -74,6 +74,21 @@ impl Shard {
             steps,
         })
     }
+
+    /// Inputs of which the last records that were done again are of another leader's time (its epoch) than the journal says, with
+    /// where the journal says that they are read on. Their logs may have been cut and have grown again: who asks brokers from
+    /// there on, with that epoch, is told.
+    pub fn doubtful(&self) -> &[Option<Position>] {
+        &self.doubtful
+    }
+}
+
+/// Where a cut is of another epoch than what was read up to it. An answer's epoch counts for all of it, so that this alone says
+/// nothing for sure.
+fn doubtful(read: &[Option<Position>], cut: &[Option<Position>]) -> Vec<Option<Position>> {
+    let both = read.iter().zip(cut);
+    both.map(|(read, cut)| cut.filter(|cut| cut.epoch >= 0 && read.is_some_and(|read| read.epoch != cut.epoch)))
+        .collect()
 }
 
 /// A journal record that is being done again.
@@ -135,6 +150,7 @@ impl Replay {
                 None => {
                     shard.sequence = self.sequence;
                     shard.epoch = shard.epoch.max(self.epoch);
+                    shard.doubtful = doubtful(&shard.positions, &self.cut);
                     shard.positions.clone_from(&self.cut);
                     shard.steps.clear();
                     // It was given out before.

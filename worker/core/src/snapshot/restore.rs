@@ -7,6 +7,7 @@ use crate::capture::{BlockId, Row};
 use crate::engine::{Engine, Fit, Matching, SavedHead};
 use crate::plan::dealing::Deal;
 use crate::plan::partitioning::is_keyed;
+use crate::repartition::{DealtOtherwise, NotTaken};
 
 use super::blocks::{ReadBlock, read_blocks};
 
@@ -22,6 +23,9 @@ pub enum RestoreError {
         .0.dropped.join(", "), .0.kept.join(", "), .0.new.join(", ")
     )]
     Dropped(Fit),
+    /// Rows on their way between shards are of another form.
+    #[error(transparent)]
+    Otherwise(#[from] DealtOtherwise),
     /// The number of partitions is another, and nobody knows which keys go where.
     #[error(
         "the number of partitions changed, and state of stage {stage} is not kept by the key of its records; say `partitionedBy` in its source"
@@ -44,6 +48,18 @@ pub struct Restore<'a> {
 }
 
 impl<'a> Restore<'a> {
+    /// Begins with the head of a capture of the same shard and run epoch: what other shards sent since comes behind it.
+    ///
+    /// # Errors
+    /// As [`Restore::begin`]; and if what they sent is of another form than the pipeline has now.
+    pub fn resume(engine: &'a mut Engine, head: SavedHead, may_drop: bool) -> Result<Self, RestoreError> {
+        engine.check_forms(&head).map_err(|error| match error {
+            NotTaken::Corrupt(corrupt) => RestoreError::Corrupt(corrupt),
+            NotTaken::Otherwise(otherwise) => RestoreError::Otherwise(otherwise),
+        })?;
+        Self::begin(engine, &[head], None, may_drop)
+    }
+
     /// Begins with the head of a capture; or with those of all shards, of which `deal` says what comes here.
     ///
     /// # Errors

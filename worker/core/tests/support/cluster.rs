@@ -197,7 +197,7 @@ impl Cluster {
                 .iter()
                 .map(|span| (input, span.offset as i64, revision));
             self.uncommitted[number].extend(read);
-            self.shards[number].take(input, &block, 0);
+            self.shards[number].take(input, &block, 0).unwrap();
         }
     }
 

@@ -121,7 +121,7 @@ impl Fleet {
         for old in &mut self.engines {
             let (head, file) = stored(plan, sources, old);
             let mut new = engine(plan, Decoding::Own);
-            let mut restore = Restore::begin(&mut new, &[head], None, false).unwrap();
+            let mut restore = Restore::resume(&mut new, head, false).unwrap();
             restore.file(0, &file).unwrap();
             restore.end().unwrap();
             *old = new;

@@ -15,6 +15,8 @@ pub fn client_config(settings: &ClusterSettings) -> ClientConfig {
         .set("bootstrap.servers", settings.brokers.to_string())
         .set("client.id", &settings.client_id)
         .set("socket.nagle.disable", "true")
+        // Behind connections that break again and again it waits longer and longer, ten seconds at last: a session is over by then.
+        .set("reconnect.backoff.max.ms", "1000")
         .set_log_level(RDKafkaLogLevel::Warning);
     if let Some(rack) = &settings.rack {
         config.set("client.rack", rack);

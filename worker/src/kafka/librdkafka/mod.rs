@@ -5,6 +5,7 @@ mod cluster;
 mod config;
 mod consumer;
 mod look;
+mod member;
 mod membership;
 mod plain_producer;
 mod queue;
@@ -13,6 +14,7 @@ mod source;
 
 pub use self::cluster::LibrdkafkaCluster;
 pub use self::config::client_config;
+pub use self::member::{BEFORE_JOINING, Fences, MemberTrouble, member_config};
 pub use self::membership::membership;
 pub use self::plain_producer::{PlainProducer, ProduceError};
 pub use self::source::LibrdkafkaSource;

@@ -8,10 +8,10 @@ use tocsin_worker_core::shard::{JournalRecord, Replay, Shard, Wants};
 use tocsin_worker_core::snapshot::{ChangedInput, is_another};
 
 use super::beginning::{check_beginning, check_rewind};
-use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, place};
+use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, begin_inputs, place};
 use crate::kafka::Fetched;
 use crate::shards::ShardsError;
-use crate::shards::input::{Input, Taken};
+use crate::shards::input::{Input, NotTaken, Taken};
 use crate::shards::restoring::{Answer, Restoring, engine};
 use crate::shards::schemas::Purpose;
 use crate::snapshots::Begun;
@@ -264,6 +264,8 @@ impl Owned {
             let (shard, epoch) = (self.number, shard.epoch());
             return Err(ShardsError::EpochForgotten { shard, epoch });
         }
+        // A broker says whether the log was cut behind what was read before (LogTruncated).
+        begin_inputs(self.number, &mut self.inputs, common, shard.doubtful());
         for (topic, position) in common.layout.inputs.iter().zip(shard.positions()) {
             let found = position.map(|position| position.offset);
             let committed = asked.committed.get(&topic.name).copied();
@@ -309,7 +311,8 @@ fn bring(
             common.fetcher.processed(partition, bytes);
             Ok(true)
         }
-        Err((position, corrupt)) => {
+        Err(NotTaken::Otherwise(source)) => Err(ShardsError::DealtOtherwise { shard: number, source }),
+        Err(NotTaken::Damaged(position, corrupt)) => {
             begin_again(
                 input,
                 common.fetcher,

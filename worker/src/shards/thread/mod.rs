@@ -17,7 +17,7 @@ use super::ahead::Ahead;
 use super::commit::{Committer, Outcome};
 use super::grant::Term;
 use super::idle::tick;
-use super::input::{Added, Input, Taken};
+use super::input::{Added, Input, NotTaken, Taken};
 use super::measure::{note_recovered, publish};
 use super::owned::{Owned, begin_again};
 use super::schemas::Purpose;
@@ -377,7 +377,13 @@ impl Running {
                         worked = true;
                     }
                     Ok(Taken::Nothing | Taken::Waits) => {}
-                    Err((position, corrupt)) => begin_again(
+                    Err(NotTaken::Otherwise(source)) => {
+                        return Err(ShardsError::DealtOtherwise {
+                            shard: owned.number,
+                            source,
+                        });
+                    }
+                    Err(NotTaken::Damaged(position, corrupt)) => begin_again(
                         &mut owned.inputs[source],
                         &self.fetcher,
                         &self.setup.layout,

@@ -1,4 +1,4 @@
-//! Rules of what only a cluster reads.
+//! Rules of how a pipeline is operated.
 
 use super::*;
 use crate::rule;
