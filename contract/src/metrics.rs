@@ -58,7 +58,7 @@ macro_rules! metrics {
 metrics! {
     WORKER_INFO: Gauge "tocsin_worker_info" ["pipeline", "worker", "version"] "Always 1; its labels say who answers";
     READY: Gauge "tocsin_ready" [] "1 when the worker has joined its group, has recovered its shards and reaches Kafka, else 0";
-    SHARDS: Gauge "tocsin_shards" ["phase"] "Shards of this worker by phase: Asking, Replaying, Running";
+    SHARDS: Gauge "tocsin_shards" ["phase"] "Shards of this worker by phase: Asking, Restoring, Replaying, Running";
     REBALANCES: Counter "tocsin_rebalances_total" [] "Times that the group gave shards to this worker or took some away";
     RECOVERIES: Counter "tocsin_shard_recoveries_total" [] "Shards that this worker brought to where the pipeline had committed";
     KAFKA_TROUBLES: Counter "tocsin_kafka_troubles_total" [] "Times that a broker could not be used";

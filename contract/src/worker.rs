@@ -113,6 +113,8 @@ pub enum ShardPhase {
     /// Where the pipeline has come to is asked for.
     #[default]
     Asking,
+    /// Its state is read from a snapshot.
+    Restoring,
     /// What the journal says is done again.
     Replaying,
     /// New records are processed.
@@ -121,12 +123,13 @@ pub enum ShardPhase {
 
 impl ShardPhase {
     /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::Asking, Self::Replaying, Self::Running];
+    pub const ALL: [Self; 4] = [Self::Asking, Self::Restoring, Self::Replaying, Self::Running];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Asking => "Asking",
+            Self::Restoring => "Restoring",
             Self::Replaying => "Replaying",
             Self::Running => "Running",
         }

@@ -1,4 +1,5 @@
-//! The shell around Tocsin's engine: sources, sinks, dead letters, the run loop and the live page.
+//! The shell around Tocsin's engine: files and HTTP, Kafka (its client, shards, transactions, snapshots), webhooks, the admin
+//! server and the live page.
 //!
 //! All IO and every clock of the worker are here; what happens to records is decided in the core.
 

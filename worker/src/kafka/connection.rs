@@ -17,7 +17,7 @@ use super::settings::ClusterSettings;
 use super::stream::{HangUp, Stream};
 use super::tls;
 
-/// An answer that claims to be larger is none.
+/// An answer that claims to be larger is malformed.
 const LARGEST_ANSWER: usize = 512 << 20;
 
 /// UNSUPPORTED_VERSION.

@@ -16,7 +16,7 @@ pub enum KafkaError {
     /// It hung up.
     #[error(
         "broker {broker} closed the connection{}",
-        if *.begun { "" } else { " at once: it may expect TLS, or a name and password (kafka.tls, kafka.sasl)" }
+        if *.begun { "" } else { " at once: it may expect TLS, or a name and password (spec.kafka.tls, spec.kafka.sasl)" }
     )]
     Closed {
         /// Its address.
@@ -42,8 +42,8 @@ pub enum KafkaError {
         /// Why.
         reason: String,
     },
-    /// The settings for encryption are none.
-    #[error("kafka.tls: {0}")]
+    /// The settings for TLS are invalid.
+    #[error("spec.kafka.tls: {0}")]
     TlsSettings(String),
     /// It does not believe who we are.
     #[error("broker {broker} refuses user {username} ({mechanism}): {reason}")]
@@ -75,7 +75,7 @@ pub enum KafkaError {
         /// The question.
         what: &'static str,
     },
-    /// Its answer is none.
+    /// Its answer is malformed.
     #[error("broker {broker} does not speak Kafka's protocol: {what}")]
     Protocol {
         /// Its address.

@@ -36,7 +36,7 @@ pub struct Answer {
 /// Why the exchange failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScramError {
-    #[error("its challenge is none")]
+    #[error("its SCRAM challenge is malformed")]
     Challenge,
     #[error("it could not prove that it knows the password")]
     Proof,

@@ -23,7 +23,7 @@ pub fn config(tls: &Tls) -> Result<Arc<ClientConfig>, KafkaError> {
         Some(Identity { chain, key }) => {
             let chain = certificates(chain, "the client's certificate")?;
             let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())
-                .map_err(|_| KafkaError::TlsSettings("the client's key is none in PEM".to_owned()))?;
+                .map_err(|_| KafkaError::TlsSettings("the client's key is not valid PEM".to_owned()))?;
             let with_identity = builder.with_client_auth_cert(chain, key);
             with_identity.map_err(|error| {
                 KafkaError::TlsSettings(format!("the client's certificate and key cannot be used: {error}"))
@@ -56,7 +56,7 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
-        _ => Err(KafkaError::TlsSettings(format!("{what} is none in PEM"))),
+        _ => Err(KafkaError::TlsSettings(format!("{what} is not valid PEM"))),
     }
 }
 

@@ -67,7 +67,7 @@ impl Tokens {
     /// For a client of the token endpoint at an address.
     ///
     /// # Errors
-    /// If the address is none, or the secret would be sent as it is over a network.
+    /// If the address is invalid, or the secret would be sent as it is over a network.
     pub fn new(endpoint: &str, client: &str, secret: SecretString, scope: Option<&str>) -> Result<Self, KafkaError> {
         let refused = |reason: &str| KafkaError::Token {
             endpoint: endpoint.to_owned(),

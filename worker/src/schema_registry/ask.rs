@@ -58,7 +58,7 @@ impl Asker {
     /// For the registry at an address.
     ///
     /// # Errors
-    /// If it is none, or holds a name and a password.
+    /// If it is invalid, or holds a name and a password.
     pub(super) fn new(url: &str) -> Result<Self, RegistryError> {
         let mut url = Url::parse(url).map_err(|error| RegistryError::Address(error.to_string()))?;
         if !url.username().is_empty() || url.password().is_some() {

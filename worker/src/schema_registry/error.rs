@@ -3,7 +3,7 @@
 /// A registry that cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// The address is none.
+    /// The address is invalid.
     #[error("format.registry.url is no address: {0}")]
     Address(String),
     /// The address holds a secret, which would stand in files and logs.

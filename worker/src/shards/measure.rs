@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tocsin_contract::worker::ShardPhase;
 use tocsin_worker_core::plan::Plan;
 
 use super::commit::Counters;
@@ -38,13 +37,7 @@ pub fn note_recovered(measure: &mut ThreadMeasure, owned: &mut Owned) {
 
 fn seen<'a>(owned: &'a mut Owned, plan: &Plan, now: Instant) -> Seen<'a> {
     let is_running = owned.is_running();
-    let phase = if is_running {
-        ShardPhase::Running
-    } else if owned.is_asking() {
-        ShardPhase::Asking
-    } else {
-        ShardPhase::Replaying
-    };
+    let phase = owned.phase();
     let mut inputs = Vec::new();
     if let Some(shard) = &owned.shard {
         let counters = shard.engine().source_counters();

@@ -5,7 +5,7 @@ use tocsin_worker_core::delivery::address::RefusedAddress;
 /// Why a webhook cannot be used as it is declared. Tells neither address nor token.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// The address is none.
+    /// The address is invalid.
     #[error("the address is not a URL: {0}")]
     Url(url::ParseError),
     /// It is of another scheme.
@@ -20,10 +20,10 @@ pub enum WebhookError {
     /// It has a name and a password, and there is a token.
     #[error("the address has a name and a password, and there is a token: only one of them can be sent")]
     TwoTokens,
-    /// A header is none.
+    /// A header is invalid.
     #[error("the header `{0}` cannot be sent")]
     Header(String),
-    /// The token is none.
+    /// The token is invalid.
     #[error("the token cannot be sent: it is not of printable ASCII")]
     Token,
     /// Nobody is believed.

@@ -79,7 +79,7 @@ impl Webhook {
     /// Checks the settings. Nothing is connected to yet.
     ///
     /// # Errors
-    /// If the address is none, or may not be reached. The error does not tell the address.
+    /// If the address is invalid, or may not be reached. The error does not tell the address.
     pub fn new(settings: &WebhookSettings) -> Result<Self, WebhookError> {
         Self::with_lookup(settings, Arc::new(SystemLookup))
     }

@@ -83,7 +83,7 @@ pub enum InvalidJournal {
     #[error("the journal is written in version {0}; this Tocsin reads up to version {VERSION}")]
     Newer(u8),
     /// Something else wrote it.
-    #[error("a record of the journal is none")]
+    #[error("a record of the journal is damaged, or was not written by Tocsin")]
     Corrupt,
 }
 

@@ -48,7 +48,7 @@ pub enum ChangedInput {
     },
     /// The journal behind the snapshot speaks of inputs by number.
     #[error(
-        "the inputs were [{}] and are [{}] now, and the journal goes on behind the last snapshot: run the pipeline as it was until a snapshot has all",
+        "the inputs were [{}] and are [{}] now, and the journal goes on behind the last snapshot: run the pipeline as it was until a snapshot has all, or take a savepoint that drains (`\"drain\": true`) and begin a later run epoch with that (`--restore-from`, `--rewind-to-epoch`)",
         .then.join(", "), .now.join(", ")
     )]
     Order {

@@ -79,7 +79,7 @@ impl PlainProducer {
     /// A producer that partitions as Kafka's Java client does.
     ///
     /// # Errors
-    /// If the settings are none.
+    /// If the settings are invalid.
     pub fn new(settings: &ClusterSettings, compression: &str) -> Result<Self, ProduceError> {
         let mut config = client_config(settings);
         config

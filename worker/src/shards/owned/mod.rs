@@ -16,6 +16,7 @@ use tocsin_worker_core::snapshot::{InputNow, ReadFrom, inputs_now};
 
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
+use tocsin_contract::worker::ShardPhase;
 
 use super::abandoned::{self, Abandoned};
 use super::busy::Busy;
@@ -134,13 +135,20 @@ impl Owned {
         matches!(self.phase, Phase::Running)
     }
 
-    /// Whether there may be something to do without a new event.
-    pub fn is_asking(&self) -> bool {
+    /// How far it is on its way into work.
+    pub fn phase(&self) -> ShardPhase {
         match &self.phase {
-            Phase::Asking { .. } | Phase::Restoring(..) | Phase::Beginning(..) => true,
-            Phase::Replaying(replaying) => replaying.is_beginning(),
-            Phase::Running => false,
+            Phase::Asking { .. } => ShardPhase::Asking,
+            Phase::Restoring(..) | Phase::Beginning(..) => ShardPhase::Restoring,
+            Phase::Replaying(replaying) if replaying.is_beginning() => ShardPhase::Restoring,
+            Phase::Replaying(_) => ShardPhase::Replaying,
+            Phase::Running => ShardPhase::Running,
         }
+    }
+
+    /// Whether there may be something to do without a new event.
+    pub fn is_polled(&self) -> bool {
+        matches!(self.phase(), ShardPhase::Asking | ShardPhase::Restoring)
     }
 
     /// Whether it has to say where it stands, be it where it was: at first, so that what stands in the way of a commit shows at

@@ -32,7 +32,7 @@ impl Running {
         if self.ahead.as_ref().is_some_and(Ahead::is_open) {
             return LEAST_WAIT;
         }
-        if self.owned.values().any(Owned::is_asking) {
+        if self.owned.values().any(Owned::is_polled) {
             return INTERVALS.0;
         }
         let waits = self.committing.is_empty() && self.shards().any(|shard| shard.has_output());
