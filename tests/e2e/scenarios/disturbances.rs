@@ -156,8 +156,8 @@ fn a_worker_that_cannot_commit_ends_within_its_deadline_and_another_goes_on() {
     rule.wait_for(1, PATIENCE).unwrap();
     let asked = Instant::now();
     worker.ask_to_end().unwrap();
-    let ended = worker.wait(LONGEST_END);
-    or_tell("it ends", &[&worker], ended);
+    let ended = or_tell("it ends", &[&worker], worker.wait(LONGEST_END));
+    assert_eq!(ended.code(), Some(0), "{}", worker.last_lines());
     println!("it ended after {:?}", asked.elapsed());
     rule.remove();
     let worker = load.ids.worker("w").unwrap();

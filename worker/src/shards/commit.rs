@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::ahead::{Awaited, Settled};
 use super::grant::{Grant, Ownership, Term};
@@ -33,6 +33,9 @@ const BETWEEN_SLOW_LOOKS: Duration = Duration::from_millis(10);
 
 /// How long the group may take to say by which grant a shard is still ours.
 const NEW_GRANT: Duration = Duration::from_secs(30);
+
+/// How long the thread may take to end once nobody waits for its transaction.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// What became of a transaction.
 pub enum Outcome {
@@ -125,8 +128,16 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.transactions = None;
         self.stopped.store(true, Ordering::Release);
-        while self.outcomes.recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
+        let until = Instant::now() + LAST_ANSWER;
+        let last = loop {
+            match self.outcomes.recv_deadline(until) {
+                Ok(_) => {}
+                Err(last) => break last,
+            }
+        };
+        // Behind brokers that say nothing it would wait on for seconds, for an answer that nobody wants any more: whoever has the
+        // shards next looks what became of the transaction.
+        if let Some(thread) = self.thread.take().filter(|_| last == RecvTimeoutError::Disconnected) {
             thread.join().ok();
         }
     }

@@ -1,8 +1,8 @@
 //! Membership in the consumer group: the thread that polls, and what it hands on.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -88,6 +88,7 @@ pub fn run(
     pulse.rest();
     finish(commands);
     let until = Instant::now() + LONGEST_END;
+    consumer.context().ends_by.set(until).ok();
     while threads.iter().any(ShardThread::is_alive) && Instant::now() < until {
         consumer.poll(POLL);
     }
@@ -154,6 +155,7 @@ fn join(
         measures: Arc::clone(&settings.measures),
         login: settings.cluster.token_login(),
         was_assigned: AtomicBool::new(false),
+        ends_by: OnceLock::new(),
     };
     let mut config = member_config(&settings.cluster, &settings.group, instance, LONGEST_POLL);
     config
@@ -188,6 +190,8 @@ struct Member {
     login: TokenLogin,
     /// Whether the group has ever taken it in.
     was_assigned: AtomicBool,
+    /// By when the threads have ended, once they were told to.
+    ends_by: OnceLock<Instant>,
 }
 
 impl ClientContext for Member {
@@ -272,6 +276,7 @@ impl Member {
         }
         drop(done);
         let until = Instant::now() + LONGEST_END;
+        let until = self.ends_by.get().map_or(until, |ends_by| until.min(*ends_by));
         // Threads that have ended drop their end.
         while all_done.recv_deadline(until).is_ok() {}
         self.ownership.revoke(shards);
