@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use prometheus_parse::{Scrape, Value};
 use serde_json::Value as Json;
 use tocsin_e2e::http::request;
-use tocsin_e2e::ids::{Ids, PARTITIONS, Pace};
+use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, Placing};
 use tocsin_e2e::kafka::Record;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::tocsin;
-use tocsin_e2e::{Kafka, KafkaOptions, Listener, RigError, Worker, home};
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker, home};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -184,6 +184,62 @@ fn a_worker_that_is_drained_ends_with_0_and_its_shards_are_free_at_once() {
         .unwrap_or_else(|error| panic!("{error}\n{}", stays.worker.last_lines()));
     stays.worker.end(END).unwrap();
     assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+}
+
+#[test]
+fn snapshots_misplaced_keys_and_transactions_that_go_wrong_are_counted() {
+    let kafka = Kafka::proxied().unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    let mut ids = Ids::placed(&kafka, "counted", Placing::Misplaced).unwrap();
+    ids.come_through(Listener::Proxied);
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let stream = ids.stream(Pace::default()).unwrap();
+    let first = Watched::start(&ids, "first");
+    first.wait_until_ready();
+    // Event time begins an hour ago, and comes nearer.
+    let hour = 3_600.0;
+    first.wait_for_metric("tocsin_source_watermark_delay_seconds", &[], |delay| {
+        (1.0..hour + 60.0).contains(&delay)
+    });
+    let of_stage = [("stage", "totals")];
+    first.wait_for_metric("tocsin_stage_misplaced_keys_total", &of_stage, |n| n > 0.0);
+    first.wait_for("the share of misplaced keys", || {
+        Ok(first.status()["degraded"].to_string().contains("KeyMisplaced"))
+    });
+    // One a second of each shard.
+    first.wait_for_metric("tocsin_checkpoints_total", &[], |n| n >= f64::from(2 * PARTITIONS));
+    first.wait_for_metric("tocsin_checkpoint_failures_total", &[], |n| n == 0.0);
+    first.wait_for_metric("tocsin_checkpoint_age_seconds", &[], |age| (0.0..20.0).contains(&age));
+    first.wait_for_metric("tocsin_checkpoint_duration_seconds", &[], |took| {
+        (0.0..20.0).contains(&took) && took > 0.0
+    });
+    first.wait_for_metric("tocsin_checkpoint_size_bytes", &[], |bytes| bytes > 1_000.0);
+    // Nobody says what became of a transaction.
+    let outcome = |name| [("outcome", name)];
+    assert_eq!(
+        first.metric("tocsin_producers_reinitialised_total", &[]).unwrap(),
+        Some(0.0)
+    );
+    let silent = proxy.add(Rule::nth(ApiKey::END_TXN, 1).drop_answer());
+    first.wait_for_metric("tocsin_producers_reinitialised_total", &[], |n| n == 1.0);
+    silent.remove();
+    // The group goes on to another generation while a transaction is under way.
+    let held = proxy.add(Rule::nth(ApiKey::TXN_OFFSET_COMMIT, 1).hold_request());
+    held.wait(PATIENCE).unwrap();
+    let second = Watched::start(&ids, "second");
+    second.worker.wait_for_line("shards were assigned", PATIENCE).unwrap();
+    held.remove();
+    first.wait_for_metric("tocsin_transactions_total", &outcome("Aborted"), |n| n >= 1.0);
+    let committed = first
+        .metric("tocsin_transactions_total", &outcome("Committed"))
+        .unwrap();
+    first.wait_for_metric("tocsin_transactions_total", &outcome("Committed"), |n| {
+        Some(n) > committed
+    });
+    stream.end().unwrap();
+    for watched in [&first, &second] {
+        watched.worker.end(END).unwrap();
+    }
 }
 
 /// A rolling restart moves no shard, and none is recovered twice.

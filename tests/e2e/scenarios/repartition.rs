@@ -82,3 +82,36 @@ fn events_that_stand_elsewhere_than_said_count_with_their_key() {
         worker.end(END).unwrap();
     }
 }
+
+/// What stands in the topics between shards means something else to it: it would take a column for another one.
+#[test]
+fn a_pipeline_that_deals_out_other_rows_ends_at_its_start_and_as_it_was_it_goes_on() {
+    let kafka = Kafka::shared().unwrap();
+    let ids = Ids::placed(kafka, "dealt-otherwise", Placing::Anywhere).unwrap();
+    let (stream, mut tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
+    let worker = ids.worker("w").unwrap();
+    or_tell("before", &[&worker], tail.wait_for(stream.written() + 500, PATIENCE));
+    worker.end(END).unwrap();
+    let as_it_was = std::fs::read_to_string(&ids.pipeline).unwrap();
+    let changed = as_it_was.replace(
+        "escalate: {by: [service], count: 5",
+        "escalate: {by: [service, id], count: 5",
+    );
+    assert_ne!(changed, as_it_was);
+    std::fs::write(&ids.pipeline, changed).unwrap();
+    let other = ids.worker("w").unwrap();
+    let ended = or_tell("it ends", &[&other], other.wait(PATIENCE));
+    assert_eq!(ended.code(), Some(4), "{}", other.last_lines());
+    let errors = other.said();
+    let errors: Vec<&str> = errors.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(
+        matches!(errors.as_slice(), [error] if error.contains("rows of stage escalated are on their way")),
+        "{errors:?}"
+    );
+    std::fs::write(&ids.pipeline, as_it_was).unwrap();
+    let worker = ids.worker("w").unwrap();
+    let n_events = stream.end().unwrap();
+    wait_for_results(&ids, n_events, &[&worker]);
+    worker.end(END).unwrap();
+    assert_eq!(kafka.consume_committed("dealt-otherwise.dead-letter").unwrap(), []);
+}
