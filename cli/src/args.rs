@@ -129,6 +129,10 @@ pub struct RunArgs {
     /// pipeline, or of another number of partitions
     #[arg(long, value_name = "SAVEPOINT", requires = "state")]
     pub restore_from: Option<String>,
+    /// Take the state of this savepoint in the place of what a pipeline that has run did since, once, and go on where it stands:
+    /// for a pipeline as it was before a change that went wrong. What that change gave out stays; nothing appears again
+    #[arg(long, value_name = "SAVEPOINT", requires = "state", conflicts_with = "restore_from")]
+    pub resume_from: Option<String>,
     /// Wind a pipeline back that has run: go back to the savepoint of --restore-from and begin this run epoch, once. The
     /// first epoch is 0, so begin with 1; results behind the savepoint appear again, with a header tocsin.epoch
     #[arg(long, value_name = "EPOCH", requires = "restore_from", value_parser = clap::value_parser!(u32).range(1..))]

@@ -104,6 +104,10 @@ fn snapshots(args: &RunArgs, state: &State) -> Option<SnapshotSettings> {
             .restore_from
             .as_deref()
             .map(|name| savepoint(name, args.state.as_deref())),
+        resume_from: args
+            .resume_from
+            .as_deref()
+            .map(|name| savepoint(name, args.state.as_deref())),
         rewind_to_epoch: args.rewind_to_epoch,
     })
 }

@@ -44,15 +44,23 @@ fn inspect(store: &SnapshotStore, name: &str) -> Lines {
             Some((offset, _)) => format!("{}@{offset}", position.source),
             None => format!("{}: none", position.source),
         });
+        let resumed = manifest
+            .resumed_from
+            .as_ref()
+            .map(|from| format!("resumed from {from}"));
+        let begun = manifest.restored_from.as_ref().map(|from| format!("begun with {from}"));
         [
             format!("{} of {}", manifest.shard, manifest.n_shards),
+            manifest.epoch.to_string(),
             manifest.sequence.to_string(),
             bytes(manifest.bytes()),
             manifest.files.len().to_string(),
             positions.collect::<Vec<_>>().join(", "),
+            resumed.or(begun).unwrap_or_default(),
         ]
     });
-    let mut lines = table(&["SHARD", "CUT", "SIZE", "FILES", "READ ON AT"], shards.collect());
+    let heads = ["SHARD", "EPOCH", "CUT", "SIZE", "FILES", "READ ON AT", ""];
+    let mut lines = table(&heads, shards.collect());
     let stages = contents(store, &parts)?;
     let stages = stages.into_iter();
     let stages = stages.map(|(name, stage)| [name, grouped(stage.keys), bytes(stage.bytes), stage.shape]);

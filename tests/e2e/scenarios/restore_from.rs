@@ -9,12 +9,11 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 use support::events::Events;
-use support::{END, PATIENCE};
-use tocsin_e2e::http::request;
+use support::{END, PATIENCE, end_with_savepoint};
 use tocsin_e2e::ids::{Event, Expected, Ids, SERVICES};
 use tocsin_e2e::kafka::Topic;
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, Worker, home};
+use tocsin_e2e::{Kafka, home};
 
 /// What a worker says when it has brought a shard back.
 const RESTORED: &str = "state was restored";
@@ -37,35 +36,6 @@ fn next(events: &mut Events, n_events: i64, behind: i64) -> Vec<Event> {
 /// What must come out, before and after together: as of one partition.
 fn expected(events: &Events) -> Expected {
     Expected::of(&BTreeMap::from([(0, events.all.clone())]))
-}
-
-/// Takes a savepoint of all shards of a worker, and ends it.
-fn end_with_savepoint(worker: &Worker, id: &str, drain: bool) {
-    let admin = worker.admin(PATIENCE).unwrap();
-    let ask = |method: &str, path: &str, body: &str| {
-        let answer = request(
-            admin,
-            method,
-            path,
-            &[("Content-Type", "application/json")],
-            body.as_bytes(),
-        )?;
-        assert!(matches!(answer.status(), 200 | 202), "{}", answer.text());
-        Ok(serde_json::from_str::<Json>(&answer.text()).unwrap())
-    };
-    ask(
-        "POST",
-        "/v1/savepoints",
-        &format!("{{\"id\": \"{id}\", \"drain\": {drain}}}"),
-    )
-    .unwrap();
-    let completed = || {
-        let savepoint = ask("GET", &format!("/v1/savepoints/{id}"), "")?;
-        assert_ne!(savepoint["state"], "Failed", "{savepoint}");
-        Ok((savepoint["state"] == "Completed").then_some(()))
-    };
-    until("the savepoint", PATIENCE, completed).unwrap();
-    worker.end(END).unwrap();
 }
 
 /// Makes a pipeline of another name of this one, over the same topics, which takes no checkpoint of its own.

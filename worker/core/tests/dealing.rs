@@ -34,6 +34,7 @@ fn savepoint(alerts: u32, metrics: u32) -> Vec<Manifest> {
         journal_offset: 81,
         drained: None,
         restored_from: None,
+        resumed_from: None,
         revisions: std::collections::BTreeMap::new(),
         positions: vec![position("alerts", shard, alerts), position("metrics", shard, metrics)],
         stages: Vec::new(),

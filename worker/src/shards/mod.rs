@@ -108,6 +108,8 @@ pub struct SnapshotSettings {
     pub may_drop: bool,
     /// The savepoint that a pipeline begins with that has never run.
     pub restore_from: Option<String>,
+    /// The savepoint whose state is taken in the place of what a pipeline that has run did since.
+    pub resume_from: Option<String>,
     /// The run epoch that begins with that savepoint: shards of an earlier one are wound back to it, once.
     pub rewind_to_epoch: Option<u32>,
 }

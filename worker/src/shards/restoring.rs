@@ -61,6 +61,7 @@ impl Restoring<Option<Box<Restored>>> {
             n_shards: common.layout.n_shards,
             committed: committed.unwrap_or(u64::MAX),
             epoch,
+            resume_from: settings.resume_from.clone(),
             may_drop: settings.may_drop,
         };
         Self::spawn(settings, common, shard, move |store, engine| {

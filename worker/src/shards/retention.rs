@@ -81,6 +81,7 @@ mod tests {
             incremental: true,
             may_drop: false,
             restore_from: None,
+            resume_from: None,
             rewind_to_epoch: None,
         };
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);

@@ -18,6 +18,8 @@ pub struct Wanted {
     pub committed: u64,
     /// The run epoch: what an earlier one has left is none.
     pub epoch: u32,
+    /// The savepoint of this epoch whose state is taken in the place of what was done since; what was resumed from it goes on.
+    pub resume_from: Option<String>,
     /// Whether state may be dropped that the pipeline has no place for.
     pub may_drop: bool,
 }
@@ -36,12 +38,16 @@ pub struct Restored {
 /// If the store fails, or the snapshot cannot be used: none that is older is taken in its place.
 pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Result<Option<Restored>, SnapshotError> {
     let names = ShardNames::of(&wanted.pipeline, wanted.shard);
-    let Some(manifest) = store.newest(&names, wanted.committed)? else {
-        return Ok(None);
+    let newest = store.newest(&names, wanted.committed)?;
+    let newest = newest.filter(|newest| newest.epoch >= wanted.epoch);
+    let is_resumed = |newest: &Manifest| newest.resumed_from == wanted.resume_from;
+    let (names, manifest) = match (&wanted.resume_from, newest) {
+        (Some(savepoint), newest) if !newest.as_ref().is_some_and(is_resumed) => {
+            of_savepoint(store, wanted, savepoint)?
+        }
+        (_, Some(newest)) => (names, newest),
+        (_, None) => return Ok(None),
     };
-    if manifest.epoch < wanted.epoch {
-        return Ok(None);
-    }
     let name = names.manifest(manifest.sequence);
     let checked = manifest.check(&wanted.pipeline, wanted.shard, wanted.n_shards);
     checked.map_err(|reason| SnapshotError::Invalid {
@@ -62,4 +68,41 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     let fit = restore.end().map_err(failed)?;
     tracing::info!(shard = wanted.shard, snapshot = name, kept = ?fit.kept, dropped = ?fit.dropped, new = ?fit.new, "state was restored");
     Ok(Some(Restored { engine, manifest }))
+}
+
+/// A shard's part of a savepoint, with that name noted in it.
+fn of_savepoint(
+    store: &SnapshotStore,
+    wanted: &Wanted,
+    savepoint: &str,
+) -> Result<(ShardNames, Manifest), SnapshotError> {
+    let not_one = || SnapshotError::NotSavepoint(savepoint.to_owned());
+    let (pipeline, id) = savepoint.split_once("/savepoints/").ok_or_else(not_one)?;
+    let not_resumed = |why: String| SnapshotError::NotResumed {
+        name: savepoint.to_owned(),
+        why,
+    };
+    if pipeline != wanted.pipeline {
+        return Err(not_resumed(format!("it is of pipeline {pipeline}")));
+    }
+    let parts = store.savepoint_parts(pipeline, id).map_err(|error| match error {
+        SnapshotError::Store {
+            source: object_store::Error::NotFound { .. },
+            ..
+        } => not_one(),
+        other => other,
+    })?;
+    let part = parts.into_iter().nth(wanted.shard as usize).ok_or_else(not_one)?;
+    let Manifest { epoch, sequence, .. } = part.manifest;
+    if epoch != wanted.epoch || sequence > wanted.committed {
+        return Err(not_resumed(format!(
+            "it is of run epoch {epoch}, and the pipeline is in {}",
+            wanted.epoch
+        )));
+    }
+    let manifest = Manifest {
+        resumed_from: Some(savepoint.to_owned()),
+        ..part.manifest
+    };
+    Ok((part.names, manifest))
 }

@@ -71,6 +71,16 @@ pub enum SnapshotError {
     /// A pipeline cannot begin with it.
     #[error("there is no savepoint {0}; `tocsin snapshot list` names all, as PIPELINE/savepoints/ID")]
     NotSavepoint(String),
+    /// A pipeline cannot be resumed from it.
+    #[error(
+        "the pipeline cannot be resumed from savepoint {name}: {why}; wind it back instead (--restore-from, --rewind-to-epoch)"
+    )]
+    NotResumed {
+        /// Name of the savepoint.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// Rows that it does not hold were on their way between shards when it was taken.
     #[error(
         "savepoint {name} cannot begin a pipeline: shards sent rows to one another ({input}), and some may have been on their way; take one that drains them (`\"drain\": true`), and begin with that"
@@ -113,6 +123,7 @@ impl SnapshotError {
             | Self::Unknown(_)
             | Self::NotSavepoint(_)
             | Self::OnTheWay { .. }
+            | Self::NotResumed { .. }
             | Self::Restore { .. }
             | Self::Interrupted => false,
         }

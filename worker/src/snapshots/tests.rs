@@ -28,6 +28,7 @@ fn manifest(sequence: u64, head: File, files: Vec<File>) -> Manifest {
         journal_offset: 7,
         drained: None,
         restored_from: None,
+        resumed_from: None,
         revisions: std::collections::BTreeMap::new(),
         positions: vec![SourcePosition {
             source: "alerts".to_owned(),

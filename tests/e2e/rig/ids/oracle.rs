@@ -1,6 +1,7 @@
 //! What must come out, worked out from what went in.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::{Value, json};
 
@@ -129,6 +130,19 @@ impl Expected {
 }
 
 impl Expected {
+    /// The same with those escalations at these events that another has.
+    pub fn with_escalations_of(mut self, other: &Self, events: &Range<i64>) -> Self {
+        let is_there = |escalation: &String| {
+            let id = escalation.rsplit(' ').next().and_then(|id| id.parse().ok());
+            id.is_some_and(|id| events.contains(&id))
+        };
+        self.escalations.retain(|escalation, _| !is_there(escalation));
+        let others = other.escalations.iter().filter(|(escalation, _)| is_there(escalation));
+        self.escalations
+            .extend(others.map(|(escalation, times)| (escalation.clone(), *times)));
+        self
+    }
+
     /// The same where events of a service stand in all partitions. In which order those of two partitions come is open, and so
     /// which event of a service is its fifth: of an escalation only the service counts.
     fn gathered(partitions: &BTreeMap<i32, Vec<Event>>) -> Self {
@@ -256,7 +270,10 @@ impl Ids<'_> {
     }
 
     /// The events of the input, by partition, those left out of which the records are dead though they can be read.
-    fn events(&self, is_dead: impl Fn(&Record) -> bool) -> Result<BTreeMap<i32, Vec<Event>>, RigError> {
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub fn events(&self, is_dead: impl Fn(&Record) -> bool) -> Result<BTreeMap<i32, Vec<Event>>, RigError> {
         let mut partitions: BTreeMap<i32, Vec<Event>> = BTreeMap::new();
         let records = self.kafka.consume_committed(&self.topic("events"))?;
         for record in records.iter().filter(|record| !is_dead(record)) {

@@ -16,8 +16,9 @@ use crate::wait::lock;
 /// Event time between two events, in milliseconds.
 const STEP: i64 = 10;
 
-/// The first event is so far in the past: event time stays behind the clock.
-const BEFORE_NOW: Duration = Duration::from_secs(3_600);
+/// The first event is so far in the past: event time, which passes ten times as fast at the usual pace, stays behind the clock for
+/// forty minutes. Ten minutes ahead of it events are dead letters.
+const BEFORE_NOW: Duration = Duration::from_hours(6);
 
 /// So far behind the last event are those that close all windows, in milliseconds.
 const CLOSING: i64 = 120_000;

@@ -64,15 +64,20 @@ impl Kafka {
     /// # Errors
     /// When the group's coordinator does not answer.
     pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Committed>, RigError> {
-        let what = || format!("asking what {group} committed of {topic}");
+        let what = format!("asking what {group} committed of {topic}");
         let mut asked = TopicPartitionList::new();
         for partition in self.describe(topic)? {
             asked.add_partition(topic, partition.number);
         }
         let consumer = self.reader(group, Isolation::Uncommitted)?;
-        let found = consumer
-            .committed_offsets(asked, PATIENCE)
-            .map_err(RigError::client(what()))?;
+        // A coordinator that was elected just now reads what it has to know first.
+        let found = until(&what, PATIENCE, || {
+            match consumer.committed_offsets(asked.clone(), PATIENCE) {
+                Ok(found) => Ok(Some(found)),
+                Err(error) if is_passing(&error) => Ok(None),
+                Err(error) => Err(RigError::client(what.as_str())(error)),
+            }
+        })?;
         let elements = found.elements();
         let committed = elements.iter().filter_map(|element| match element.offset() {
             Offset::Offset(offset) => Some(Committed {
@@ -140,6 +145,9 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | Code::OperationTimedOut
                 | Code::NotLeaderForPartition
                 | Code::LeaderNotAvailable
+                | Code::NotCoordinator
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
         )
     )
 }

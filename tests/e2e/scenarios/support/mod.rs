@@ -1,12 +1,14 @@
 //! What scenarios have in common.
-#![allow(dead_code, clippy::panic)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod events;
 
 use std::time::Duration;
 
-use tocsin_e2e::http::HttpProxy;
+use serde_json::Value as Json;
+use tocsin_e2e::http::{HttpProxy, request};
 use tocsin_e2e::ids::{Ids, Pace, Stream, Tail};
+use tocsin_e2e::wait::until;
 use tocsin_e2e::{RigError, S3, Worker};
 
 /// A result is there within this.
@@ -60,4 +62,33 @@ pub fn all_are_right(when: &str, ids: &Ids<'_>, stream: Stream, mut tail: Tail, 
     }
     let checked = or_tell(when, workers, ids.check());
     assert_eq!(i64::try_from(checked), Ok(n_events), "{when}");
+}
+
+/// Takes a savepoint of all shards of a worker, and ends it.
+pub fn end_with_savepoint(worker: &Worker, id: &str, drain: bool) {
+    let admin = worker.admin(PATIENCE).unwrap();
+    let ask = |method: &str, path: &str, body: &str| {
+        let answer = request(
+            admin,
+            method,
+            path,
+            &[("Content-Type", "application/json")],
+            body.as_bytes(),
+        )?;
+        assert!(matches!(answer.status(), 200 | 202), "{}", answer.text());
+        Ok(serde_json::from_str::<Json>(&answer.text()).unwrap())
+    };
+    ask(
+        "POST",
+        "/v1/savepoints",
+        &format!("{{\"id\": \"{id}\", \"drain\": {drain}}}"),
+    )
+    .unwrap();
+    let completed = || {
+        let savepoint = ask("GET", &format!("/v1/savepoints/{id}"), "")?;
+        assert_ne!(savepoint["state"], "Failed", "{savepoint}");
+        Ok((savepoint["state"] == "Completed").then_some(()))
+    };
+    until("the savepoint", PATIENCE, completed).unwrap();
+    worker.end(END).unwrap();
 }

@@ -5,6 +5,7 @@
 //! gives the same outputs and the same state, whatever batches they come in.
 
 mod ahead;
+mod beginning;
 mod hold;
 mod journal;
 mod origin;
@@ -42,6 +43,8 @@ pub struct Shard {
     steps: Vec<Step>,
     /// The savepoint that it began with, if it did.
     restored_from: Option<String>,
+    /// The savepoint that it was resumed from, if it was.
+    resumed_from: Option<String>,
     /// Of what the pipeline works with and that has revisions, by its number, which one is in effect.
     revisions: BTreeMap<u32, u64>,
     /// Whether it reads no source, and until which run epoch, if until one.
@@ -106,6 +109,7 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             restored_from: None,
+            resumed_from: None,
             revisions: BTreeMap::new(),
             held: None,
             cut_is_due: false,
@@ -135,6 +139,7 @@ impl Shard {
             epoch,
             steps: Vec::new(),
             restored_from: None,
+            resumed_from: None,
             revisions: BTreeMap::new(),
             held: None,
             cut_is_due: false,
@@ -142,24 +147,6 @@ impl Shard {
             outputs: Outputs::default(),
             origins: Vec::new(),
         }
-    }
-
-    /// The same, of a shard that began with this savepoint, if with any.
-    #[must_use]
-    pub fn begun_with(self, restored_from: Option<String>) -> Self {
-        Self { restored_from, ..self }
-    }
-
-    /// The same, whose beginning is this cut.
-    #[must_use]
-    pub fn begun_at(self, sequence: u64) -> Self {
-        Self { sequence, ..self }
-    }
-
-    /// The same with these revisions in effect.
-    #[must_use]
-    pub fn with_revisions(self, revisions: BTreeMap<u32, u64>) -> Self {
-        Self { revisions, ..self }
     }
 
     /// From the next record on a revision is in effect: a decision.
@@ -172,11 +159,6 @@ impl Shard {
     /// The revisions that are in effect, by number of what has revisions.
     pub fn revisions(&self) -> &BTreeMap<u32, u64> {
         &self.revisions
-    }
-
-    /// The savepoint that it began with, if it did.
-    pub fn restored_from(&self) -> Option<&str> {
-        self.restored_from.as_deref()
     }
 
     /// Begins a capture of the state as it is now, at a cut: see [`Engine::begin_capture`].

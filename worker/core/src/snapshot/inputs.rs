@@ -135,6 +135,7 @@ mod tests {
             epoch: 0,
             drained: None,
             restored_from: None,
+            resumed_from: None,
             revisions: std::collections::BTreeMap::new(),
             journal_offset: 9,
             positions: positions.collect(),

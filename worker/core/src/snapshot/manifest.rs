@@ -32,6 +32,9 @@ pub struct Manifest {
     /// The savepoint that the shard began with, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<String>,
+    /// The savepoint whose state stands in the place of what the pipeline had done since, if it was resumed from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<String>,
     /// What was said and heard of ends, if the shard was held and nothing was on its way to it: see [`is_drained`].
     ///
     /// [`is_drained`]: super::is_drained
@@ -239,6 +242,7 @@ mod tests {
             epoch: 0,
             journal_offset: 81,
             restored_from: Some("noc/savepoints/before".to_owned()),
+            resumed_from: None,
             drained: None,
             revisions: BTreeMap::from([(3, 12)]),
             positions: vec![SourcePosition {
@@ -283,6 +287,7 @@ mod tests {
         let first = Manifest {
             format: 1,
             restored_from: None,
+            resumed_from: None,
             revisions: BTreeMap::new(),
             ..manifest()
         };

@@ -45,6 +45,7 @@ impl Savepoint {
                 epoch: shard.epoch(),
                 journal_offset: 0,
                 restored_from: None,
+                resumed_from: None,
                 revisions: shard.revisions().clone(),
                 drained: shard.drained(),
                 positions: positions.collect(),

@@ -3,7 +3,7 @@
 use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::kafka::fetching::Position;
-use tocsin_worker_core::snapshot::{ReadFrom, SavepointNames};
+use tocsin_worker_core::snapshot::{Manifest, ReadFrom, SavepointNames};
 
 use super::{ASK_AGAIN, Asked, Common, Owned, Phase, STORE_AGAIN, place};
 use crate::kafka::{KafkaError, Time};
@@ -59,6 +59,26 @@ pub(super) fn check_rewind(common: &Common<'_>, shard: u32, asked: &Asked, epoch
 }
 
 impl Owned {
+    /// Says what was given out since a savepoint whose state is taken: that stays, and what would have been given out in its
+    /// place is not.
+    pub(super) fn tell_resumed(&self, savepoint: &str, manifest: &Manifest, asked: &Asked) {
+        let read_since = manifest.positions.iter().filter_map(|input| {
+            let (from, _) = input.position?;
+            let topic = input.topic.as_ref()?;
+            let to = asked.committed.get(topic).filter(|to| **to > from)?;
+            Some(format!("{topic} from {from} to {to}"))
+        });
+        let read_since: Vec<String> = read_since.collect();
+        tracing::warn!(
+            shard = self.number,
+            savepoint,
+            from = manifest.sequence,
+            to = asked.until,
+            ?read_since,
+            "the state is that of a savepoint: what was given out of what was read since stays, and is not given out again"
+        );
+    }
+
     /// Begins where nobody has been.
     pub(super) fn begin(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
         if let Some(snapshots) = common.snapshots

@@ -314,6 +314,9 @@ impl Owned {
             return Err(ShardsError::StateWithoutJournal { shard, sequence });
         }
         check_beginning(common, shard, manifest.restored_from.as_deref(), manifest.epoch)?;
+        if let Some(savepoint) = &manifest.resumed_from {
+            self.tell_resumed(savepoint, &manifest, &asked);
+        }
         let next = manifest.journal_offset + 1;
         if asked.journal.start > next && asked.until != Some(manifest.sequence) {
             return Err(ShardsError::JournalGap {
@@ -344,7 +347,8 @@ impl Owned {
         begin_inputs(shard, &mut self.inputs, common, &positions);
         let resumed = Shard::resumed(engine, positions, manifest.sequence, manifest.epoch);
         let resumed = resumed.with_revisions(manifest.revisions);
-        self.shard = Some(resumed.begun_with(manifest.restored_from));
+        let resumed = resumed.begun_with(manifest.restored_from);
+        self.shard = Some(resumed.resumed_with(manifest.resumed_from));
         self.replay_from(next.max(asked.journal.start), asked, common);
         Ok(())
     }

@@ -34,6 +34,7 @@ fn begun(folder: &TempDir) -> (Snapshotting, Shard) {
         incremental: true,
         may_drop: false,
         restore_from: None,
+        resume_from: None,
         rewind_to_epoch: None,
     };
     let place = Place {

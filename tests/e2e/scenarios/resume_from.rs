@@ -1,0 +1,155 @@
+//! A pipeline whose change went wrong: as it was before, it goes on from a savepoint of before as if the change had never been.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::events::Events;
+use support::{END, PATIENCE, end_with_savepoint, or_tell};
+use tocsin_e2e::ids::{Event, Expected, Ids, PARTITIONS, SERVICES, rounds};
+use tocsin_e2e::wait::until;
+use tocsin_e2e::worker::tocsin;
+use tocsin_e2e::{Kafka, Listener, Worker, home};
+
+/// Events at a time.
+const MANY: i64 = 1_000;
+
+/// A worker has written checkpoints within this: they are due each second.
+const CHECKPOINTS: Duration = Duration::from_secs(3);
+
+/// So far behind the last event are those that close all windows, in milliseconds.
+const CLOSING: i64 = 120_000;
+
+/// Writes the next events, and waits until a worker has committed all there are.
+fn pass(ids: &Ids<'_>, events: &mut Events, worker: &Worker) {
+    let first = events.next_id();
+    let more: Vec<Event> = (first..first + MANY).map(|id| Event::of(id, events.time(id))).collect();
+    ids.write(&events.add(more)).unwrap();
+    let all = until("all is committed", PATIENCE, || {
+        let ends = ids.kafka.consume_committed(&ids.topic("events"))?.len();
+        let committed = ids.kafka.committed(&ids.name, &ids.topic("events"))?;
+        let committed: i64 = committed.iter().map(|at| at.offset).sum();
+        Ok((usize::try_from(committed) == Ok(ends)).then_some(()))
+    });
+    or_tell("all is committed", &[worker], all);
+}
+
+/// Waits until there are checkpoints of all that was committed: nothing of it is done again with another pipeline.
+fn checkpoints(worker: &Worker) {
+    let since = Instant::now();
+    let passed = until("checkpoints", 2 * CHECKPOINTS, || {
+        Ok((since.elapsed() > CHECKPOINTS).then_some(()))
+    });
+    or_tell("checkpoints", &[worker], passed);
+}
+
+#[test]
+fn a_pipeline_that_is_resumed_from_a_savepoint_goes_on_as_if_its_change_had_never_been() {
+    let kafka = Kafka::shared().unwrap();
+    for round in 0..rounds() {
+        let name = format!("resumed-{round}");
+        let mut ids = Ids::new(kafka, &name, Listener::Plain).unwrap();
+        ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+        ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
+        let mut events = Events::new();
+        let worker = ids.worker("w").unwrap();
+        pass(&ids, &mut events, &worker);
+        checkpoints(&worker);
+        end_with_savepoint(&worker, "before", false);
+        // What passed does not, and the other way round: what escalates is wrong, and what is known of services is.
+        let good = std::fs::read_to_string(&ids.pipeline).unwrap();
+        let bad = good.replace("severity = 'CRITICAL'", "severity = 'MINOR'");
+        assert_ne!(bad, good);
+        std::fs::write(&ids.pipeline, bad).unwrap();
+        let worker = ids.worker("w").unwrap();
+        let wrong = events.next_id()..events.next_id() + MANY;
+        pass(&ids, &mut events, &worker);
+        checkpoints(&worker);
+        worker.kill().unwrap();
+        std::fs::write(&ids.pipeline, &good).unwrap();
+        ids.further
+            .extend(["--resume-from".to_owned(), format!("{name}/savepoints/before")]);
+        // Killed at once, it has no checkpoint of its own; later it has.
+        for is_late in [round % 2 == 1, true] {
+            let worker = ids.worker("w").unwrap();
+            or_tell(
+                "it says so",
+                &[&worker],
+                worker.wait_for_line("the state is that of a savepoint", PATIENCE),
+            );
+            if is_late {
+                pass(&ids, &mut events, &worker);
+            }
+            worker.kill().unwrap();
+        }
+        let worker = ids.worker("w").unwrap();
+        let first = events.next_id();
+        let time = events.time(first) + CLOSING;
+        ids.write(&events.add((first..first + SERVICES).map(|id| Event::closing(id, time))))
+            .unwrap();
+        pass(&ids, &mut events, &worker);
+        checkpoints(&worker);
+        worker.end(END).unwrap();
+        let state = ids.state.as_deref().unwrap();
+        let (code, said) = tocsin(&["snapshot", "inspect", "--state", state, &name]).unwrap();
+        assert_eq!(code, Some(0), "{said}");
+        let resumed = format!("resumed from {name}/savepoints/before");
+        assert_eq!(said.matches(&resumed).count(), PARTITIONS as usize, "{said}");
+        let right = ids.events(|_| false).unwrap();
+        let mut changed = right.clone();
+        for event in changed.values_mut().flatten().filter(|event| wrong.contains(&event.id)) {
+            event.passes = !event.passes;
+        }
+        let changed = Expected::of(&changed);
+        let outside = changed.with_escalations_of(&Expected::of(&right), &(0..wrong.start));
+        let expected = outside.with_escalations_of(&Expected::of(&right), &(wrong.end..i64::MAX));
+        or_tell(&name, &[&worker], ids.check_against(&expected));
+    }
+}
+
+#[test]
+fn a_savepoint_of_another_pipeline_or_run_epoch_is_refused() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::new(kafka, "resumed-not", Listener::Plain).unwrap();
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let mut events = Events::new();
+    ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
+    let worker = ids.worker("w").unwrap();
+    pass(&ids, &mut events, &worker);
+    end_with_savepoint(&worker, "before", false);
+    for (savepoint, said) in [
+        (
+            "resumed-not/savepoints/none",
+            "there is no savepoint resumed-not/savepoints/none",
+        ),
+        ("other/savepoints/before", "it is of pipeline other"),
+    ] {
+        ids.further = vec!["--resume-from".to_owned(), savepoint.to_owned()];
+        let worker = ids.worker("w").unwrap();
+        let ended = or_tell(savepoint, &[&worker], worker.wait(PATIENCE));
+        assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
+        assert_eq!(worker.lines_with("error: "), 1, "{}", worker.said());
+        assert_eq!(worker.lines_with(said), 1, "{}", worker.said());
+    }
+    let wind_back = [
+        "--restore-from",
+        "resumed-not/savepoints/before",
+        "--rewind-to-epoch",
+        "1",
+    ];
+    ids.further = wind_back.map(str::to_owned).to_vec();
+    let worker = ids.worker("w").unwrap();
+    pass(&ids, &mut events, &worker);
+    worker.end(END).unwrap();
+    ids.further = vec!["--resume-from".to_owned(), "resumed-not/savepoints/before".to_owned()];
+    let worker = ids.worker("w").unwrap();
+    let ended = or_tell("of epoch 0", &[&worker], worker.wait(PATIENCE));
+    assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
+    assert_eq!(
+        worker.lines_with("it is of run epoch 0, and the pipeline is in 1"),
+        1,
+        "{}",
+        worker.said()
+    );
+}
