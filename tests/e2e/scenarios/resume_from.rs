@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use support::events::Events;
 use support::{END, PATIENCE, end_with_savepoint, or_tell};
-use tocsin_e2e::ids::{Event, Expected, Ids, PARTITIONS, SERVICES, rounds};
+use tocsin_e2e::ids::{Event, Expected, Ids, PARTITIONS, Placing, SERVICES, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::tocsin;
-use tocsin_e2e::{Kafka, Listener, Worker, home};
+use tocsin_e2e::{Kafka, Listener, RigError, Worker, home};
+
+/// What a worker says of each shard that it resumes.
+const RESUMED: &str = "the state is that of a savepoint";
 
 /// Events at a time.
 const MANY: i64 = 1_000;
@@ -44,6 +47,16 @@ fn checkpoints(worker: &Worker) {
     or_tell("checkpoints", &[worker], passed);
 }
 
+/// Waits until each shard has a checkpoint that knows of the savepoint.
+fn all_are_resumed(ids: &Ids<'_>, name: &str) -> Result<(), RigError> {
+    let state = ids.state.as_deref().unwrap();
+    let resumed = format!("resumed from {name}/savepoints/before");
+    until("checkpoints behind the savepoint", PATIENCE, || {
+        let (_, said) = tocsin(&["snapshot", "inspect", "--state", state, name])?;
+        Ok((said.matches(&resumed).count() == PARTITIONS as usize).then_some(()))
+    })
+}
+
 #[test]
 fn a_pipeline_that_is_resumed_from_a_savepoint_goes_on_as_if_its_change_had_never_been() {
     let kafka = Kafka::shared().unwrap();
@@ -70,32 +83,26 @@ fn a_pipeline_that_is_resumed_from_a_savepoint_goes_on_as_if_its_change_had_neve
         std::fs::write(&ids.pipeline, &good).unwrap();
         ids.further
             .extend(["--resume-from".to_owned(), format!("{name}/savepoints/before")]);
-        // Killed at once, it has no checkpoint of its own; later it has.
-        for is_late in [round % 2 == 1, true] {
-            let worker = ids.worker("w").unwrap();
-            or_tell(
-                "it says so",
-                &[&worker],
-                worker.wait_for_line("the state is that of a savepoint", PATIENCE),
-            );
-            if is_late {
-                pass(&ids, &mut events, &worker);
-            }
-            worker.kill().unwrap();
-        }
+        // Killed at once, it may have no checkpoint of its own; later it has.
+        let worker = ids.worker("w").unwrap();
+        or_tell(
+            "it says so",
+            &[&worker],
+            worker.wait_for_lines(RESUMED, PARTITIONS as usize, PATIENCE),
+        );
+        worker.kill().unwrap();
+        let worker = ids.worker("w").unwrap();
+        pass(&ids, &mut events, &worker);
+        or_tell("checkpoints", &[&worker], all_are_resumed(&ids, &name));
+        worker.kill().unwrap();
         let worker = ids.worker("w").unwrap();
         let first = events.next_id();
         let time = events.time(first) + CLOSING;
         ids.write(&events.add((first..first + SERVICES).map(|id| Event::closing(id, time))))
             .unwrap();
         pass(&ids, &mut events, &worker);
-        checkpoints(&worker);
         worker.end(END).unwrap();
-        let state = ids.state.as_deref().unwrap();
-        let (code, said) = tocsin(&["snapshot", "inspect", "--state", state, &name]).unwrap();
-        assert_eq!(code, Some(0), "{said}");
-        let resumed = format!("resumed from {name}/savepoints/before");
-        assert_eq!(said.matches(&resumed).count(), PARTITIONS as usize, "{said}");
+        assert_eq!(worker.lines_with(RESUMED), 0, "it is resumed once");
         let right = ids.events(|_| false).unwrap();
         let mut changed = right.clone();
         for event in changed.values_mut().flatten().filter(|event| wrong.contains(&event.id)) {
@@ -148,6 +155,30 @@ fn a_savepoint_of_another_pipeline_or_run_epoch_is_refused() {
     assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
     assert_eq!(
         worker.lines_with("it is of run epoch 0, and the pipeline is in 1"),
+        1,
+        "{}",
+        worker.said()
+    );
+}
+
+/// What shards sent one another since is of the change: with that the state would be of both.
+#[test]
+fn a_pipeline_whose_rows_are_dealt_out_is_not_resumed() {
+    let kafka = Kafka::shared().unwrap();
+    let mut ids = Ids::placed(kafka, "resumed-dealt", Placing::Anywhere).unwrap();
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    let mut events = Events::new();
+    ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
+    let worker = ids.worker("w").unwrap();
+    pass(&ids, &mut events, &worker);
+    end_with_savepoint(&worker, "before", false);
+    ids.further = vec!["--resume-from".to_owned(), "resumed-dealt/savepoints/before".to_owned()];
+    let worker = ids.worker("w").unwrap();
+    let ended = or_tell("it ends", &[&worker], worker.wait(PATIENCE));
+    assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
+    assert_eq!(worker.lines_with("error: "), 1, "{}", worker.said());
+    assert_eq!(
+        worker.lines_with("shards send rows to one another"),
         1,
         "{}",
         worker.said()

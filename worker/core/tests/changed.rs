@@ -138,3 +138,17 @@ fn where_producers_deal_out_by_key_a_change_stops_only_those_who_sent_rows() {
     let (rows, state) = after(&compiled(HOT, claim), &compiled(other, claim));
     assert!(rows.is_some() && state.is_none(), "{rows:?}, {state:?}");
 }
+
+#[test]
+fn a_claim_comes_and_goes_where_rows_stay_of_their_form() {
+    let claim = |partitioner: &str| format!(", partitionedBy: {{key: [service], partitioner: {partitioner}}}");
+    let (no, same, other) = (
+        compiled(HOT, ""),
+        compiled(HOT, &claim("Murmur2")),
+        compiled(HOT, &claim("Crc32")),
+    );
+    assert_eq!(after(&no, &same), (None, None));
+    assert_eq!(after(&same, &no), (None, None));
+    let (rows, state) = after(&no, &other);
+    assert!(rows.is_some() && state.is_some(), "{rows:?}, {state:?}");
+}

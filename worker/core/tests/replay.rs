@@ -241,18 +241,24 @@ fn an_input_whose_last_records_are_of_another_leaders_time_than_before_is_doubtf
     let (stages, streams) = PIPELINES[0];
     let plan = plan(&spec(stages, streams));
     let alerts: Vec<String> = (0..30).map(|i| format!(r#"{{"ts": {i}, "service": "a"}}"#)).collect();
-    let logs = [log(&alerts, 5), log(&[], 5)];
+    let logs = [log(&alerts, 5), log(&alerts, 5)];
     let mut live = Run::new(&plan, &logs, 500);
     live.read_of(0, 20, 3);
-    let (journal, _) = live.act(Action::Cut).unwrap();
-    for (epoch, doubtful) in [(3, None), (4, Some(Position { offset: 20, epoch: 3 }))] {
+    let (first, _) = live.act(Action::Cut).unwrap();
+    // The next cut says nothing of that input.
+    live.read_of(1, 10, 7);
+    let (second, _) = live.act(Action::Cut).unwrap();
+    let at = Position { offset: 20, epoch: 3 };
+    for (epoch, doubtful) in [(3, None), (4, Some(at))] {
         let mut again = Run::new(&plan, &logs, 500);
-        let record = JournalRecord::decode(&journal).unwrap();
-        let mut replay = again.shard.replay(record).unwrap();
-        while let Wants::Records { source, until } = replay.go_on(&mut again.shard) {
-            again.read_of(source, until, epoch);
+        for journal in [&first, &second] {
+            let mut replay = again.shard.replay(JournalRecord::decode(journal).unwrap()).unwrap();
+            while let Wants::Records { source, until } = replay.go_on(&mut again.shard) {
+                again.read_of(source, until, if source == 0 { epoch } else { 7 });
+            }
+            assert_eq!(again.shard.doubtful()[0], doubtful, "epoch {epoch}");
         }
-        assert_eq!(again.shard.doubtful()[0], doubtful, "epoch {epoch}");
-        assert_eq!(again.shard.positions()[0], Some(Position { offset: 20, epoch: 3 }));
+        assert_eq!(again.shard.doubtful()[1], None);
+        assert_eq!(again.shard.positions()[0], Some(at));
     }
 }

@@ -76,6 +76,13 @@ impl ThreadSettings {
     pub fn begun_with(mut self, savepoint: Option<&String>, epoch: u32) -> Self {
         if let (Some(snapshots), Some(savepoint)) = (&mut self.snapshots, savepoint) {
             snapshots.restore_from = Some(savepoint.clone());
+            if let Some(resumed) = snapshots.resume_from.take() {
+                tracing::warn!(
+                    resumed,
+                    epoch,
+                    "--resume-from has no effect any more: the pipeline is in a later run epoch"
+                );
+            }
             snapshots.rewind_to_epoch = Some(epoch);
         }
         self

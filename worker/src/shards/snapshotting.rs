@@ -3,6 +3,7 @@
 //! A snapshot begins at the cut of a transaction. Its blocks are handed to the writer bit by bit while the shard goes on;
 //! its manifest is written once all are, and the transaction is known to be committed. One is under way at a time.
 
+mod base;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,10 @@ use tocsin_worker_core::capture::Extent;
 use tocsin_worker_core::engine::{Head, PlacedBlock};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::plan::partitioning::Placement;
-use tocsin_worker_core::shard::{Drained, Shard};
+use tocsin_worker_core::shard::{Drained, Lineage, Shard};
 use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointNames, ShardNames, SourcePosition};
 
+use self::base::Base;
 use self::wanted::WantedSavepoint;
 use super::SnapshotSettings;
 use super::grant::Term;
@@ -32,9 +34,6 @@ const LOT: usize = 256 << 10;
 
 /// Until a savepoint that must be is tried again.
 const TRIED_AGAIN: Duration = Duration::from_secs(2);
-
-/// Most files that a snapshot lies over before all is captured anew.
-const MOST_FILES: usize = 32;
 
 /// Which snapshot it is.
 #[derive(Clone, Debug)]
@@ -72,18 +71,12 @@ struct OfShard {
     base: Option<Base>,
 }
 
-struct Base {
-    files: Vec<File>,
-    whole_bytes: u64,
-}
-
 struct UnderWay {
     shard: u32,
     term: Term,
     sequence: u64,
     epoch: u32,
-    restored_from: Option<String>,
-    resumed_from: Option<String>,
+    lineage: Lineage,
     drained: Option<Drained>,
     revisions: BTreeMap<u32, u64>,
     positions: Vec<Option<Position>>,
@@ -164,9 +157,15 @@ impl Snapshotting {
     /// At a cut: begins a snapshot if one is due.
     pub fn cut(&mut self, number: u32, term: Term, shard: &mut Shard) {
         let interval = self.settings.interval;
+        // What a resume brought back counts only behind a checkpoint: until then another worker would take the newest before it.
+        let first = if shard.lineage().is_new {
+            Duration::ZERO
+        } else {
+            interval
+        };
         let of_shard = self.shards.entry(number).or_insert_with(|| OfShard {
             term,
-            due: Instant::now() + interval,
+            due: Instant::now() + first,
             written: None,
             base: None,
         });
@@ -214,8 +213,7 @@ impl Snapshotting {
             term,
             sequence: shard.sequence(),
             epoch: shard.epoch(),
-            restored_from: shard.restored_from().map(str::to_owned),
-            resumed_from: shard.resumed_from().map(str::to_owned),
+            lineage: shard.lineage().clone(),
             revisions: shard.revisions().clone(),
             positions: shard.positions().to_vec(),
             base,
@@ -334,8 +332,8 @@ impl Snapshotting {
                 sequence: under_way.sequence,
                 epoch: under_way.epoch,
                 journal_offset,
-                restored_from: under_way.restored_from.clone(),
-                resumed_from: under_way.resumed_from.clone(),
+                restored_from: under_way.lineage.restored_from.clone(),
+                resumed_from: under_way.lineage.resumed_from.clone(),
                 drained: under_way.drained.clone(),
                 revisions: under_way.revisions.clone(),
                 positions: positions.collect(),
@@ -436,14 +434,6 @@ impl Snapshotting {
                 self.savepoints.failed(id, error.to_string());
             }
         }
-    }
-}
-
-impl Base {
-    /// Whether one more snapshot of changes may lie over it: what is read at a restore stays a few times what is needed.
-    fn may_grow(&self) -> bool {
-        let all: u64 = self.files.iter().map(|file| file.bytes).sum();
-        self.files.len() < MOST_FILES && all <= self.whole_bytes.saturating_mul(3)
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Restored {
     pub engine: Engine,
     /// The snapshot.
     pub manifest: Manifest,
+    /// Whether it is a savepoint that was asked for, in the place of what was done since.
+    pub is_resumed: bool,
 }
 
 /// Brings a shard back from its newest snapshot that is not newer than what is committed; nothing if there is none.
@@ -41,12 +43,12 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     let newest = store.newest(&names, wanted.committed)?;
     let newest = newest.filter(|newest| newest.epoch >= wanted.epoch);
     let is_resumed = |newest: &Manifest| newest.resumed_from == wanted.resume_from;
-    let (names, manifest) = match (&wanted.resume_from, newest) {
-        (Some(savepoint), newest) if !newest.as_ref().is_some_and(is_resumed) => {
-            of_savepoint(store, wanted, savepoint)?
-        }
-        (_, Some(newest)) => (names, newest),
-        (_, None) => return Ok(None),
+    let asked = wanted.resume_from.as_ref();
+    let asked = asked.filter(|_| !newest.as_ref().is_some_and(is_resumed));
+    let (names, manifest) = match (asked, newest) {
+        (Some(savepoint), _) => of_savepoint(store, wanted, savepoint)?,
+        (None, Some(newest)) => (names, newest),
+        (None, None) => return Ok(None),
     };
     let name = names.manifest(manifest.sequence);
     let checked = manifest.check(&wanted.pipeline, wanted.shard, wanted.n_shards);
@@ -60,6 +62,13 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     };
     let head = store.file(&names, &manifest, &manifest.head)?;
     let head = SavedHead::decode(&head).map_err(|corrupt| failed(corrupt.into()))?;
+    if let Some(savepoint) = asked
+        && let Some(input) = head.on_their_way().map_err(|corrupt| failed(corrupt.into()))?.first()
+    {
+        // Others' rows were computed by the pipeline as it was changed: with those the state would be of both.
+        let why = format!("shards send rows to one another ({input}), and those since the savepoint are of the change");
+        return Err(not_resumed(savepoint, why));
+    }
     let mut restore = Restore::resume(&mut engine, head, wanted.may_drop).map_err(failed)?;
     for file in &manifest.files {
         let bytes = store.file(&names, &manifest, file)?;
@@ -67,7 +76,12 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
     }
     let fit = restore.end().map_err(failed)?;
     tracing::info!(shard = wanted.shard, snapshot = name, kept = ?fit.kept, dropped = ?fit.dropped, new = ?fit.new, "state was restored");
-    Ok(Some(Restored { engine, manifest }))
+    let is_resumed = asked.is_some();
+    Ok(Some(Restored {
+        engine,
+        manifest,
+        is_resumed,
+    }))
 }
 
 /// A shard's part of a savepoint, with that name noted in it.
@@ -78,12 +92,8 @@ fn of_savepoint(
 ) -> Result<(ShardNames, Manifest), SnapshotError> {
     let not_one = || SnapshotError::NotSavepoint(savepoint.to_owned());
     let (pipeline, id) = savepoint.split_once("/savepoints/").ok_or_else(not_one)?;
-    let not_resumed = |why: String| SnapshotError::NotResumed {
-        name: savepoint.to_owned(),
-        why,
-    };
     if pipeline != wanted.pipeline {
-        return Err(not_resumed(format!("it is of pipeline {pipeline}")));
+        return Err(not_resumed(savepoint, format!("it is of pipeline {pipeline}")));
     }
     let parts = store.savepoint_parts(pipeline, id).map_err(|error| match error {
         SnapshotError::Store {
@@ -94,15 +104,30 @@ fn of_savepoint(
     })?;
     let part = parts.into_iter().nth(wanted.shard as usize).ok_or_else(not_one)?;
     let Manifest { epoch, sequence, .. } = part.manifest;
-    if epoch != wanted.epoch || sequence > wanted.committed {
-        return Err(not_resumed(format!(
-            "it is of run epoch {epoch}, and the pipeline is in {}",
-            wanted.epoch
-        )));
+    let why = if epoch != wanted.epoch {
+        let now = wanted.epoch;
+        Some(format!("it is of run epoch {epoch}, and the pipeline is in {now}"))
+    } else if sequence > wanted.committed {
+        let committed = wanted.committed;
+        Some(format!(
+            "it is of cut {sequence}, and the pipeline has come to {committed}"
+        ))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return Err(not_resumed(savepoint, why));
     }
     let manifest = Manifest {
         resumed_from: Some(savepoint.to_owned()),
         ..part.manifest
     };
     Ok((part.names, manifest))
+}
+
+fn not_resumed(savepoint: &str, why: String) -> SnapshotError {
+    SnapshotError::NotResumed {
+        name: savepoint.to_owned(),
+        why,
+    }
 }

@@ -145,6 +145,20 @@ impl SavedHead {
         Ok(sent)
     }
 
+    /// Inputs by which rows of other shards may have been on their way.
+    ///
+    /// # Errors
+    /// If their state is something else.
+    pub fn on_their_way(&self) -> Result<Vec<&str>, CorruptState> {
+        let mut on_their_way = Vec::new();
+        for (name, state) in self.sources.iter().filter(|(name, _)| name.contains('.')) {
+            if Repartition::are_on_their_way(state)? {
+                on_their_way.push(name.as_str());
+            }
+        }
+        Ok(on_their_way)
+    }
+
     /// The head as bytes.
     pub fn encode(&self) -> Vec<u8> {
         encode(self)

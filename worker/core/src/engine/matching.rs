@@ -52,7 +52,7 @@ impl Engine {
                 let now = repartition.as_ref().filter(|_| *name == own);
                 if now.map(|now| now.is_of_form(saved)).transpose()? != Some(true) {
                     let now = repartition.as_ref().map(Repartition::form);
-                    return Err(NotTaken::Otherwise(DealtOtherwise {
+                    return Err(NotTaken::Otherwise(DealtOtherwise::Form {
                         stage: stage.name.clone(),
                         now: now.unwrap_or_else(|| "none".to_owned()),
                     }));

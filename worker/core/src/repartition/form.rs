@@ -5,16 +5,29 @@ use crate::id;
 use crate::plan::repartition::{KeyPart, RepartitionPlan};
 use crate::plan::shape;
 
-/// Rows on their way between shards are of another form than the pipeline deals out now.
+/// Rows on their way between shards that the pipeline cannot take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "rows of stage {stage} are on their way between shards in another form than it has now ({now}): run the pipeline as it was, take a savepoint that drains (`\"drain\": true`), and begin a later run epoch with that (`--restore-from`, `--rewind-to-epoch`)"
-)]
-pub struct DealtOtherwise {
-    /// Name of the stage.
-    pub stage: String,
-    /// The form that the pipeline deals out.
-    pub now: String,
+pub enum DealtOtherwise {
+    /// They are of another form than it deals out now.
+    #[error(
+        "rows of stage {stage} are on their way between shards in another form than it has now ({now}): run the pipeline as it was, take a savepoint that drains (`\"drain\": true`), and begin a later run epoch with that (`--restore-from`, `--rewind-to-epoch`)"
+    )]
+    Form {
+        /// Name of the stage.
+        stage: String,
+        /// The form that the pipeline deals out.
+        now: String,
+    },
+    /// A newer Tocsin wrote them.
+    #[error(
+        "rows of stage {stage} are on their way between shards in version {version}, which a newer Tocsin writes: end its workers, or use that version for all"
+    )]
+    Newer {
+        /// Name of the stage.
+        stage: String,
+        /// The version.
+        version: u8,
+    },
 }
 
 impl RepartitionPlan {

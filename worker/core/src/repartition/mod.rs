@@ -144,6 +144,10 @@ impl Repartition {
     /// # Errors
     /// If it is something else, or its rows are of another form.
     pub fn arrive(&mut self, bytes: &[u8], epoch: u32) -> Result<Option<Dealt>, NotTaken> {
+        if let Some(version) = DealtRecord::newer(bytes) {
+            let stage = self.stage.clone();
+            return Err(DealtOtherwise::Newer { stage, version }.into());
+        }
         let record = DealtRecord::decode(bytes)?;
         let corrupt = CorruptState {
             what: "a record of a repartition topic",
@@ -313,7 +317,7 @@ impl Repartition {
     }
 
     fn dealt_otherwise(&self) -> DealtOtherwise {
-        DealtOtherwise {
+        DealtOtherwise::Form {
             stage: self.stage.clone(),
             now: self.plan.form(),
         }

@@ -10,6 +10,9 @@ use crate::stream::{Batch, Micros, NO_WATERMARK};
 /// First byte of a record.
 const VERSION: u8 = 3;
 
+/// First bytes of records of versions to come; others are no record's.
+const NEWER: std::ops::Range<u8> = VERSION + 1..32;
+
 /// The last version without a form, and the last without an end.
 const WITHOUT_FORM: u8 = 2;
 const WITHOUT_END: u8 = 1;
@@ -85,6 +88,11 @@ impl DealtInput {
 }
 
 impl DealtRecord {
+    /// The version of a record that a newer Tocsin wrote.
+    pub fn newer(bytes: &[u8]) -> Option<u8> {
+        bytes.first().copied().filter(|version| NEWER.contains(version))
+    }
+
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];

@@ -243,7 +243,11 @@ fn a_record_of_somebody_else_is_told_and_changes_nothing() {
     for cut in 0..record.len() {
         assert!(second.arrive(&record[..cut], 0).is_err(), "{cut} bytes");
     }
-    assert!(second.arrive(b"hello", 0).is_err());
+    assert!(matches!(second.arrive(b"hello", 0), Err(NotTaken::Corrupt(_))));
+    assert!(
+        matches!(second.arrive(b"\x04hello", 0), Err(NotTaken::Otherwise(_))),
+        "of a newer version"
+    );
     let own = DealtRecord {
         from: 1,
         ..DealtRecord::decode(&record).unwrap()
@@ -252,4 +256,33 @@ fn a_record_of_somebody_else_is_told_and_changes_nothing() {
     assert!(second.arrive(&record, 1).unwrap().is_none(), "of an earlier run epoch");
     deal(&mut second, &[], 40);
     assert_eq!(deal(&mut second, &[], 45).watermark, NO_WATERMARK);
+}
+
+/// Another text, and no pipeline could go on with what is on its way: it never changes.
+#[test]
+fn a_form_is_the_same_in_each_build() {
+    let of = |data_type: DataType| {
+        let mut shard = shard(0, false);
+        let fields = vec![Field::new("k", DataType::Utf8, true), Field::new("v", data_type, true)];
+        shard.plan.columns = Arc::new(Schema::new(fields));
+        format!("{} {:016x}", shard.plan.form(), shard.plan.form_number())
+    };
+    let micros = DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, Some("UTC".into()));
+    let types = [
+        DataType::Utf8,
+        DataType::Int64,
+        DataType::UInt64,
+        DataType::Float64,
+        DataType::Boolean,
+        micros,
+    ];
+    let forms: Vec<String> = types.into_iter().map(of).collect();
+    expect_test::expect![[r#"
+        [k] by Murmur2 of (k: Utf8, v: Utf8) 2fdc83d973867e81
+        [k] by Murmur2 of (k: Utf8, v: Int64) cab1fcca1d471b64
+        [k] by Murmur2 of (k: Utf8, v: UInt64) b6d732cf33c1c507
+        [k] by Murmur2 of (k: Utf8, v: Float64) e862837e87f071ca
+        [k] by Murmur2 of (k: Utf8, v: Boolean) b083e36f9890881f
+        [k] by Murmur2 of (k: Utf8, v: Timestamp(µs, "UTC")) 184c53a2562fc546"#]]
+    .assert_eq(&forms.join("\n"));
 }

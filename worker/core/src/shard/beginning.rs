@@ -4,17 +4,31 @@ use std::collections::BTreeMap;
 
 use super::Shard;
 
+/// The savepoints that a shard's state comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// The one that it began with, if it did.
+    pub restored_from: Option<String>,
+    /// The one that it was resumed from, if it was.
+    pub resumed_from: Option<String>,
+    /// Whether it was resumed just now: no checkpoint of its own knows of it yet.
+    pub is_new: bool,
+}
+
 impl Shard {
+    /// The same, whose state comes from these savepoints.
+    #[must_use]
+    pub fn of_lineage(self, lineage: Lineage) -> Self {
+        Self { lineage, ..self }
+    }
+
     /// The same, of a shard that began with this savepoint, if with any.
     #[must_use]
     pub fn begun_with(self, restored_from: Option<String>) -> Self {
-        Self { restored_from, ..self }
-    }
-
-    /// The same, of a shard that was resumed from this savepoint, if from any.
-    #[must_use]
-    pub fn resumed_with(self, resumed_from: Option<String>) -> Self {
-        Self { resumed_from, ..self }
+        self.of_lineage(Lineage {
+            restored_from,
+            ..Lineage::default()
+        })
     }
 
     /// The same, whose beginning is this cut.
@@ -29,13 +43,16 @@ impl Shard {
         Self { revisions, ..self }
     }
 
-    /// The savepoint that it began with, if it did.
-    pub fn restored_from(&self) -> Option<&str> {
-        self.restored_from.as_deref()
+    /// The same, held as it was when its state was captured. What the journal says of that comes behind.
+    #[must_use]
+    pub fn as_held(mut self) -> Self {
+        self.held = Some(None);
+        self.engine.hold();
+        self
     }
 
-    /// The savepoint that it was resumed from, if it was.
-    pub fn resumed_from(&self) -> Option<&str> {
-        self.resumed_from.as_deref()
+    /// The savepoints that its state comes from.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 }

@@ -14,6 +14,7 @@ mod replay;
 use std::collections::BTreeMap;
 
 pub use self::ahead::Ahead;
+pub use self::beginning::Lineage;
 pub use self::hold::Drained;
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 pub use self::origin::Origin;
@@ -41,10 +42,7 @@ pub struct Shard {
     sequence: u64,
     epoch: u32,
     steps: Vec<Step>,
-    /// The savepoint that it began with, if it did.
-    restored_from: Option<String>,
-    /// The savepoint that it was resumed from, if it was.
-    resumed_from: Option<String>,
+    lineage: Lineage,
     /// Of what the pipeline works with and that has revisions, by its number, which one is in effect.
     revisions: BTreeMap<u32, u64>,
     /// Whether it reads no source, and until which run epoch, if until one.
@@ -108,8 +106,7 @@ impl Shard {
             sequence: 0,
             epoch,
             steps: Vec::new(),
-            restored_from: None,
-            resumed_from: None,
+            lineage: Lineage::default(),
             revisions: BTreeMap::new(),
             held: None,
             cut_is_due: false,
@@ -138,8 +135,7 @@ impl Shard {
             sequence,
             epoch,
             steps: Vec::new(),
-            restored_from: None,
-            resumed_from: None,
+            lineage: Lineage::default(),
             revisions: BTreeMap::new(),
             held: None,
             cut_is_due: false,
@@ -370,7 +366,7 @@ impl Shard {
             steps: Vec::new(),
             sources,
             topic_ids,
-            restored_from: self.restored_from.clone(),
+            restored_from: self.lineage.restored_from.clone(),
         }
     }
 

@@ -85,10 +85,16 @@ impl Shard {
 
 /// Where a cut is of another epoch than what was read up to it. An answer's epoch counts for all of it, so that this alone says
 /// nothing for sure.
-fn doubtful(read: &[Option<Position>], cut: &[Option<Position>]) -> Vec<Option<Position>> {
-    let both = read.iter().zip(cut);
-    both.map(|(read, cut)| cut.filter(|cut| cut.epoch >= 0 && read.is_some_and(|read| read.epoch != cut.epoch)))
-        .collect()
+fn doubtful(before: &[Option<Position>], read: &[Option<Position>], cut: &[Option<Position>]) -> Vec<Option<Position>> {
+    let is_other = |read: &Option<Position>, cut: &Position| read.is_some_and(|read| read.epoch != cut.epoch);
+    let inputs = read.iter().zip(cut).enumerate();
+    let doubtful = inputs.map(|(input, (read, cut))| {
+        let cut = cut.filter(|cut| cut.epoch >= 0)?;
+        // What the last record did not read is as doubtful as before.
+        let stays = before.get(input).copied().flatten() == Some(cut);
+        (stays || is_other(read, &cut)).then_some(cut)
+    });
+    doubtful.collect()
 }
 
 /// A journal record that is being done again.
@@ -150,7 +156,7 @@ impl Replay {
                 None => {
                     shard.sequence = self.sequence;
                     shard.epoch = shard.epoch.max(self.epoch);
-                    shard.doubtful = doubtful(&shard.positions, &self.cut);
+                    shard.doubtful = doubtful(&shard.doubtful, &shard.positions, &self.cut);
                     shard.positions.clone_from(&self.cut);
                     shard.steps.clear();
                     // It was given out before.

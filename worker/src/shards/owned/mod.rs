@@ -11,7 +11,7 @@ use tocsin_worker_core::engine::Engine;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::kafka::fetching::{Partition, Position};
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::shard::{JournalRecord, Shard};
+use tocsin_worker_core::shard::{JournalRecord, Lineage, Shard};
 use tocsin_worker_core::snapshot::{InputNow, ReadFrom, inputs_now};
 
 use tocsin_contract::pipeline::kafka::StartingOffsets;
@@ -308,13 +308,17 @@ impl Owned {
             }
             Err(error) => return Err(error.into()),
         };
-        let Restored { engine, manifest } = *restored;
+        let Restored {
+            engine,
+            manifest,
+            is_resumed,
+        } = *restored;
         if asked.is_new() {
             let sequence = manifest.sequence;
             return Err(ShardsError::StateWithoutJournal { shard, sequence });
         }
         check_beginning(common, shard, manifest.restored_from.as_deref(), manifest.epoch)?;
-        if let Some(savepoint) = &manifest.resumed_from {
+        if let Some(savepoint) = manifest.resumed_from.as_ref().filter(|_| is_resumed) {
             self.tell_resumed(savepoint, &manifest, &asked);
         }
         let next = manifest.journal_offset + 1;
@@ -347,8 +351,16 @@ impl Owned {
         begin_inputs(shard, &mut self.inputs, common, &positions);
         let resumed = Shard::resumed(engine, positions, manifest.sequence, manifest.epoch);
         let resumed = resumed.with_revisions(manifest.revisions);
-        let resumed = resumed.begun_with(manifest.restored_from);
-        self.shard = Some(resumed.resumed_with(manifest.resumed_from));
+        let resumed = resumed.of_lineage(Lineage {
+            restored_from: manifest.restored_from,
+            resumed_from: manifest.resumed_from,
+            is_new: is_resumed,
+        });
+        // Of a shard that is held there is no checkpoint, but a savepoint that drains.
+        self.shard = Some(match manifest.drained {
+            Some(_) => resumed.as_held(),
+            None => resumed,
+        });
         self.replay_from(next.max(asked.journal.start), asked, common);
         Ok(())
     }
