@@ -107,7 +107,7 @@ fn the_generator_writes_as_many_as_asked_for_and_no_faster() {
         "service",
     ];
     let (code, said) = tocsin(&arguments).unwrap();
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(4), "{said}");
     assert!(
         said.contains("no topic generated") && said.contains("--partitions"),
         "{said}"
