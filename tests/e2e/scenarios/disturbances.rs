@@ -5,8 +5,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, all_are_right, or_tell};
-use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
+use support::load::Load;
+use support::{PATIENCE, or_tell};
+use tocsin_e2e::ids::rounds;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Direction, Kafka, Listener, Rule, Worker};
 
@@ -22,42 +23,19 @@ const LONGEST_BEHIND_SILENCE: Duration = Duration::from_secs(25);
 /// A worker takes no more memory than this, whatever waits for it, in bytes.
 const MEMORY: u64 = 600 << 20;
 
-struct Load<'a> {
-    ids: Ids<'a>,
-    stream: Stream,
-    tail: Tail,
-}
-
-impl<'a> Load<'a> {
-    fn start(kafka: &'a Kafka, name: &str) -> Self {
-        let ids = Ids::new(kafka, name, Listener::Proxied).unwrap();
-        let (stream, tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
-        Self { ids, stream, tail }
-    }
-
-    fn goes_on(&mut self, when: &str, workers: &[&Worker]) {
-        or_tell(when, workers, self.tail.wait_for(self.stream.written(), PATIENCE));
-    }
-
-    /// Waits until everything is through, ends the workers, and compares.
-    fn end(self, workers: &[&Worker]) {
-        all_are_right("at the end", &self.ids, self.stream, self.tail, workers);
-    }
-}
-
 /// The group has gone on to another generation while a transaction was under way: by the grant under which it began it is refused,
 /// and sent again under the new one, by those who still have the shards.
 fn check_stale_grants(kafka: &Kafka, name: &str) {
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         let at = |what: &str| format!("{name}, round {round}: {what}");
-        let mut load = Load::start(kafka, &format!("{name}-{round}"));
-        let first = load.ids.worker("first").unwrap();
+        let mut load = Load::start(kafka, &format!("{name}-{round}"), Listener::Proxied);
+        let first = load.worker("first");
         load.goes_on(&at("before"), &[&first]);
         let rule = proxy.add(Rule::nth(ApiKey::TXN_OFFSET_COMMIT, 1 + round % 3).hold_request());
         rule.wait(PATIENCE).unwrap();
         // Who joins makes the group go on: first without, then with what the first gives up.
-        let second = load.ids.worker("second").unwrap();
+        let second = load.worker("second");
         or_tell(
             &at("joined"),
             &[&first, &second],
@@ -96,8 +74,8 @@ fn a_transaction_of_a_grant_that_was_lost_is_not_committed_though_the_shards_cam
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
-        let mut load = Load::start(&kafka, &format!("lost-and-won-{round}"));
-        let worker = load.ids.worker("w").unwrap();
+        let mut load = Load::start(&kafka, &format!("lost-and-won-{round}"), Listener::Proxied);
+        let worker = load.worker("w");
         load.goes_on(&at("before"), &[&worker]);
         // Nobody hears that it lives: its session ends some seconds behind that, in the midst of a transaction.
         let heartbeats = proxy.add(Rule::every(ApiKey::HEARTBEAT).hold_request());
@@ -125,12 +103,12 @@ fn shards_are_handed_over_though_their_transaction_does_not_end() {
     let proxy = kafka.proxy(0).unwrap();
     for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
-        let mut load = Load::start(&kafka, &format!("handed-over-{round}"));
-        let first = load.ids.worker("first").unwrap();
+        let mut load = Load::start(&kafka, &format!("handed-over-{round}"), Listener::Proxied);
+        let first = load.worker("first");
         load.goes_on(&at("before"), &[&first]);
         let ends = proxy.add(Rule::every(ApiKey::END_TXN).hold_request());
         or_tell(&at("held"), &[&first], ends.wait_for(1, PATIENCE));
-        let second = load.ids.worker("second").unwrap();
+        let second = load.worker("second");
         let has_shards = until("the second one's shards", PATIENCE, || {
             second.check()?;
             let said = second.said();
@@ -149,8 +127,8 @@ fn shards_are_handed_over_though_their_transaction_does_not_end() {
 fn a_worker_that_cannot_commit_ends_within_its_deadline_and_another_goes_on() {
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    let mut load = Load::start(&kafka, "held-end");
-    let worker = load.ids.worker("w").unwrap();
+    let mut load = Load::start(&kafka, "held-end", Listener::Proxied);
+    let worker = load.worker("w");
     load.goes_on("before", &[&worker]);
     let rule = proxy.add(Rule::every(ApiKey::END_TXN).hold_request());
     rule.wait_for(1, PATIENCE).unwrap();
@@ -160,7 +138,7 @@ fn a_worker_that_cannot_commit_ends_within_its_deadline_and_another_goes_on() {
     assert_eq!(ended.code(), Some(0), "{}", worker.last_lines());
     println!("it ended after {:?}", asked.elapsed());
     rule.remove();
-    let worker = load.ids.worker("w").unwrap();
+    let worker = load.worker("w");
     load.goes_on("after", &[&worker]);
     load.end(&[&worker]);
 }
@@ -181,8 +159,8 @@ fn memory(worker: &Worker) -> u64 {
 fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_no_memory() {
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    let mut load = Load::start(&kafka, "swallowed");
-    let worker = load.ids.worker("w").unwrap();
+    let mut load = Load::start(&kafka, "swallowed", Listener::Proxied);
+    let worker = load.worker("w");
     let full = rounds() > 1;
     for round in 0..rounds().min(3) {
         let at = |what: &str| format!("round {round}: {what}");

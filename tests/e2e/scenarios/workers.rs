@@ -5,8 +5,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use support::load::Load;
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
+use tocsin_e2e::ids::rounds;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::recoveries;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
@@ -23,47 +24,6 @@ const ASSIGNED: &str = "shards were assigned";
 
 /// Of shards that were assigned, when they are none.
 const NONE: &str = "shards=[]";
-
-/// A pipeline under load.
-struct Load<'a> {
-    ids: Ids<'a>,
-    stream: Stream,
-    tail: Tail,
-}
-
-impl<'a> Load<'a> {
-    fn start(kafka: &'a Kafka, name: &str, listener: Listener) -> Self {
-        let ids = Ids::new(kafka, name, listener).unwrap();
-        let (stream, tail) = (ids.stream(Pace::default()).unwrap(), ids.tail().unwrap());
-        Self { ids, stream, tail }
-    }
-
-    fn worker(&self, name: &str) -> Worker {
-        self.ids.worker(name).unwrap()
-    }
-
-    /// Waits until all that was written by now is through.
-    fn goes_on(&mut self, when: &str, workers: &[&Worker]) {
-        let written = self.stream.written();
-        or_tell(when, workers, self.tail.wait_for(written, PATIENCE));
-    }
-
-    /// Waits until everything is through, ends the workers, and compares.
-    fn end(mut self, workers: &[&Worker]) {
-        let n_events = self.stream.end().unwrap();
-        or_tell("at the end", workers, self.tail.wait_for_all_passed(n_events, PATIENCE));
-        for worker in workers {
-            worker.end(END).unwrap();
-        }
-        let dead = self
-            .ids
-            .kafka
-            .consume_committed(&format!("{}.dead-letter", self.ids.name));
-        assert_eq!(dead.unwrap(), []);
-        let checked = or_tell("compared", workers, self.ids.check());
-        assert_eq!(i64::try_from(checked).unwrap(), n_events);
-    }
-}
 
 /// How often a worker was given shards, one at least.
 fn times_given_shards(worker: &Worker) -> usize {

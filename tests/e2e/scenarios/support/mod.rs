@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod events;
+pub mod load;
 
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ pub fn survives_kills(ids: &Ids<'_>, worker: Worker, kills: u64) {
     all_are_right("at the end", ids, stream, tail, &[&worker]);
 }
 
-/// Ends the stream, waits until everything is through, ends the workers, and compares all results.
+/// Ends the stream, waits until everything is through, ends the workers, and compares all results: none is dead.
 pub fn all_are_right(when: &str, ids: &Ids<'_>, stream: Stream, mut tail: Tail, workers: &[&Worker]) {
     let n_events = or_tell(when, workers, stream.end());
     or_tell(when, workers, tail.wait_for_all_passed(n_events, PATIENCE));
@@ -62,6 +63,8 @@ pub fn all_are_right(when: &str, ids: &Ids<'_>, stream: Stream, mut tail: Tail, 
     }
     let checked = or_tell(when, workers, ids.check());
     assert_eq!(i64::try_from(checked), Ok(n_events), "{when}");
+    let dead = ids.kafka.consume_committed(&format!("{}.dead-letter", ids.name));
+    assert_eq!(or_tell(when, workers, dead), [], "{when}: dead letters");
 }
 
 /// Takes a savepoint of all shards of a worker, and ends it.
