@@ -1,6 +1,8 @@
 //! What a worker tells about itself, and what may be asked of it, while it works on a real Kafka.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use prometheus_parse::{Scrape, Value};
 use serde_json::Value as Json;
+use support::all_are_right;
 use tocsin_e2e::http::request;
 use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, Placing};
 use tocsin_e2e::kafka::Record;
@@ -99,6 +102,13 @@ impl Watched {
         self.wait_for("a worker that is ready", || Ok(self.ask("GET", "/readyz")?.0 == 200));
     }
 
+    /// Another has just left its group: all shards are here before its session would be over.
+    fn takes_over_at_once(&self) {
+        let left = Instant::now();
+        self.wait_for("all shards", || Ok(self.n_shards() == PARTITIONS as usize));
+        assert!(left.elapsed() < HANDED_OVER, "{:?}", left.elapsed());
+    }
+
     fn n_shards(&self) -> usize {
         self.status()["shards"].as_array().map_or(0, Vec::len)
     }
@@ -161,7 +171,7 @@ fn a_worker_that_is_drained_ends_with_0_and_its_shards_are_free_at_once() {
     let kafka = Kafka::shared().unwrap();
     let ids = Ids::new(kafka, "drained", Listener::Plain).unwrap();
     let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
+    let tail = ids.tail().unwrap();
     let leaves = Watched::start(&ids, "leaves");
     leaves.wait_until_ready();
     let stays = Watched::start(&ids, "stays");
@@ -173,17 +183,8 @@ fn a_worker_that_is_drained_ends_with_0_and_its_shards_are_free_at_once() {
     assert_eq!(code, 202, "{answer}");
     let status = leaves.worker.wait(END).unwrap();
     assert_eq!(status.code(), Some(0), "{}", leaves.worker.last_lines());
-    let ended = Instant::now();
-    stays.wait_for(
-        "all shards at the other",
-        || Ok(stays.n_shards() == PARTITIONS as usize),
-    );
-    assert!(ended.elapsed() < HANDED_OVER, "{:?}", ended.elapsed());
-    let n_events = stream.end().unwrap();
-    tail.wait_for_all_passed(n_events, PATIENCE)
-        .unwrap_or_else(|error| panic!("{error}\n{}", stays.worker.last_lines()));
-    stays.worker.end(END).unwrap();
-    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+    stays.takes_over_at_once();
+    all_are_right("at the end", &ids, stream, tail, &[&stays.worker]);
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn a_worker_that_is_to_come_back_has_its_shards_again_and_none_moves() {
     let mut ids = Ids::new(kafka, "comes-back", Listener::Plain).unwrap();
     ids.further = vec!["--leave-group".to_owned(), "on-drain".to_owned()];
     let stream = ids.stream(Pace::default()).unwrap();
-    let mut tail = ids.tail().unwrap();
+    let tail = ids.tail().unwrap();
     let comes_back = Watched::start(&ids, "comes-back");
     comes_back.wait_until_ready();
     let stays = Watched::start(&ids, "stays");
@@ -272,17 +273,8 @@ fn a_worker_that_is_to_come_back_has_its_shards_again_and_none_moves() {
     // Drained it leaves at once.
     again.ask("POST", "/v1/drain").unwrap();
     again.worker.wait(END).unwrap();
-    let ended = Instant::now();
-    stays.wait_for(
-        "all shards at the other",
-        || Ok(stays.n_shards() == PARTITIONS as usize),
-    );
-    assert!(ended.elapsed() < HANDED_OVER, "{:?}", ended.elapsed());
-    let n_events = stream.end().unwrap();
-    tail.wait_for_all_passed(n_events, PATIENCE)
-        .unwrap_or_else(|error| panic!("{error}\n{}", stays.worker.last_lines()));
-    stays.worker.end(END).unwrap();
-    assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
+    stays.takes_over_at_once();
+    all_are_right("at the end", &ids, stream, tail, &[&stays.worker]);
 }
 
 #[test]

@@ -63,13 +63,8 @@ fn a_pipeline_that_is_resumed_from_a_savepoint_goes_on_as_if_its_change_had_neve
     for round in 0..rounds() {
         let name = format!("resumed-{round}");
         let mut ids = Ids::new(kafka, &name, Listener::Plain).unwrap();
-        ids.state = Some(home::new_folder("state").unwrap().display().to_string());
-        ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
         let mut events = Events::new();
-        let worker = ids.worker("w").unwrap();
-        pass(&ids, &mut events, &worker);
-        checkpoints(&worker);
-        end_with_savepoint(&worker, "before", false);
+        run_to_savepoint(&mut ids, &mut events);
         // What passed does not, and the other way round: what escalates is wrong, and what is known of services is.
         let good = std::fs::read_to_string(&ids.pipeline).unwrap();
         let bad = good.replace("severity = 'CRITICAL'", "severity = 'MINOR'");
@@ -115,50 +110,43 @@ fn a_pipeline_that_is_resumed_from_a_savepoint_goes_on_as_if_its_change_had_neve
     }
 }
 
+/// Lets a pipeline process some events, with a savepoint behind them.
+fn run_to_savepoint(ids: &mut Ids<'_>, events: &mut Events) {
+    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
+    ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
+    let worker = ids.worker("w").unwrap();
+    pass(ids, events, &worker);
+    checkpoints(&worker);
+    end_with_savepoint(&worker, "before", false);
+}
+
+/// A worker that is to resume from a savepoint must end, and say once why.
+fn check_refused(ids: &mut Ids<'_>, savepoint: &str, said: &str) {
+    ids.further = vec!["--resume-from".to_owned(), savepoint.to_owned()];
+    let worker = ids.worker("w").unwrap();
+    let ended = or_tell(savepoint, &[&worker], worker.wait(PATIENCE));
+    assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
+    assert_eq!(worker.lines_with("error: "), 1, "{}", worker.said());
+    assert_eq!(worker.lines_with(said), 1, "{}", worker.said());
+}
+
 #[test]
 fn a_savepoint_of_another_pipeline_or_run_epoch_is_refused() {
     let kafka = Kafka::shared().unwrap();
     let mut ids = Ids::new(kafka, "resumed-not", Listener::Plain).unwrap();
-    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
     let mut events = Events::new();
-    ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
-    let worker = ids.worker("w").unwrap();
-    pass(&ids, &mut events, &worker);
-    end_with_savepoint(&worker, "before", false);
-    for (savepoint, said) in [
-        (
-            "resumed-not/savepoints/none",
-            "there is no savepoint resumed-not/savepoints/none",
-        ),
-        ("other/savepoints/before", "it is of pipeline other"),
-    ] {
-        ids.further = vec!["--resume-from".to_owned(), savepoint.to_owned()];
-        let worker = ids.worker("w").unwrap();
-        let ended = or_tell(savepoint, &[&worker], worker.wait(PATIENCE));
-        assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
-        assert_eq!(worker.lines_with("error: "), 1, "{}", worker.said());
-        assert_eq!(worker.lines_with(said), 1, "{}", worker.said());
-    }
-    let wind_back = [
-        "--restore-from",
-        "resumed-not/savepoints/before",
-        "--rewind-to-epoch",
-        "1",
-    ];
-    ids.further = wind_back.map(str::to_owned).to_vec();
+    run_to_savepoint(&mut ids, &mut events);
+    let none = "resumed-not/savepoints/none";
+    check_refused(&mut ids, none, &format!("there is no savepoint {none}"));
+    check_refused(&mut ids, "other/savepoints/before", "it is of pipeline other");
+    let before = "resumed-not/savepoints/before";
+    ids.further = ["--restore-from", before, "--rewind-to-epoch", "1"]
+        .map(str::to_owned)
+        .to_vec();
     let worker = ids.worker("w").unwrap();
     pass(&ids, &mut events, &worker);
     worker.end(END).unwrap();
-    ids.further = vec!["--resume-from".to_owned(), "resumed-not/savepoints/before".to_owned()];
-    let worker = ids.worker("w").unwrap();
-    let ended = or_tell("of epoch 0", &[&worker], worker.wait(PATIENCE));
-    assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
-    assert_eq!(
-        worker.lines_with("it is of run epoch 0, and the pipeline is in 1"),
-        1,
-        "{}",
-        worker.said()
-    );
+    check_refused(&mut ids, before, "it is of run epoch 0, and the pipeline is in 1");
 }
 
 /// What shards sent one another since is of the change: with that the state would be of both.
@@ -166,21 +154,7 @@ fn a_savepoint_of_another_pipeline_or_run_epoch_is_refused() {
 fn a_pipeline_whose_rows_are_dealt_out_is_not_resumed() {
     let kafka = Kafka::shared().unwrap();
     let mut ids = Ids::placed(kafka, "resumed-dealt", Placing::Anywhere).unwrap();
-    ids.state = Some(home::new_folder("state").unwrap().display().to_string());
-    let mut events = Events::new();
-    ids.further = vec!["--admin".to_owned(), "127.0.0.1:0".to_owned()];
-    let worker = ids.worker("w").unwrap();
-    pass(&ids, &mut events, &worker);
-    end_with_savepoint(&worker, "before", false);
-    ids.further = vec!["--resume-from".to_owned(), "resumed-dealt/savepoints/before".to_owned()];
-    let worker = ids.worker("w").unwrap();
-    let ended = or_tell("it ends", &[&worker], worker.wait(PATIENCE));
-    assert_eq!(ended.code(), Some(4), "{}", worker.last_lines());
-    assert_eq!(worker.lines_with("error: "), 1, "{}", worker.said());
-    assert_eq!(
-        worker.lines_with("shards send rows to one another"),
-        1,
-        "{}",
-        worker.said()
-    );
+    run_to_savepoint(&mut ids, &mut Events::new());
+    let savepoint = "resumed-dealt/savepoints/before";
+    check_refused(&mut ids, savepoint, "shards send rows to one another");
 }

@@ -42,15 +42,7 @@ pub struct Begun {
 /// If there is none of that name, it cannot be used, or the store fails.
 pub fn begin(store: &SnapshotStore, beginning: &Beginning, mut engine: Engine) -> Result<Begun, SnapshotError> {
     let name = &beginning.savepoint;
-    let not_one = || SnapshotError::NotSavepoint(name.clone());
-    let (pipeline, id) = name.split_once("/savepoints/").ok_or_else(not_one)?;
-    let parts = store.savepoint_parts(pipeline, id).map_err(|error| match error {
-        SnapshotError::Store {
-            source: object_store::Error::NotFound { .. },
-            ..
-        } => not_one(),
-        other => other,
-    })?;
+    let (pipeline, parts) = store.savepoint_named(name)?;
     check(pipeline, &parts)?;
     let manifests: Vec<Manifest> = parts.iter().map(|part| part.manifest.clone()).collect();
     let place = (beginning.shard, beginning.n_shards);

@@ -143,6 +143,22 @@ impl SnapshotStore {
         shards.map(part).collect()
     }
 
+    /// The savepoint of a name as `tocsin snapshot list` has it: its pipeline, and its parts.
+    ///
+    /// # Errors
+    /// If there is none of that name, it is damaged, or the store fails.
+    pub fn savepoint_named<'a>(&self, name: &'a str) -> Result<(&'a str, Vec<Part>), SnapshotError> {
+        let not_one = || SnapshotError::NotSavepoint(name.to_owned());
+        let (pipeline, id) = name.split_once("/savepoints/").ok_or_else(not_one)?;
+        match self.savepoint_parts(pipeline, id) {
+            Err(SnapshotError::Store {
+                source: object_store::Error::NotFound { .. },
+                ..
+            }) => Err(not_one()),
+            parts => Ok((pipeline, parts?)),
+        }
+    }
+
     /// The manifest of a savepoint.
     ///
     /// # Errors

@@ -90,19 +90,12 @@ fn of_savepoint(
     wanted: &Wanted,
     savepoint: &str,
 ) -> Result<(ShardNames, Manifest), SnapshotError> {
-    let not_one = || SnapshotError::NotSavepoint(savepoint.to_owned());
-    let (pipeline, id) = savepoint.split_once("/savepoints/").ok_or_else(not_one)?;
-    if pipeline != wanted.pipeline {
+    if let Some((pipeline, _)) = savepoint.split_once('/').filter(|(of, _)| *of != wanted.pipeline) {
         return Err(not_resumed(savepoint, format!("it is of pipeline {pipeline}")));
     }
-    let parts = store.savepoint_parts(pipeline, id).map_err(|error| match error {
-        SnapshotError::Store {
-            source: object_store::Error::NotFound { .. },
-            ..
-        } => not_one(),
-        other => other,
-    })?;
-    let part = parts.into_iter().nth(wanted.shard as usize).ok_or_else(not_one)?;
+    let (_, parts) = store.savepoint_named(savepoint)?;
+    let part = parts.into_iter().nth(wanted.shard as usize);
+    let part = part.ok_or_else(|| SnapshotError::NotSavepoint(savepoint.to_owned()))?;
     let Manifest { epoch, sequence, .. } = part.manifest;
     let why = if epoch != wanted.epoch {
         let now = wanted.epoch;

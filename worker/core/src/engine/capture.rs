@@ -135,14 +135,7 @@ impl SavedHead {
     /// # Errors
     /// If their state is something else.
     pub fn sent(&self) -> Result<Vec<&str>, CorruptState> {
-        let mut sent = Vec::new();
-        // Names of sources have no dots.
-        for (name, state) in self.sources.iter().filter(|(name, _)| name.contains('.')) {
-            if Repartition::has_sent(state)? {
-                sent.push(name.as_str());
-            }
-        }
-        Ok(sent)
+        self.dealt_inputs(Repartition::has_sent)
     }
 
     /// Inputs by which rows of other shards may have been on their way.
@@ -150,13 +143,19 @@ impl SavedHead {
     /// # Errors
     /// If their state is something else.
     pub fn on_their_way(&self) -> Result<Vec<&str>, CorruptState> {
-        let mut on_their_way = Vec::new();
+        self.dealt_inputs(Repartition::are_on_their_way)
+    }
+
+    /// Inputs by which rows come from other shards, of those whose state is so.
+    fn dealt_inputs(&self, is_so: impl Fn(&[u8]) -> Result<bool, CorruptState>) -> Result<Vec<&str>, CorruptState> {
+        let mut inputs = Vec::new();
+        // Names of sources have no dots.
         for (name, state) in self.sources.iter().filter(|(name, _)| name.contains('.')) {
-            if Repartition::are_on_their_way(state)? {
-                on_their_way.push(name.as_str());
+            if is_so(state)? {
+                inputs.push(name.as_str());
             }
         }
-        Ok(on_their_way)
+        Ok(inputs)
     }
 
     /// The head as bytes.
