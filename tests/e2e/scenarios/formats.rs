@@ -58,8 +58,12 @@ impl Passing {
         .unwrap()
     }
 
+    /// Writes records, each with its place in a header.
     fn write(&self, values: &[Vec<u8>]) {
-        let records: Vec<Record> = values.iter().map(Record::new).collect();
+        let records = values.iter().zip(0..);
+        let records = records
+            .map(|(value, place): (_, u8)| Record::new(value).header("place", Some(&[place])))
+            .collect::<Vec<Record>>();
         self.kafka.produce(&format!("{}-in", self.name), 0, &records).unwrap();
     }
 
@@ -90,12 +94,15 @@ impl Passing {
     }
 
     fn causes(&self) -> Vec<String> {
-        let cause = |record: &Record| {
-            let header = record.headers.iter().find(|(name, _)| name == "tocsin.cause");
-            String::from_utf8(header.unwrap().1.clone().unwrap()).unwrap()
-        };
-        self.read(".dead-letter").iter().map(cause).collect()
+        let letters = self.read(".dead-letter");
+        letters.iter().map(|letter| header(letter, "tocsin.cause")).collect()
     }
+}
+
+/// A header of a record, as text.
+fn header(record: &Record, name: &str) -> String {
+    let header = record.headers.iter().find(|(found, _)| found == name);
+    String::from_utf8(header.unwrap().1.clone().unwrap()).unwrap()
 }
 
 fn now() -> i64 {
@@ -151,6 +158,17 @@ fn avro_records_wait_for_a_registry_and_are_dead_only_if_it_knows_no_schema() {
         until("dead letters", PATIENCE, dead).unwrap(),
         ["UnknownSchema", "Syntax", "Syntax"]
     );
+    // Each as it came: its bytes, its headers, and where it stood.
+    let letters = passing.read(".dead-letter");
+    for (letter, (place, value)) in letters.iter().zip([(2, avro(id + 1_000, "x")), (3, vec![1, 2, 3])]) {
+        assert_eq!(letter.value.as_ref(), Some(&value));
+        assert_eq!(header(letter, "tocsin.offset"), place.to_string());
+        assert_eq!(header(letter, "tocsin.topic"), "avro-in");
+        assert!(
+            letter.headers.contains(&("place".to_owned(), Some(vec![place]))),
+            "{letter:?}"
+        );
+    }
     // What was done again asks the registry for what is there, and the journal for what is not.
     worker.kill().unwrap();
     let worker = passing.worker();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use support::{END, keep_state, object_store, or_tell};
-use tocsin_e2e::http::HttpRule;
+use tocsin_e2e::http::{HttpRule, request};
 use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::tocsin;
@@ -266,7 +266,8 @@ fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
     }
 }
 
-/// A manifest is written though nobody hears of it: whoever comes next finds it, and what it names.
+/// A manifest is written though nobody hears of it: whoever comes next finds it, and what it names; and nobody writes it
+/// once more.
 #[test]
 fn manifests_whose_answer_is_lost_can_be_gone_back_to() {
     let kafka = Kafka::shared().unwrap();
@@ -280,7 +281,22 @@ fn manifests_whose_answer_is_lost_can_be_gone_back_to() {
     lost.wait_for(6, PATIENCE).unwrap();
     worker.kill().unwrap();
     lost.remove();
-    assert!(!s3.list("state", "tocsin/").unwrap().is_empty());
+    let manifests = s3.list("state", "tocsin/").unwrap();
+    let manifests: Vec<&String> = manifests.iter().filter(|key| key.ends_with(".manifest")).collect();
+    // Whoever writes one again is refused, with whatever contents: it is the same request, and signed.
+    let seen = proxy.seen();
+    let put = seen.iter().find(|seen| {
+        let target = seen.request.target();
+        seen.request.method() == "PUT" && manifests.iter().any(|key| target.ends_with(key.as_str()))
+    });
+    let put = &put.unwrap().request;
+    let headers = put.headers.iter().filter(|(name, _)| {
+        let own = ["host", "connection", "content-length"];
+        !own.contains(&name.to_ascii_lowercase().as_str())
+    });
+    let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let again = request(proxy.address(), "PUT", put.target(), &headers, &put.body).unwrap();
+    assert_eq!(again.status(), 412, "{}", again.text());
     let worker = ids.worker("w").unwrap();
     or_tell("restored", &[&worker], worker.wait_for_line(RESTORED, PATIENCE));
     let n_events = stream.end().unwrap();

@@ -129,16 +129,8 @@ fn an_input_that_another_producer_s_transaction_holds_up_does_not_go_idle() {
     }
 }
 
-#[test]
-fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
-    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::SaslTls)).unwrap();
-    let endpoint = HttpProxy::receiver().unwrap();
-    // So short that each client asks for several.
-    let answer = format!(
-        r#"{{"access_token": "{}", "expires_in": 5}}"#,
-        unsigned_token(ALICE.name, SCOPE)
-    );
-    endpoint.add(HttpRule::every().answer(200, &[], answer.as_bytes()));
+/// A pipeline whose workers log in by tokens that this endpoint gives.
+fn with_tokens<'a>(kafka: &'a Kafka, name: &str, client: &str, endpoint: &HttpProxy) -> Ids<'a> {
     let secrets = home::new_folder("secrets").unwrap();
     let authority = std::fs::read(kafka.certificates().unwrap().authority()).unwrap();
     for (name, key, contents) in [
@@ -154,11 +146,24 @@ fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
          tokenEndpoint: '{}/token', scope: {SCOPE}}}",
         endpoint.url()
     );
+    let mut ids = Ids::with(kafka, name, Listener::SaslTls, &settings, &[]).unwrap();
+    ids.secrets = Some(secrets);
+    ids.further = vec!["--client".to_owned(), client.to_owned()];
+    ids
+}
+
+#[test]
+fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::SaslTls)).unwrap();
+    let endpoint = HttpProxy::receiver().unwrap();
+    // So short that each client asks for several.
+    let answer = format!(
+        r#"{{"access_token": "{}", "expires_in": 5}}"#,
+        unsigned_token(ALICE.name, SCOPE)
+    );
+    endpoint.add(HttpRule::every().answer(200, &[], answer.as_bytes()));
     for (source, said) in [("own", BY_ITSELF), ("librdkafka", BY_LIBRDKAFKA)] {
-        let name = format!("token-{source}");
-        let mut ids = Ids::with(&kafka, &name, Listener::SaslTls, &settings, &[]).unwrap();
-        ids.secrets = Some(secrets.clone());
-        ids.further = vec!["--client".to_owned(), source.to_owned()];
+        let ids = with_tokens(&kafka, &format!("token-{source}"), source, &endpoint);
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();
         let worker = ids.worker("w").unwrap();
@@ -180,6 +185,28 @@ fn a_worker_that_logs_in_by_a_token_works_with_both_sources() {
         worker.end(END).unwrap();
         assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
         assert!(!worker.said().contains("the-secret"));
+    }
+}
+
+#[test]
+fn a_worker_that_is_given_no_token_ends_at_its_start_and_says_why() {
+    let kafka = Kafka::start(KafkaOptions::default().listener(Listener::SaslTls)).unwrap();
+    let endpoint = HttpProxy::receiver().unwrap();
+    let why = br#"{"error": "invalid_client", "error_description": "the client is locked"}"#;
+    endpoint.add(HttpRule::every().answer(401, &[], why));
+    for source in ["own", "librdkafka"] {
+        let ids = with_tokens(&kafka, &format!("no-token-{source}"), source, &endpoint);
+        let worker = ids.worker("w").unwrap();
+        let status = or_tell(source, &[&worker], worker.wait(END));
+        let said = worker.said();
+        assert_eq!(status.code(), Some(4), "{source}: {said}");
+        let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+        let words = [&endpoint.url(), "/token", "401", "the client is locked"];
+        assert!(
+            matches!(errors[..], [error] if words.iter().all(|word| error.contains(word))),
+            "{source}: {said}"
+        );
+        assert!(!said.contains("the-secret"), "{source}");
     }
 }
 

@@ -152,10 +152,16 @@ fn what_cannot_be_reached_or_is_not_there_is_named() {
             &["SCRAM-SHA-512"],
         ),
     ];
-    let run = |(what, pipeline, bootstrap, secrets, words): (&str, &Path, String, &PathBuf, &[&str])| {
-        check(what, &options(pipeline, bootstrap, Some(secrets.clone())), words)
-    };
-    let mut outcomes: Vec<_> = cases.into_iter().map(run).collect();
+    let mut outcomes = Vec::new();
+    for (what, pipeline, bootstrap, secrets, words) in cases {
+        for client in ["own", "librdkafka"] {
+            let options = WorkerOptions {
+                further: vec!["--client".to_owned(), client.to_owned()],
+                ..options(pipeline, bootstrap.clone(), Some(secrets.clone()))
+            };
+            outcomes.push(check(&format!("{what}, {client}"), &options, words));
+        }
+    }
     let without = options(&both, bootstrap(Listener::SaslTls), None);
     outcomes.push(check("no secrets", &without, &["authority/ca.crt", "--secrets"]));
     all_right(outcomes);

@@ -1,5 +1,6 @@
 //! How fast state is written to the files of a snapshot and brought back from them: in memory, one thread, without the
-//! checksums and the store.
+//! checksums and the store. And for how long processing stands still at a time: where a capture begins, and for the largest
+//! block of it.
 //!
 //! Prints result lines (see `bench/README.md`); `bench/snapshot.sh` runs it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -9,11 +10,11 @@ use std::time::Instant;
 
 use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_worker_core::capture::{Extent, rows};
-use tocsin_worker_core::decode::{Records, Span};
+use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{Arrived, Engine, Outputs, SavedHead};
 use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::partitioning::{Placement, placements};
-use tocsin_worker_core::plan::{References, compile};
+use tocsin_worker_core::plan::{References, SourcePlan, compile};
 use tocsin_worker_core::snapshot::{BlockWriter, Restore};
 
 const ROUNDS: usize = 5;
@@ -29,14 +30,17 @@ struct Case {
     name: &'static str,
     stages: &'static str,
     n_keys: u64,
+    /// Whether it is kept by key; or else in rows that wait for those of another source.
+    is_keyed: bool,
 }
 
-const CASES: [Case; 2] = [
+const CASES: [Case; 3] = [
     Case {
         name: "counts and escalations",
         stages: "{name: counts, from: alerts, aggregate: {by: [service], window: {tumbling: 1d}, select: {n: count(*)}}}, \
                  {name: escalated, from: alerts, escalate: {by: [service], count: 3, within: 1d}}",
         n_keys: 2_000_000,
+        is_keyed: true,
     },
     Case {
         name: "ten figures a key",
@@ -45,21 +49,38 @@ const CASES: [Case; 2] = [
                  stddev(latency_ms), first: 'first_value(latency_ms)', last: 'last_value(latency_ms)', worst: \
                  max(severity), p95: 'approx_percentile_cont(latency_ms, 0.95)'}}}",
         n_keys: 500_000,
+        is_keyed: true,
+    },
+    Case {
+        name: "rows that wait for another source",
+        stages: "{name: counts, from: [alerts, others], aggregate: {by: [service], window: {tumbling: 1d}, select: {n: count(*)}}}",
+        n_keys: 1_000_000,
+        is_keyed: false,
     },
 ];
 
+/// A source of alerts.
+fn source(name: &str) -> String {
+    format!(
+        "{{name: {name}, kafka: {{topic: {name}, partitionedBy: {{fields: [service]}}}}, format: {{fields: [{{name: service, \
+         type: String}}, {{name: severity, type: String}}, {{name: latency_ms, type: Float64}}]}}, eventTime: {{field: ts, \
+         unit: Milliseconds, maxOutOfOrderness: 5s}}}}"
+    )
+}
+
 fn engine(case: &Case) -> (Engine, Vec<Option<Placement>>) {
     let spec = format!(
-        "{{sources: [{{name: alerts, kafka: {{topic: alerts, partitionedBy: {{fields: [service]}}}}, format: {{fields: \
-         [{{name: service, type: String}}, {{name: severity, type: String}}, {{name: latency_ms, type: Float64}}]}}, eventTime: {{field: ts, unit: Milliseconds, \
-         maxOutOfOrderness: 5s}}}}], stages: [{}], sinks: []}}",
+        "{{sources: [{}, {}], stages: [{}], sinks: []}}",
+        source("alerts"),
+        source("others"),
         case.stages
     );
     let spec: IncidentPipelineSpec = serde_yaml_ng::from_str(&spec).unwrap();
     let plan = compile("snapshot", &spec, &References::default()).unwrap();
-    let decoder = Box::new(JsonDecoder::new(plan.sources[0].record.clone()));
+    let decoder = |source: &SourcePlan| -> Box<dyn Decoder> { Box::new(JsonDecoder::new(source.record.clone())) };
+    let decoders = plan.sources.iter().map(decoder).collect();
     let placements = placements(&plan, &spec.sources);
-    (Engine::new(plan, vec![decoder]), placements)
+    (Engine::new(plan, decoders), placements)
 }
 
 fn filled(case: &Case, n_keys: u64) -> Engine {
@@ -99,16 +120,24 @@ struct Measured {
     /// Seconds.
     write: f64,
     read: f64,
+    /// For how long processing stands still where the capture begins, and for the block that takes longest.
+    begin: f64,
+    block: f64,
 }
 
 fn run(case: &Case, filled: &mut Engine) -> Measured {
     let mut measured = Measured::default();
     let (mut engine, placements) = engine(case);
     let started = Instant::now();
-    let head = filled.begin_capture(Extent::Whole).save();
+    let head = filled.begin_capture(Extent::Whole);
+    measured.begin = started.elapsed().as_secs_f64();
+    let head = head.save();
     let mut files = Vec::new();
     let mut writer = BlockWriter::default();
-    while let Some(placed) = filled.next_block() {
+    loop {
+        let of_block = Instant::now();
+        let Some(placed) = filled.next_block() else { break };
+        measured.block = measured.block.max(of_block.elapsed().as_secs_f64());
         let placement = placements[placed.stage as usize].as_ref().unwrap();
         let hashes = placement.hashes(placed.block.id.table, &rows(&placed.block.bytes).unwrap());
         writer.add(&placed, &hashes);
@@ -157,6 +186,25 @@ fn main() {
             bytes, packed, memory, ..
         } = runs[0];
         let n_keys = case.n_keys / scale;
+        let name = case.name;
+        let pauses = |pause: fn(&Measured) -> f64| runs.iter().map(|run| pause(run) * 1e3).collect();
+        let asked = "at most 10 ms asked for; processing stands still meanwhile";
+        report(
+            &format!("{name}, a capture begins"),
+            "ms",
+            pauses(|run| run.begin),
+            &format!("{asked}; {n_keys} keys"),
+        );
+        if !case.is_keyed {
+            continue;
+        }
+        let longest = format!("{asked}; the block of 128 keys that takes longest");
+        report(
+            &format!("{name}, a block is captured"),
+            "ms",
+            pauses(|run| run.block),
+            &longest,
+        );
         let a_key = |bytes: u64| bytes as f64 / n_keys as f64;
         let note = format!(
             "{n_keys} keys; a key holds {:.0} bytes of memory, is {:.0} bytes of key and state, and {:.0} in the files; by the memory",
@@ -165,7 +213,6 @@ fn main() {
             a_key(packed)
         );
         let gigabytes = memory as f64 / 1e9;
-        let name = case.name;
         let speed = runs.iter().map(|run| gigabytes / run.write).collect();
         report(&format!("{name}, written"), "GB/s", speed, &note);
         let speed = runs.iter().map(|run| run.read / gigabytes).collect();

@@ -1,7 +1,7 @@
 //! Several streams to one, in the order of event time.
 //!
 //! A row's place is the larger of its event time and the watermark before it, so that a stream's rows are awaited only
-//! as long as its watermark allows; ties go by input, then by the shard that read the row, then by the row's number in its
+//! as long as its watermark allows; ties go by input, then by the shard that read the row, then by the row's place in its
 //! input. Rows are given out as soon as every input's watermark is past their place, and the place becomes the row's
 //! watermark. One input is sorted the same way.
 //!
@@ -9,6 +9,8 @@
 //! that moves: inputs that come of one source have one order then, however its records were batched. Inputs of other sources have
 //! orders of their own. They wait for nobody; which came first only the journal knows. The merged stream is as far as
 //! the least of all inputs.
+
+mod held;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -19,6 +21,7 @@ use arrow_schema::{DataType, SchemaRef};
 use arrow_select::interleave::interleave;
 use serde::{Deserialize, Serialize};
 
+use self::held::Held;
 use crate::aggregate::CorruptState;
 use crate::engine::Later;
 use crate::state::{decode, encode, rows_from_bytes, rows_to_bytes};
@@ -47,25 +50,29 @@ pub struct Merge {
 struct Input {
     watermark: Micros,
     ended: Option<Micros>,
-    /// Rows taken so far.
+    /// Not used any more.
     n_rows: u64,
 }
 
-#[derive(Debug)]
-struct Held {
-    rows: RecordBatch,
-    n_left: usize,
-    /// Bytes of text in all its rows.
-    text: usize,
-}
-
 /// Where a row stands among the others, and where it is held.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     at: Micros,
-    input: usize,
+    input: u32,
     /// The shard that read it: rows of several come in any order.
     shard: u32,
+    /// Batches of an input have ascending numbers.
+    batch: u64,
+    row: u32,
+}
+
+/// A place, and the row's event time, as they are saved.
+#[derive(Serialize, Deserialize)]
+struct SavedPlace {
+    at: Micros,
+    input: usize,
+    shard: u32,
+    /// Not used any more: batch and row say as much.
     number: u64,
     batch: u64,
     row: u32,
@@ -150,33 +157,16 @@ impl Merge {
         if part.n_rows() == 0 {
             return;
         }
-        let batch = self.n_batches;
-        self.n_batches += 1;
-        for (row, (&time, &watermark)) in part.times.iter().zip(&part.watermarks).enumerate() {
-            let number = state.n_rows;
-            state.n_rows += 1;
-            self.waiting[self.orders[input]].push(Reverse(Place {
-                at: if self.as_they_come {
-                    watermark
-                } else {
-                    time.max(watermark)
-                },
-                input,
-                shard,
-                number,
-                batch,
-                row: row as u32,
-                time,
-            }));
+        let mut at = part.watermarks;
+        if !self.as_they_come {
+            at.iter_mut()
+                .zip(&part.times)
+                .for_each(|(at, time)| *at = (*at).max(*time));
         }
-        self.held.insert(
-            batch,
-            Held {
-                n_left: part.n_rows(),
-                text: text_bytes(&part.rows),
-                rows: part.rows,
-            },
-        );
+        let held = Held::whole(part.rows, input as u32, shard, at, part.times);
+        self.waiting[self.orders[input]].extend(held.waiting(self.n_batches).map(Reverse));
+        self.held.insert(self.n_batches, held);
+        self.n_batches += 1;
     }
 
     fn progress(&self) -> Progress {
@@ -209,7 +199,6 @@ impl Merge {
                     }
                     *left = left.saturating_sub(text);
                 }
-                out.times.push(place.time);
                 out.watermarks.push(place.at.min(others));
                 positions.push((place.batch, place.row));
             }
@@ -222,10 +211,10 @@ impl Merge {
         if !positions.is_empty() {
             out.rows = self.rows(&positions);
         }
-        for (batch, _) in positions {
+        for (batch, row) in positions {
             if let Some(held) = self.held.get_mut(&batch) {
-                held.n_left -= 1;
-                if held.n_left == 0 {
+                out.times.push(held.give_out(row));
+                if held.is_done() {
                     self.held.remove(&batch);
                 }
             }
@@ -268,17 +257,17 @@ impl Merge {
     /// The inputs' progress and the rows that are held, as they are now; they become bytes when that is called for.
     pub fn capture(&self) -> Later {
         let (inputs, n_batches) = (self.inputs.clone(), self.n_batches);
-        let held = self.held.iter();
-        let held: Vec<(u64, u64, RecordBatch)> = held
-            .map(|(batch, held)| (*batch, held.n_left as u64, held.rows.clone()))
-            .collect();
-        let places = self.waiting.iter().flatten();
-        let mut places: Vec<Place> = places.map(|Reverse(place)| place.clone()).collect();
+        // There may be millions of rows, and processing stands still meanwhile: they are looked at later.
+        let held = self.held.clone();
         Box::new(move || {
+            let mut places: Vec<Place> = held.iter().flat_map(|(batch, held)| held.waiting(*batch)).collect();
             places.sort();
-            let held = held
+            let places = places
                 .iter()
-                .map(|(batch, left, rows)| (*batch, *left, rows_to_bytes(rows)));
+                .filter_map(|place| Some(held.get(&place.batch)?.saved(place)));
+            let places: Vec<SavedPlace> = places.collect();
+            let held = held.iter();
+            let held = held.map(|(batch, held)| (*batch, held.n_left() as u64, rows_to_bytes(&held.rows)));
             let held: Vec<(u64, u64, Vec<u8>)> = held.collect();
             encode(&(inputs, n_batches, held, places))
         })
@@ -300,11 +289,10 @@ impl Merge {
         for waiting in &mut self.waiting {
             waiting.retain(|Reverse(place)| is_kept(place));
         }
-        self.held.values_mut().for_each(|held| held.n_left = 0);
-        for Reverse(place) in self.waiting.iter().flatten() {
-            self.held.entry(place.batch).and_modify(|held| held.n_left += 1);
+        for (batch, held) in &mut self.held {
+            held.keep(&kept[batch]);
         }
-        self.held.retain(|_, held| held.n_left > 0);
+        self.held.retain(|_, held| !held.is_done());
     }
 
     /// Takes back what [`Merge::capture`] gave, in place of all that is held: of one, or of several whose rows come
@@ -317,7 +305,6 @@ impl Merge {
             return self.load(one);
         }
         let mut all = Self::of(self.schema.clone(), self.orders.clone(), self.as_they_come);
-        let mut places = Vec::new();
         for (from, saved) in saved.iter().enumerate() {
             let mut one = Self::of(self.schema.clone(), self.orders.clone(), self.as_they_come);
             one.load(saved)?;
@@ -325,10 +312,6 @@ impl Merge {
             all.n_batches += one.n_batches;
             all.held
                 .extend(one.held.into_iter().map(|(batch, held)| (n_before + batch, held)));
-            places.extend(one.waiting.into_iter().flatten().map(|Reverse(place)| {
-                let batch = n_before + place.batch;
-                (from, Place { batch, ..place })
-            }));
             for (input, of_one) in all.inputs.iter_mut().zip(one.inputs) {
                 if from == 0 {
                     (input.watermark, input.ended) = (of_one.watermark, of_one.ended);
@@ -339,50 +322,45 @@ impl Merge {
                 input.ended = input.ended.zip(of_one.ended).map(|(one, other)| one.max(other));
             }
         }
-        places.sort_by_key(|(from, place)| (place.at, place.input, *from, place.number));
-        for (_, mut place) in places {
-            let input = &mut all.inputs[place.input];
-            (place.number, input.n_rows) = (input.n_rows, input.n_rows + 1);
-            all.waiting[all.orders[place.input]].push(Reverse(place));
-        }
+        all.await_all();
         all.most_text = self.most_text;
         *self = all;
         Ok(())
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), CorruptState> {
-        type Saved = (Vec<Input>, u64, Vec<(u64, u64, Vec<u8>)>, Vec<Place>);
+        type Saved = (Vec<Input>, u64, Vec<(u64, u64, Vec<u8>)>, Vec<SavedPlace>);
         let (inputs, n_batches, held, places): Saved = decode(bytes, "a merge")?;
         let corrupt = || CorruptState { what: "a merge" };
         if inputs.len() != self.inputs.len() {
             return Err(corrupt());
         }
-        self.held.clear();
-        for (batch, n_left, bytes) in held {
-            let rows = rows_from_bytes(&bytes, &self.schema)?;
-            self.held.insert(
-                batch,
-                Held {
-                    text: text_bytes(&rows),
-                    rows,
-                    n_left: n_left as usize,
-                },
-            );
+        let mut of_batch: BTreeMap<u64, Vec<SavedPlace>> = BTreeMap::new();
+        for place in places {
+            of_batch.entry(place.batch).or_default().push(place);
         }
-        let fits = |place: &Place| {
-            let held = self.held.get(&place.batch);
-            place.input < inputs.len() && held.is_some_and(|held| (place.row as usize) < held.rows.num_rows())
-        };
-        if !places.iter().all(fits) {
+        self.held.clear();
+        for (batch, _, bytes) in held {
+            let rows = rows_from_bytes(&bytes, &self.schema)?;
+            let places = of_batch.remove(&batch).unwrap_or_default();
+            let held = Held::load(rows, &places).filter(|held| held.input() < inputs.len());
+            self.held.insert(batch, held.ok_or_else(corrupt)?);
+        }
+        if !of_batch.is_empty() {
             return Err(corrupt());
         }
         self.inputs = inputs;
         self.n_batches = n_batches;
-        self.waiting.iter_mut().for_each(BinaryHeap::clear);
-        for place in places {
-            self.waiting[self.orders[place.input]].push(Reverse(place));
-        }
+        self.await_all();
         Ok(())
+    }
+
+    /// Puts the rows that are held into their orders.
+    fn await_all(&mut self) {
+        self.waiting.iter_mut().for_each(BinaryHeap::clear);
+        for (batch, held) in &self.held {
+            self.waiting[self.orders[held.input()]].extend(held.waiting(*batch).map(Reverse));
+        }
     }
 }
 

@@ -256,6 +256,7 @@ impl Snapshotting {
                 bytes = 0;
                 if let Err(blocks) = self.writer.blocks(std::mem::take(&mut lot)) {
                     under_way.waiting = blocks;
+                    under_way.pause = under_way.pause.max(began.elapsed());
                     return;
                 }
             }

@@ -3,6 +3,7 @@
 mod kept;
 mod latencies;
 pub mod pager;
+mod pauses;
 mod prepared;
 mod probes;
 mod recovery;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use tocsin_e2e::ports;
 
 use super::kept::{KeptRun, StateSize};
+use super::pauses::longest_pause;
 use super::probes::Probes;
 use super::{Load, Prepared, sender, under_load};
 use crate::broker::Broker;
@@ -30,6 +32,8 @@ pub struct Recovered {
     pub first_output: Duration,
     /// The same for the partition that was served first: where another worker takes over, one goes on as if nothing were.
     pub fastest: Duration,
+    /// The longest that a snapshot kept the worker from records before it was killed.
+    pub pause: Duration,
     /// What the newest snapshots hold at the end.
     pub state: StateSize,
 }
@@ -44,32 +48,33 @@ pub fn recover(
 ) -> anyhow::Result<Recovered> {
     let run = KeptRun::new(broker, "recovery", services)?;
     let topics = &run.topics;
-    let start = |worker| {
+    let admin = format!("127.0.0.1:{}", ports::reserve()?).parse()?;
+    let start = |worker, admin| {
         let kept = tocsin::Kept {
             worker,
             folder: &run.folder,
             interval: INTERVAL,
             restore_from: None,
-            admin: None,
+            admin,
         };
         run.start(broker, topics, kept)
     };
-    let first = start("first")?;
-    let other = (taker == Taker::Other).then(|| start("other")).transpose()?;
+    let first = start("first", Some(admin))?;
+    let other = (taker == Taker::Other).then(|| start("other", None)).transpose()?;
     let probes = Probes::new(load.warm_up + load.measured);
     let loaded = under_load(broker, topics, load, prepared, &probes, &first.process, |begin| {
-        sender::wait_until(begin + load.warm_up);
+        let pause = longest_pause(admin, begin + load.warm_up)?;
         first.process.kill()?;
         let killed = Instant::now();
-        let again = (taker == Taker::Same).then(|| start("first")).transpose()?;
+        let again = (taker == Taker::Same).then(|| start("first", None)).transpose()?;
         sender::wait_until(begin + load.warm_up + load.measured);
-        Ok((killed, again))
+        Ok((killed, again, pause.context("no snapshot was written before the kill")?))
     });
     for running in other.iter() {
         running.process.check()?;
     }
     let loaded = loaded?;
-    let (killed, again) = loaded.meanwhile;
+    let (killed, again, pause) = loaded.meanwhile;
     let mut times: BTreeMap<u32, u32> = BTreeMap::new();
     for (number, _) in &loaded.received {
         *times.entry(*number).or_default() += 1;
@@ -109,6 +114,7 @@ pub fn recover(
     Ok(Recovered {
         first_output,
         fastest,
+        pause,
         state,
     })
 }

@@ -24,6 +24,7 @@ pub struct Topic {
     name: String,
     partitions: i32,
     replicas: i32,
+    brokers: Vec<usize>,
     settings: Vec<(String, String)>,
 }
 
@@ -34,6 +35,7 @@ impl Topic {
             name: name.to_owned(),
             partitions: 1,
             replicas: -1,
+            brokers: Vec::new(),
             settings: Vec::new(),
         }
     }
@@ -49,6 +51,13 @@ impl Topic {
     #[must_use]
     pub fn replicas(mut self, replicas: i32) -> Self {
         self.replicas = replicas;
+        self
+    }
+
+    /// With copies of each partition on just these brokers, of which the first is to lead.
+    #[must_use]
+    pub fn on(mut self, brokers: &[usize]) -> Self {
+        self.brokers = brokers.to_vec();
         self
     }
 
@@ -80,7 +89,13 @@ impl Kafka {
     /// When it exists, or the controller refuses.
     pub fn create(&self, topic: &Topic) -> Result<(), RigError> {
         let what = format!("creating the topic {}", topic.name);
-        let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replicas));
+        let ids: Vec<i32> = topic.brokers.iter().map(|broker| *broker as i32 + 1).collect();
+        let of_each = vec![ids.as_slice(); usize::try_from(topic.partitions).unwrap_or_default()];
+        let replication = match topic.brokers[..] {
+            [] => TopicReplication::Fixed(topic.replicas),
+            _ => TopicReplication::Variable(&of_each),
+        };
+        let mut new = NewTopic::new(&topic.name, topic.partitions, replication);
         for (key, value) in &topic.settings {
             new = new.set(key, value);
         }
