@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tocsin_worker_core::kafka::error_code::UNKNOWN_TOPIC_OR_PARTITION;
 
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -22,9 +23,6 @@ const METADATA: i16 = 12;
 
 /// Newest version of ListOffsets that is spoken; 4 knows epochs.
 const LIST_OFFSETS: i16 = 7;
-
-/// UNKNOWN_TOPIC_OR_PARTITION.
-const UNKNOWN_TOPIC: i16 = 3;
 
 /// A cluster, asked by one thread.
 #[derive(Debug)]
@@ -162,7 +160,11 @@ impl Cluster {
             .collect();
         let mut topics = Vec::new();
         for topic in &response.topics {
-            let Some(name) = topic.name.as_ref().filter(|_| topic.error_code != UNKNOWN_TOPIC) else {
+            let Some(name) = topic
+                .name
+                .as_ref()
+                .filter(|_| topic.error_code != UNKNOWN_TOPIC_OR_PARTITION)
+            else {
                 continue;
             };
             self.any()?

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tocsin_worker_core::kafka::error_code::UNSUPPORTED_VERSION;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ParseResponseErrorCode;
@@ -19,9 +20,6 @@ use super::tls;
 
 /// An answer that claims to be larger is malformed.
 const LARGEST_ANSWER: usize = 512 << 20;
-
-/// UNSUPPORTED_VERSION.
-const UNSUPPORTED_VERSION: i16 = 35;
 
 /// A connection that can be used.
 pub struct Connection {

@@ -1,6 +1,10 @@
 //! What goes wrong with brokers: with whom, what, and what to do.
 
 use std::io;
+use tocsin_worker_core::kafka::error_code::{
+    CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED,
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION,
+};
 
 /// A broker that cannot be used, or an answer that cannot.
 #[derive(Debug, thiserror::Error)]
@@ -123,8 +127,14 @@ pub enum KafkaError {
     Stopped,
 }
 
-/// Kafka's errors that say that we may not, or never can: INVALID_TOPIC_EXCEPTION and those of authorization.
-const REFUSED: [i16; 5] = [17, 29, 30, 31, 53];
+/// Kafka's errors that say that we may not, or never can.
+const REFUSED: [i16; 5] = [
+    INVALID_TOPIC_EXCEPTION,
+    TOPIC_AUTHORIZATION_FAILED,
+    GROUP_AUTHORIZATION_FAILED,
+    CLUSTER_AUTHORIZATION_FAILED,
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+];
 
 impl KafkaError {
     /// The same with the topic that it is about.
@@ -149,15 +159,14 @@ impl KafkaError {
     pub fn code(&self) -> Option<i16> {
         match self {
             Self::Answer { code, .. } => Some(*code),
-            // UNKNOWN_TOPIC_OR_PARTITION.
-            Self::UnknownTopic(_) => Some(3),
+            Self::UnknownTopic(_) => Some(UNKNOWN_TOPIC_OR_PARTITION),
             _ => None,
         }
     }
 
-    /// Whether a topic is one that we may not write, or none at all: TOPIC_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION.
+    /// Whether a topic is one that we may not write, or none at all.
     pub(super) fn is_about_a_topic(&self) -> bool {
-        matches!(self.code(), Some(29 | 17))
+        matches!(self.code(), Some(TOPIC_AUTHORIZATION_FAILED | INVALID_TOPIC_EXCEPTION))
     }
 
     /// Whether another try may do for somebody whom the brokers have let in before: one that starts again hangs up on the way,

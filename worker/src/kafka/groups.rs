@@ -1,6 +1,7 @@
 //! Consumer groups, as far as librdkafka has no word for it: offsets with their metadata, and leaving for good.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tocsin_worker_core::kafka::error_code::{UNKNOWN_MEMBER_ID, UNSTABLE_OFFSET_COMMIT};
 
 use bytes::Buf as _;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
@@ -50,11 +51,6 @@ const DESCRIBE_GROUPS: i16 = 5;
 const ASSIGNMENT: i16 = 3;
 /// State of a group whose members have what they were dealt.
 const STABLE: &str = "Stable";
-
-/// UNSTABLE_OFFSET_COMMIT: a transaction that commits offsets is still open.
-const UNSTABLE: i16 = 88;
-/// UNKNOWN_MEMBER_ID: it has left already.
-const UNKNOWN_MEMBER: i16 = 25;
 
 impl Cluster {
     /// Offsets that a group has committed. Nothing while a transaction that commits some of them is open.
@@ -113,13 +109,13 @@ impl Cluster {
         let response = connection.call(what, &request, OFFSET_FETCH)?;
         let mut found = BTreeMap::new();
         for answer in &response.groups {
-            if answer.error_code == UNSTABLE {
+            if answer.error_code == UNSTABLE_OFFSET_COMMIT {
                 return Ok(None);
             }
             connection.check(what, answer.error_code)?;
             for topic in &answer.topics {
                 for partition in &topic.partitions {
-                    if partition.error_code == UNSTABLE {
+                    if partition.error_code == UNSTABLE_OFFSET_COMMIT {
                         return Ok(None);
                     }
                     connection.check(what, partition.error_code)?;
@@ -219,7 +215,7 @@ impl Cluster {
         for member in response
             .members
             .iter()
-            .filter(|member| member.error_code != UNKNOWN_MEMBER)
+            .filter(|member| member.error_code != UNKNOWN_MEMBER_ID)
         {
             connection.check(what, member.error_code)?;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tocsin_worker_core::kafka::error_code::{INVALID_PARTITIONS, TOPIC_ALREADY_EXISTS};
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -27,16 +28,12 @@ pub struct NewTopic {
 
 /// CreateTopics: version 5 and newer take the brokers' own settings.
 const CREATE_TOPICS: i16 = 5;
-/// TOPIC_ALREADY_EXISTS.
-const EXISTS: i16 = 36;
 /// CreatePartitions.
 const CREATE_PARTITIONS: i16 = 2;
 /// DescribeConfigs.
 const DESCRIBE_CONFIGS: i16 = 4;
 /// Kind of a resource: a topic.
 const TOPIC: i8 = 2;
-/// INVALID_PARTITIONS: it has as many already.
-const HAS_THEM: i16 = 37;
 
 /// Settings of a topic: how long a record is kept at least, and whether it is deleted then.
 const RETENTION: &str = "retention.ms";
@@ -61,7 +58,11 @@ impl Cluster {
             .with_timeout_ms(15_000);
         let connection = self.any()?;
         let response = connection.call(what, &request, CREATE_PARTITIONS)?;
-        for topic in response.results.iter().filter(|topic| topic.error_code != HAS_THEM) {
+        for topic in response
+            .results
+            .iter()
+            .filter(|topic| topic.error_code != INVALID_PARTITIONS)
+        {
             connection
                 .check(what, topic.error_code)
                 .map_err(|error| error.of_topic(name))?;
@@ -134,7 +135,11 @@ impl Cluster {
             .with_timeout_ms(15_000);
         let connection = self.any()?;
         let response = connection.call(what, &request, CREATE_TOPICS)?;
-        for topic in response.topics.iter().filter(|topic| topic.error_code != EXISTS) {
+        for topic in response
+            .topics
+            .iter()
+            .filter(|topic| topic.error_code != TOPIC_ALREADY_EXISTS)
+        {
             connection
                 .check(what, topic.error_code)
                 .map_err(|error| match (error, &topic.error_message) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use tocsin_worker_core::kafka::error_code::CONCURRENT_TRANSACTIONS;
 
 use kafka_protocol::messages::{InitProducerIdRequest, ListTransactionsRequest, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
@@ -16,8 +17,6 @@ const LIST_TRANSACTIONS: i16 = 0;
 const INIT_PRODUCER_ID: i16 = 2;
 /// State of a transaction that somebody has begun, and nobody ended.
 const ONGOING: &str = "Ongoing";
-/// CONCURRENT_TRANSACTIONS: what was left open is being ended.
-const CONCURRENT: i16 = 51;
 
 /// Between two looks whether a transaction has ended.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -75,7 +74,8 @@ impl Cluster {
         let until = Instant::now() + PATIENCE;
         loop {
             let response = connection.call(what, &request, INIT_PRODUCER_ID)?;
-            if response.error_code != CONCURRENT || Instant::now() > until {
+            // What was left open is being ended.
+            if response.error_code != CONCURRENT_TRANSACTIONS || Instant::now() > until {
                 return connection.check(what, response.error_code);
             }
             std::thread::park_timeout(BETWEEN_LOOKS);

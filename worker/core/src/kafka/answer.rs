@@ -1,8 +1,12 @@
 //! What a broker's answer for a partition means.
-//!
-//! Numbers of errors: Kafka's documentation, "Error Codes".
 
 use super::batch;
+use super::error_code::{
+    CORRUPT_MESSAGE, FENCED_LEADER_EPOCH, INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR, LEADER_NOT_AVAILABLE,
+    NETWORK_EXCEPTION, NONE, NOT_LEADER_OR_FOLLOWER, OFFSET_NOT_AVAILABLE, OFFSET_OUT_OF_RANGE, REPLICA_NOT_AVAILABLE,
+    REQUEST_TIMED_OUT, THROTTLING_QUOTA_EXCEEDED, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_LEADER_EPOCH,
+    UNKNOWN_SERVER_ERROR, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION,
+};
 use super::fetching::{Loss, Position};
 
 /// A broker's answer for a partition, as the Fetch protocol has it.
@@ -35,24 +39,10 @@ pub enum Meaning {
     Lost(Loss),
 }
 
-const OFFSET_OUT_OF_RANGE: i16 = 1;
-const CORRUPT_MESSAGE: i16 = 2;
-const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-const LEADER_NOT_AVAILABLE: i16 = 5;
-const NOT_LEADER_OR_FOLLOWER: i16 = 6;
-const REPLICA_NOT_AVAILABLE: i16 = 9;
-const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
-const FENCED_LEADER_EPOCH: i16 = 74;
-const UNKNOWN_TOPIC_ID: i16 = 100;
-const INCONSISTENT_TOPIC_ID: i16 = 103;
-/// REQUEST_TIMED_OUT, NETWORK_EXCEPTION, KAFKA_STORAGE_ERROR, UNKNOWN_LEADER_EPOCH, OFFSET_NOT_AVAILABLE,
-/// THROTTLING_QUOTA_EXCEEDED, UNKNOWN_SERVER_ERROR.
-const PASSING: [i16; 7] = [7, 13, 56, 75, 78, 89, -1];
-
 /// What an answer to a question for records from `from` on means.
 pub fn meaning(from: Position, answer: &Answer<'_>) -> Meaning {
     match answer.code {
-        0 => {}
+        NONE => {}
         OFFSET_OUT_OF_RANGE => return Meaning::OutOfRange,
         CORRUPT_MESSAGE => return Meaning::Damaged { offset: from.offset },
         UNKNOWN_TOPIC_OR_PARTITION
@@ -63,7 +53,13 @@ pub fn meaning(from: Position, answer: &Answer<'_>) -> Meaning {
         | UNKNOWN_TOPIC_ID
         | INCONSISTENT_TOPIC_ID => return Meaning::OtherLeader,
         TOPIC_AUTHORIZATION_FAILED => return Meaning::Lost(Loss::NotAllowed),
-        code if PASSING.contains(&code) => return Meaning::NotYet,
+        REQUEST_TIMED_OUT
+        | NETWORK_EXCEPTION
+        | KAFKA_STORAGE_ERROR
+        | UNKNOWN_LEADER_EPOCH
+        | OFFSET_NOT_AVAILABLE
+        | THROTTLING_QUOTA_EXCEEDED
+        | UNKNOWN_SERVER_ERROR => return Meaning::NotYet,
         code => return Meaning::Lost(Loss::Unknown { code }),
     }
     if let Some(end) = answer.diverging_end {

@@ -8,6 +8,7 @@ mod batch;
 mod batch_writer;
 mod block;
 mod codec;
+pub mod error_code;
 pub mod fetching;
 mod framing;
 pub mod lag;

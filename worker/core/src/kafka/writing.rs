@@ -3,6 +3,14 @@
 //! Records are collected by partition. Each partition has one batch on the way at a time, which is sent, the same to the last
 //! byte, until a broker has it: brokers know a batch by its producer, epoch and sequence, and take it once.
 
+use super::error_code::{
+    CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, CORRUPT_MESSAGE,
+    DUPLICATE_SEQUENCE_NUMBER, FENCED_LEADER_EPOCH, INVALID_RECORD, INVALID_TOPIC_EXCEPTION, KAFKA_STORAGE_ERROR,
+    LEADER_NOT_AVAILABLE, MESSAGE_TOO_LARGE, NETWORK_EXCEPTION, NONE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
+    NOT_ENOUGH_REPLICAS_AFTER_APPEND, NOT_LEADER_OR_FOLLOWER, RECORD_LIST_TOO_LARGE, REQUEST_TIMED_OUT,
+    THROTTLING_QUOTA_EXCEEDED, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID,
+    UNKNOWN_TOPIC_OR_PARTITION,
+};
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -380,18 +388,26 @@ enum Meaning {
 impl Meaning {
     fn of(code: i16) -> Self {
         match code {
-            // None, and DUPLICATE_SEQUENCE_NUMBER: it was taken before.
-            0 | 46 => Self::Written,
-            // UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, NETWORK_EXCEPTION, KAFKA_STORAGE_ERROR,
-            // FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID.
-            3 | 5 | 6 | 13 | 56 | 74 | 75 | 100 => Self::Later { is_led: false },
-            // REQUEST_TIMED_OUT, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, NOT_ENOUGH_REPLICAS,
-            // NOT_ENOUGH_REPLICAS_AFTER_APPEND, CONCURRENT_TRANSACTIONS, THROTTLING_QUOTA_EXCEEDED.
-            7 | 14 | 15 | 16 | 19 | 20 | 51 | 89 => Self::Later { is_led: true },
-            // MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE.
-            10 | 18 => Self::TooLarge,
-            // CORRUPT_MESSAGE, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.
-            2 | 17 | 29 | 87 => Self::Refused,
+            // A batch that is there twice was taken before.
+            NONE | DUPLICATE_SEQUENCE_NUMBER => Self::Written,
+            UNKNOWN_TOPIC_OR_PARTITION
+            | LEADER_NOT_AVAILABLE
+            | NOT_LEADER_OR_FOLLOWER
+            | NETWORK_EXCEPTION
+            | KAFKA_STORAGE_ERROR
+            | FENCED_LEADER_EPOCH
+            | UNKNOWN_LEADER_EPOCH
+            | UNKNOWN_TOPIC_ID => Self::Later { is_led: false },
+            REQUEST_TIMED_OUT
+            | COORDINATOR_LOAD_IN_PROGRESS
+            | COORDINATOR_NOT_AVAILABLE
+            | NOT_COORDINATOR
+            | NOT_ENOUGH_REPLICAS
+            | NOT_ENOUGH_REPLICAS_AFTER_APPEND
+            | CONCURRENT_TRANSACTIONS
+            | THROTTLING_QUOTA_EXCEEDED => Self::Later { is_led: true },
+            MESSAGE_TOO_LARGE | RECORD_LIST_TOO_LARGE => Self::TooLarge,
+            CORRUPT_MESSAGE | INVALID_TOPIC_EXCEPTION | TOPIC_AUTHORIZATION_FAILED | INVALID_RECORD => Self::Refused,
             _ => Self::Ended,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tocsin_worker_core::kafka::error_code::MESSAGE_TOO_LARGE;
 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProduceResponse, TransactionalId};
@@ -28,9 +29,6 @@ const REPLICAS_SHARE: f64 = 0.8;
 
 /// A record may not be larger; what is smaller brokers judge.
 const LARGEST_RECORD: usize = 64 << 20;
-
-/// MESSAGE_TOO_LARGE.
-const TOO_LARGE: i16 = 10;
 
 /// All replicas that are in sync must have a batch.
 const ALL_IN_SYNC: i16 = -1;
@@ -144,7 +142,7 @@ impl RecordWriter {
             if record.value.len() > LARGEST_RECORD {
                 let topic = record.topic.to_string();
                 let brokers = self.cluster.settings().brokers.to_string();
-                Connection::answer(&brokers, WHAT, TOO_LARGE)
+                Connection::answer(&brokers, WHAT, MESSAGE_TOO_LARGE)
                     .map_err(|source| WriteError::Refused { topic, source })?;
             }
             let headers = record.headers.map(|headers| {

@@ -7,6 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tocsin_worker_core::kafka::error_code::{
+    CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
+    OPERATION_NOT_ATTEMPTED,
+};
 
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
@@ -357,10 +361,8 @@ impl TransactionalWriter {
                         let checked = connection.check(call.what, code);
                         match (code, checked) {
                             (_, Ok(())) => return Ok(response),
-                            // COORDINATOR_LOAD_IN_PROGRESS, CONCURRENT_TRANSACTIONS.
-                            (14 | 51, Err(error)) => trouble.note(error),
-                            // COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
-                            (15 | 16, Err(error)) => {
+                            (COORDINATOR_LOAD_IN_PROGRESS | CONCURRENT_TRANSACTIONS, Err(error)) => trouble.note(error),
+                            (COORDINATOR_NOT_AVAILABLE | NOT_COORDINATOR, Err(error)) => {
                                 self.coordinators[call.of as usize] = None;
                                 trouble.note(error);
                             }
@@ -395,9 +397,6 @@ impl TransactionalWriter {
         Ok(&mut place.insert(Coordinator { connection, used }).connection)
     }
 }
-
-/// OPERATION_NOT_ATTEMPTED.
-const OPERATION_NOT_ATTEMPTED: i16 = 55;
 
 /// A question to a coordinator.
 struct Call {

@@ -8,6 +8,12 @@ mod offsets;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tocsin_worker_core::kafka::error_code::{
+    CLUSTER_AUTHORIZATION_FAILED, CORRUPT_MESSAGE, FENCED_INSTANCE_ID, GROUP_AUTHORIZATION_FAILED, ILLEGAL_GENERATION,
+    INVALID_RECORD, INVALID_TOPIC_EXCEPTION, INVALID_TRANSACTION_TIMEOUT, MESSAGE_TOO_LARGE, REBALANCE_IN_PROGRESS,
+    RECORD_LIST_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNKNOWN_MEMBER_ID,
+    UNKNOWN_TOPIC_OR_PARTITION,
+};
 
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -92,19 +98,31 @@ impl From<KafkaError> for ProducerError {
     }
 }
 
-/// librdkafka's word for Kafka's errors by which a record is refused at every try: CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION,
-/// MESSAGE_TOO_LARGE, INVALID_TOPIC_EXCEPTION, RECORD_LIST_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD.
-const NEVER_TAKEN: [i16; 7] = [2, 3, 10, 17, 18, 29, 87];
+/// Errors by which a record is refused at every try.
+const NEVER_TAKEN: [i16; 7] = [
+    CORRUPT_MESSAGE,
+    UNKNOWN_TOPIC_OR_PARTITION,
+    MESSAGE_TOO_LARGE,
+    INVALID_TOPIC_EXCEPTION,
+    RECORD_LIST_TOO_LARGE,
+    TOPIC_AUTHORIZATION_FAILED,
+    INVALID_RECORD,
+];
 
-/// Those of rights that we lack: GROUP_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED,
-/// TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
-const NOT_ALLOWED: [i16; 3] = [30, 31, 53];
+/// Those of rights that we lack.
+const NOT_ALLOWED: [i16; 3] = [
+    GROUP_AUTHORIZATION_FAILED,
+    CLUSTER_AUTHORIZATION_FAILED,
+    TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+];
 
-/// INVALID_TRANSACTION_TIMEOUT.
-const INVALID_TIMEOUT: i16 = 50;
-
-/// Those of a group that has gone on: ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS, FENCED_INSTANCE_ID.
-const STALE: [i16; 4] = [22, 25, 27, 82];
+/// Those of a group that has gone on.
+const STALE: [i16; 4] = [
+    ILLEGAL_GENERATION,
+    UNKNOWN_MEMBER_ID,
+    REBALANCE_IN_PROGRESS,
+    FENCED_INSTANCE_ID,
+];
 
 impl ProducerError {
     /// Whether a topic takes a record at no try.
@@ -135,7 +153,7 @@ impl ProducerError {
 
     /// Whether the brokers do not let transactions last as long as they may take.
     pub fn is_timeout_refused(&self) -> bool {
-        self.is_one_of(&[INVALID_TIMEOUT])
+        self.is_one_of(&[INVALID_TRANSACTION_TIMEOUT])
     }
 
     /// Whether the group has gone on to another generation.

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::time::Instant;
+use tocsin_worker_core::kafka::error_code::{
+    INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, INVALID_TXN_STATE, OUT_OF_ORDER_SEQUENCE_NUMBER,
+    PRODUCER_FENCED, TRANSACTION_ABORTABLE, UNKNOWN_PRODUCER_ID,
+};
 
 use super::{CALL, ProducerError, TRANSACTION_TIMEOUT, Tried};
 use crate::kafka::{ClusterSettings, KafkaError, OffsetOf, Patience, TransactionalWriter, WriteError};
@@ -98,8 +102,12 @@ impl OwnTransactional {
     }
 }
 
-const TRANSACTION_ABORTABLE: i16 = 120;
-
-/// Errors of a producer that has ended: OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE,
-/// INVALID_PRODUCER_ID_MAPPING, UNKNOWN_PRODUCER_ID, PRODUCER_FENCED.
-const ENDED: [i16; 6] = [45, 47, 48, 49, 59, 90];
+/// Errors of a producer that has ended.
+const ENDED: [i16; 6] = [
+    OUT_OF_ORDER_SEQUENCE_NUMBER,
+    INVALID_PRODUCER_EPOCH,
+    INVALID_TXN_STATE,
+    INVALID_PRODUCER_ID_MAPPING,
+    UNKNOWN_PRODUCER_ID,
+    PRODUCER_FENCED,
+];
