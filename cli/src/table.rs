@@ -1,8 +1,9 @@
 //! Rows on a terminal: a table for each run of rows of one sink, printed as they come.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use tocsin_worker::sink::{EncodedRows, Sink, SinkError};
 
@@ -104,7 +105,7 @@ fn fit(text: &str, width: usize) -> String {
 
 impl Sink for TableSink {
     fn write(&mut self, rows: &EncodedRows<'_>) -> Result<(), SinkError> {
-        let lines = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).lines(rows);
+        let lines = self.0.0.lock().lines(rows);
         std::io::stdout()
             .write_all(lines.as_bytes())
             .map_err(|error| SinkError::writing("standard output", error))

@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+
+use parking_lot::Mutex;
 
 use crate::RigError;
-use crate::wait::lock;
 
 /// Reads until this process's end of the pipe closes, then removes the folder. Processes of the rig are killed at the
 /// same moment and may still write a last file, hence the tries.
@@ -41,7 +42,7 @@ pub fn new_folder(name: &str) -> Result<PathBuf, RigError> {
 /// # Errors
 /// As [`new_folder`].
 pub fn home() -> Result<&'static Path, RigError> {
-    let _making = lock(&MAKING);
+    let _making = MAKING.lock();
     if let Some(home) = HOME.get() {
         return Ok(&home.folder);
     }

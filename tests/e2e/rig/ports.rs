@@ -5,10 +5,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use crate::RigError;
-use crate::wait::lock;
 
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 20_000;
@@ -23,7 +23,7 @@ static RESERVED: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
 pub fn reserve() -> Result<u16, RigError> {
     let folder = std::env::temp_dir().join(format!("tocsin-e2e-ports-{}", rustix::process::geteuid().as_raw()));
     std::fs::create_dir_all(&folder).map_err(RigError::io(format!("making {}", folder.display())))?;
-    let mut reserved = lock(&RESERVED);
+    let mut reserved = RESERVED.lock();
     // Processes start in different places, or each would try all ports of the one before it.
     let start = u64::from(std::process::id()) * 97 + 7 * reserved.len() as u64;
     for step in 0..u64::from(COUNT) {

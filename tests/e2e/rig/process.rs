@@ -7,14 +7,15 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::RigError;
-use crate::wait::{lock, until};
+use crate::wait::until;
 
 /// Ends at once if the parent died before the kernel knew that the child is to follow it.
 const GUARD: &str = r#"[ "$PPID" = "$0" ] || exit 1; exec "$@""#;
@@ -97,7 +98,7 @@ impl Process {
     /// When the kernel refuses.
     pub fn signal(&self, signal: Signal) -> Result<(), RigError> {
         // Held while the signal is sent: until it is waited for, the number is this process's and no other's.
-        let mut child = lock(&self.child);
+        let mut child = self.child.lock();
         if matches!(child.try_wait(), Ok(Some(_))) {
             return Ok(());
         }
@@ -115,7 +116,8 @@ impl Process {
     /// # Errors
     /// When the kernel cannot say.
     pub fn ended(&self) -> Result<Option<ExitStatus>, RigError> {
-        lock(&self.child)
+        self.child
+            .lock()
             .try_wait()
             .map_err(RigError::io(format!("waiting for {}", self.name)))
     }
@@ -239,6 +241,6 @@ fn spawn(command: Command) -> Spawned {
     });
     let (answer, spawned) = sync_channel(1);
     let gone = |_| std::io::Error::other("the thread that starts processes is gone");
-    lock(spawner).send((command, answer)).map_err(|_| gone(()))?;
+    spawner.lock().send((command, answer)).map_err(|_| gone(()))?;
     spawned.recv().map_err(|_| gone(()))?
 }

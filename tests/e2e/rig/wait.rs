@@ -1,6 +1,5 @@
 //! Waiting: on a condition, with a deadline. Nothing here waits for a time alone.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::RigError;
@@ -28,13 +27,6 @@ pub fn until<T>(
                 within,
             });
         }
-        let quiet = Mutex::new(());
-        let guard = lock(&quiet);
-        drop(Condvar::new().wait_timeout(guard, STEP));
+        std::thread::park_timeout(STEP);
     }
-}
-
-/// Locks, also when a thread that held the lock panicked: a test that failed must not keep the rig from cleaning up.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

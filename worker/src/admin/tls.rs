@@ -4,9 +4,10 @@
 //! authority ends the connection.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -58,7 +59,7 @@ impl Tls {
 
     /// What a new connection is made with.
     pub fn config(&self) -> Arc<ServerConfig> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.looked.elapsed() > FRESH {
             known.looked = Instant::now();
             if let Err(error) = self.look_again(&mut known) {

@@ -1,9 +1,9 @@
 //! The token that callers show, as a file has it just now.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use ring::hmac;
 use ring::rand::SystemRandom;
 
@@ -42,7 +42,7 @@ impl Token {
 
     /// Whether this is the token.
     pub fn is(&self, shown: &[u8]) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.1.elapsed() > FRESH {
             known.1 = Instant::now();
             match read(&self.path, &self.key) {
@@ -107,7 +107,7 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, GOOD).unwrap();
         let token = Token::open(&path).unwrap();
-        let age = || token.known.lock().unwrap().1 -= 2 * FRESH;
+        let age = || token.known.lock().1 -= 2 * FRESH;
         std::fs::write(&path, "another-token-of-16").unwrap();
         age();
         assert!(token.is(b"another-token-of-16") && !token.is(GOOD.as_bytes()));

@@ -1,9 +1,10 @@
 //! The thread of a sink: reads its buffer, and commits behind its deliveries.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError as ClientError;
 
@@ -103,11 +104,11 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
     let mut is_reading = true;
     let mut committed = Instant::now();
     while !work.stop.is_raised() {
-        let wait = if lock(&state).is_busy() { POLL_BUSY } else { POLL };
+        let wait = if state.lock().is_busy() { POLL_BUSY } else { POLL };
         // Not under the lock: a rebalance takes it.
         let read = consumer.poll(wait);
         match read {
-            Some(Ok(record)) => lock(&state).take(&record),
+            Some(Ok(record)) => state.lock().take(&record),
             Some(Err(error)) => {
                 was_member |= consumer.context().was_assigned.load(Ordering::Relaxed);
                 if complaints.hear(work, was_member, error)? {
@@ -120,8 +121,8 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
             }
             None => {}
         }
-        lock(&state).go_on();
-        let wants = lock(&state).wants(is_reading);
+        state.lock().go_on();
+        let wants = state.lock().wants(is_reading);
         // Partitions that came meanwhile are read, whatever the others are.
         if wants != is_reading || !wants {
             is_reading = wants;
@@ -132,9 +133,9 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
             commit(&state, &consumer, CommitMode::Async);
         }
     }
-    let partitions = lock(&state).partitions();
-    lock(&state).end();
-    lock(&state).settle(&partitions);
+    let partitions = state.lock().partitions();
+    state.lock().end();
+    state.lock().settle(&partitions);
     commit(&state, &consumer, CommitMode::Sync);
     drop(consumer);
     if work.settings.leaving.is_due() {
@@ -145,7 +146,7 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
 
 /// Whatever it had is another's.
 fn forget_all(state: &Mutex<State>) {
-    let mut state = lock(state);
+    let mut state = state.lock();
     let partitions = state.partitions();
     state.settle(&partitions);
     partitions.into_iter().for_each(|partition| state.revoke(partition));
@@ -153,16 +154,11 @@ fn forget_all(state: &Mutex<State>) {
 
 /// Commits what can be.
 pub fn commit(state: &Mutex<State>, consumer: &BaseConsumer<Member>, mode: CommitMode) {
-    let Some(marks) = lock(state).marks() else { return };
+    let Some(marks) = state.lock().marks() else { return };
     if let Err(error) = consumer.commit(&marks, mode) {
         tracing::warn!(%error, "what was delivered could not be committed: it may be delivered again");
-        lock(state).not_committed();
+        state.lock().not_committed();
     }
-}
-
-/// The state, also behind a panic: it is about to end then.
-pub fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets the consumer read, or not: it polls on, and so stays in its group.

@@ -1,10 +1,11 @@
 //! Membership in a sink's consumer group, and what happens when partitions come and go.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -13,7 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tocsin_worker_core::delivery::progress::Mark;
 
 use super::DeliveryError;
-use super::deliverer::{Work, commit, lock};
+use super::deliverer::{Work, commit};
 use super::metrics::count;
 use super::state::State;
 use crate::kafka::{Cluster, ClusterSettings, Fences, MemberTrouble, member_config};
@@ -122,13 +123,13 @@ impl ConsumerContext for Member {
                     "partitions of a buffer were revoked"
                 );
                 // Else the next owner would send a row while this one still does, and the one behind it before.
-                lock(&self.state).settle(&partitions);
+                self.state.lock().settle(&partitions);
                 if !lost {
                     commit(&self.state, consumer, CommitMode::Sync);
                 }
                 partitions
                     .iter()
-                    .for_each(|partition| lock(&self.state).revoke(*partition));
+                    .for_each(|partition| self.state.lock().revoke(*partition));
                 consumer.incremental_unassign(list)
             }
             other => Err(ClientError::Rebalance(other.into())),
@@ -142,7 +143,7 @@ impl ConsumerContext for Member {
         if let Err(error) = result {
             tracing::warn!(sink = self.sink, %error, "what was delivered could not be committed: it may be delivered again");
             // A commit may report back while the state is in use; then the next one carries on.
-            if let Ok(mut state) = self.state.try_lock() {
+            if let Some(mut state) = self.state.try_lock() {
                 state.not_committed();
             }
         }
@@ -171,7 +172,7 @@ impl Member {
             if found.is_some() {
                 self.look_for_loss(consumer, *partition, mark.offset);
             }
-            lock(&self.state).assign(*partition, mark);
+            self.state.lock().assign(*partition, mark);
         }
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tocsin_worker_core::kafka::error_code::UNKNOWN_TOPIC_OR_PARTITION;
 
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use rustls::ClientConfig;
+use tocsin_worker_core::kafka::error_code::UNKNOWN_TOPIC_OR_PARTITION;
 use tocsin_worker_core::kafka::fetching::Leader;
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! What goes wrong with brokers: with whom, what, and what to do.
 
 use std::io;
+
 use tocsin_worker_core::kafka::error_code::{
     CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED,
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION,

@@ -1,7 +1,6 @@
 //! Consumer groups, as far as librdkafka has no word for it: offsets with their metadata, and leaving for good.
 
 use std::collections::{BTreeMap, BTreeSet};
-use tocsin_worker_core::kafka::error_code::{UNKNOWN_MEMBER_ID, UNSTABLE_OFFSET_COMMIT};
 
 use bytes::Buf as _;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
@@ -12,6 +11,7 @@ use kafka_protocol::messages::{
     OffsetFetchRequest,
 };
 use kafka_protocol::protocol::{Decodable as _, StrBytes};
+use tocsin_worker_core::kafka::error_code::{UNKNOWN_MEMBER_ID, UNSTABLE_OFFSET_COMMIT};
 
 use super::cluster::{Cluster, topic_name};
 use super::connection::Connection;

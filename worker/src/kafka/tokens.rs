@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::io::Read as _;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use rdkafka::client::OAuthToken;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -109,7 +110,7 @@ impl Tokens {
     /// If the endpoint gives none.
     pub fn token(&self) -> Result<Token, KafkaError> {
         // Others wait for the answer to one question.
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if let Some(kept) = kept.as_ref().filter(|kept| Instant::now() < kept.until) {
             return Ok(kept.token.clone());
         }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tocsin_worker_core::kafka::error_code::{INVALID_PARTITIONS, TOPIC_ALREADY_EXISTS};
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest};
 use kafka_protocol::protocol::StrBytes;
+use tocsin_worker_core::kafka::error_code::{INVALID_PARTITIONS, TOPIC_ALREADY_EXISTS};
 
 use super::cluster::{Cluster, topic_name};
 use super::error::KafkaError;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use tocsin_worker_core::kafka::error_code::CONCURRENT_TRANSACTIONS;
 
 use kafka_protocol::messages::{InitProducerIdRequest, ListTransactionsRequest, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
+use tocsin_worker_core::kafka::error_code::CONCURRENT_TRANSACTIONS;
 
 use super::cluster::Cluster;
 use super::error::KafkaError;

@@ -1,6 +1,8 @@
 //! The state behind the page, shared by the run loop and the page's thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::LiveState;
 
@@ -17,6 +19,6 @@ impl SharedLive {
     /// Calls `read_or_feed` with the state. It must be quick: the other side waits. Rows are best fed a batch at a time.
     pub fn with<T>(&self, read_or_feed: impl FnOnce(&mut LiveState) -> T) -> T {
         // A state left by a thread that panicked is still good to show.
-        read_or_feed(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        read_or_feed(&mut self.0.lock())
     }
 }

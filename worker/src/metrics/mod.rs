@@ -19,10 +19,11 @@ mod thread;
 mod throttling;
 mod view;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::plan::Plan;
@@ -146,15 +147,15 @@ impl Measures {
     /// A thread that is to make progress.
     pub fn pulse(&self, name: &str) -> Arc<Pulse> {
         let pulse = Arc::new(Pulse::new(name, self.started));
-        lock(&self.pulses).push(Arc::clone(&pulse));
+        self.pulses.lock().push(Arc::clone(&pulse));
         pulse
     }
 
     /// A run begins: what the threads of one before it did is forgotten.
     pub fn begin_run(&self) {
-        lock(&self.threads).clear();
-        lock(&self.pulses).clear();
-        let mut group = lock(&self.group);
+        self.threads.lock().clear();
+        self.pulses.lock().clear();
+        let mut group = self.group.lock();
         let shards: Vec<u32> = group.shards.iter().copied().collect();
         if !shards.is_empty() {
             group.revoked(&shards, true);
@@ -163,23 +164,23 @@ impl Measures {
 
     /// The group gave these shards; perhaps none.
     pub fn assigned(&self, shards: &[u32]) {
-        lock(&self.group).assigned(shards);
+        self.group.lock().assigned(shards);
     }
 
     /// The group took these shards; `lost` if it had done so long before it said so.
     pub fn revoked(&self, shards: &[u32], lost: bool) {
-        lock(&self.group).revoked(shards, lost);
+        self.group.lock().revoked(shards, lost);
     }
 
     /// The group could not be asked.
     pub fn group_trouble(&self, error: &dyn std::fmt::Display) {
-        lock(&self.group).trouble(Instant::now());
+        self.group.lock().trouble(Instant::now());
         self.trouble(error);
     }
 
     /// A broker could not be used; another try follows.
     pub fn trouble(&self, error: &dyn std::fmt::Display) {
-        let mut trouble = lock(&self.trouble);
+        let mut trouble = self.trouble.lock();
         let count = trouble.as_ref().map_or(0, |trouble| trouble.count) + 1;
         *trouble = Some(Trouble {
             count,
@@ -190,22 +191,22 @@ impl Measures {
 
     /// A snapshot of a shard was written.
     pub fn checkpoint_written(&self, checkpoint: Checkpoint) {
-        lock(&self.checkpoints).written(checkpoint);
+        self.checkpoints.lock().written(checkpoint);
     }
 
     /// A snapshot of a shard could not be written.
     pub fn checkpoint_failed(&self, shard: u32, error: &dyn std::fmt::Display) {
-        lock(&self.checkpoints).failed();
+        self.checkpoints.lock().failed();
         self.trouble_of(format!("shard {shard}: no snapshot: {error}"));
     }
 
     /// The topic that keeps what a recovery needs for the shortest time, and that; none where all is kept.
     pub fn retention(&self, shortest: Option<(String, Duration)>) {
-        *lock(&self.retention) = shortest;
+        *self.retention.lock() = shortest;
     }
 
     fn trouble_of(&self, message: String) {
-        let mut trouble = lock(&self.trouble);
+        let mut trouble = self.trouble.lock();
         let count = trouble.as_ref().map_or(0, |trouble| trouble.count);
         let at = wall();
         *trouble = Some(Trouble { count, at, message });
@@ -214,16 +215,16 @@ impl Measures {
     /// What there is to see now.
     pub fn view(&self) -> View {
         let now = Instant::now();
-        let threads = lock(&self.threads);
+        let threads = self.threads.lock();
         let threads: Vec<Named<ThreadSample>> = threads
             .iter()
             .map(|(name, sample)| Named {
                 name: name.clone(),
-                value: lock(sample).clone(),
+                value: sample.lock().clone(),
             })
             .collect();
-        let group = lock(&self.group).clone();
-        let mut checkpoints = lock(&self.checkpoints).clone();
+        let group = self.group.lock().clone();
+        let mut checkpoints = self.checkpoints.lock().clone();
         checkpoints.keep(&group.shards);
         View {
             about: self.about.clone(),
@@ -231,12 +232,12 @@ impl Measures {
             wall: wall(),
             uptime: now.saturating_duration_since(self.started),
             started_at: micros(self.started_at),
-            beats: lock(&self.pulses).iter().map(|pulse| pulse.look(now)).collect(),
+            beats: self.pulses.lock().iter().map(|pulse| pulse.look(now)).collect(),
             threads,
             group,
             checkpoints,
-            retention: lock(&self.retention).clone(),
-            trouble: lock(&self.trouble).clone(),
+            retention: self.retention.lock().clone(),
+            trouble: self.trouble.lock().clone(),
             throttled: self.throttling.total(),
             process: process::look(),
             deliveries: self.deliveries.get().map_or_else(Vec::new, |of_sinks| {
@@ -251,19 +252,14 @@ impl Measures {
 
     /// How many threads work on shards.
     pub fn n_threads(&self) -> usize {
-        lock(&self.threads).len()
+        self.threads.lock().len()
     }
 
     fn add_thread(&self, name: &str) -> Arc<Mutex<ThreadSample>> {
         let sample = Arc::new(Mutex::new(ThreadSample::of(&self.about)));
-        lock(&self.threads).push((name.to_owned(), Arc::clone(&sample)));
+        self.threads.lock().push((name.to_owned(), Arc::clone(&sample)));
         sample
     }
-}
-
-/// What a thread left behind that panicked is still good to look at.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The wall clock.

@@ -1,16 +1,17 @@
 //! What a shard thread counts for itself, and publishes ten times a second.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::{Engine, EventTime, Outputs, SourceCounters};
 use tocsin_worker_core::stream::Micros;
 
 use super::sample::{ShardSample, SourceTotals, StageTotals, ThreadSample, Times, Transactions};
-use super::{Measures, Pulse, lock, wall};
+use super::{Measures, Pulse, wall};
 use crate::dead_letter::cause_code;
 
 /// Time between two times that it publishes.
@@ -242,7 +243,7 @@ impl ThreadMeasure {
         self.own.shards = shards.into_iter().map(|seen| seen.sample).collect();
         self.pass_time(now);
         self.published = now;
-        lock(&self.slot).clone_from(&self.own);
+        self.slot.lock().clone_from(&self.own);
     }
 
     /// Adds what the engine of a shard has counted since it was last looked at.

@@ -1,11 +1,10 @@
 //! How much the CPU quota of the worker's control group holds it back.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::lock;
+use parking_lot::Mutex;
 
 /// How much the CPU quota holds the worker back. Somebody must look about once a second.
 #[derive(Debug, Default)]
@@ -25,7 +24,7 @@ impl Throttling {
     }
 
     fn take(&self, now: Instant, lost: Duration, n_threads: usize) {
-        let mut last = lock(&self.last);
+        let mut last = self.last.lock();
         if let Some((at, before)) = *last {
             // The kernel counts each processor that is held back.
             let could_run = now.saturating_duration_since(at).mul_f64(n_threads.max(1) as f64);
@@ -42,7 +41,7 @@ impl Throttling {
 
     /// The time that was lost since the control group began; nothing without a quota.
     pub(super) fn total(&self) -> Option<Duration> {
-        lock(&self.last).map(|(_, lost)| lost)
+        self.last.lock().map(|(_, lost)| lost)
     }
 }
 
@@ -51,7 +50,7 @@ impl Throttling {
     /// As if the quota had held everything back for a second and a half.
     pub(super) fn throttle_for_test(&self) {
         let now = Instant::now();
-        *lock(&self.last) = Some((now, Duration::from_millis(1_500)));
+        *self.last.lock() = Some((now, Duration::from_millis(1_500)));
         self.ratio.store(1_000_000, Ordering::Relaxed);
     }
 }

@@ -1,9 +1,10 @@
 //! Opens what stands for each source.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tocsin_contract::pipeline::source::{FormatKind, Source as SourceSpec};
 use tocsin_worker_core::csv::CsvDecoder;
 use tocsin_worker_core::decode::Decoder;

@@ -9,9 +9,10 @@ mod error;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use tocsin_worker_core::avro::{SchemaAnswer, SchemaId};
 
 use self::ask::Asker;
@@ -100,7 +101,7 @@ impl SchemaRegistry {
 
     /// What is known of a schema. If nothing is, the registry is asked; this does not wait for the answer.
     pub fn lookup(&self, id: SchemaId) -> Lookup {
-        let mut state = self.inner.shared.state();
+        let mut state = self.inner.shared.state.lock();
         if let Some((answer, since)) = state.answers.get(&id) {
             if **answer != SchemaAnswer::Absent || since.elapsed() < self.inner.absent_for {
                 return Lookup::Known(Arc::clone(answer));
@@ -121,11 +122,11 @@ impl SchemaRegistry {
                 let Some(left) = until.checked_duration_since(Instant::now()) else {
                     return false;
                 };
-                let state = self.inner.shared.state();
+                let mut state = self.inner.shared.state.lock();
                 // An answer may have come since it was looked for.
                 let waits = |state: &mut State| state.asked.contains(id) && !state.has_ended;
                 let news = &self.inner.shared.news;
-                drop(news.wait_timeout_while(state, left, waits));
+                news.wait_while_for(&mut state, waits, left);
             }
         }
         true
@@ -142,17 +143,12 @@ impl fmt::Debug for SchemaRegistry {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.state().has_ended = true;
+        self.shared.state.lock().has_ended = true;
         self.shared.news.notify_all();
     }
 }
 
 impl Shared {
-    /// A thread that panicked while it held the lock left nothing half done.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Asks what is wanted, one after the other, until the end.
     fn answer_all(&self, asker: &Asker) {
         let mut pause = SHORTEST;
@@ -160,7 +156,7 @@ impl Shared {
         while let Some(id) = self.next(last) {
             let answer = asker.schema(id);
             last = Some(id);
-            let mut state = self.state();
+            let mut state = self.state.lock();
             match answer {
                 Ok(answer) => {
                     state.asked.remove(&id);
@@ -179,7 +175,7 @@ impl Shared {
                     }
                     state.unanswered = Some(unanswered);
                     self.news.notify_all();
-                    drop(self.news.wait_timeout_while(state, pause, |state| !state.has_ended));
+                    self.news.wait_while_for(&mut state, |state| !state.has_ended, pause);
                     pause = (pause * 2).min(LONGEST);
                 }
             }
@@ -190,10 +186,8 @@ impl Shared {
     /// answer does not hold up the others.
     fn next(&self, last: Option<SchemaId>) -> Option<SchemaId> {
         let idle = |state: &mut State| state.asked.is_empty() && !state.has_ended;
-        let state = self
-            .news
-            .wait_while(self.state(), idle)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
+        self.news.wait_while(&mut state, idle);
         if state.has_ended {
             return None;
         }

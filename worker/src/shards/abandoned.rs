@@ -3,8 +3,10 @@
 //! the shard need not wait for that.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::producer::TRANSACTION_TIMEOUT;
 use super::{Settings, group};
@@ -37,7 +39,7 @@ impl Abandoned {
     /// Looks for such transactions and ends them, on a thread of its own: a broker that is away must hold up no shard.
     pub fn end(&self) {
         let now = Instant::now();
-        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut not_before = self.not_before.lock();
         if not_before.is_none_or(|not_before| now < not_before) {
             return;
         }
@@ -49,7 +51,7 @@ impl Abandoned {
             if let Err(error) = workers.end_abandoned(settings) {
                 tracing::warn!(%error, "transactions that were left open cannot be ended yet");
             }
-            *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + LONG);
+            *done.lock() = Some(Instant::now() + LONG);
         });
     }
 }

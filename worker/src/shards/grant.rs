@@ -1,9 +1,10 @@
 //! What the consumer group has granted: shards, and the proof that they are ours.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 
 use crate::kafka::{Membership, membership};
@@ -66,7 +67,7 @@ impl State {
 impl Ownership {
     /// These shards are ours too, by a new grant.
     pub(super) fn assign(&self, shards: &[u32], grant: Grant) -> Vec<(u32, Term)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.terms += 1;
         let term = state.terms;
         let assigned: Vec<(u32, Term)> = shards.iter().map(|shard| (*shard, term)).collect();
@@ -78,7 +79,7 @@ impl Ownership {
     }
 
     pub(super) fn revoke(&self, shards: &[u32]) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.shards.retain(|shard, _| !shards.contains(shard));
         drop(state);
         self.changed.notify_all();
@@ -86,20 +87,20 @@ impl Ownership {
 
     /// The shards that are ours.
     pub(super) fn shards(&self) -> Vec<u32> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.shards.keys().copied().collect()
     }
 
     /// The grant by which all these shards are ours.
     pub(super) fn grant(&self, shards: &[(u32, Term)]) -> Option<Grant> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.grant.clone().filter(|_| state.has(shards))
     }
 
     /// The same, but not this one: waits for a newer. Nothing when the shards are lost, or it takes too long.
     pub(super) fn newer(&self, than: &Grant, shards: &[(u32, Term)], patience: Duration) -> Option<Grant> {
         let until = Instant::now() + patience;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         loop {
             if !state.has(shards) {
                 return None;
@@ -108,8 +109,7 @@ impl Ownership {
                 return Some(grant.clone());
             }
             let left = until.checked_duration_since(Instant::now())?;
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 }

@@ -7,11 +7,12 @@
 //! a shard is held until that epoch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tocsin_contract::pipeline::partitions::OnGrowth;
 use tocsin_worker_core::snapshot::{Savepoint, SavepointNames};
 
@@ -245,7 +246,7 @@ impl Watch {
             while !of_thread.stopped.load(Ordering::Acquire) {
                 let outcome = looking.look();
                 if let Some(outcome) = outcome.transpose() {
-                    *of_thread.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                    *of_thread.outcome.lock() = Some(outcome);
                     return;
                 }
                 let rest = if looking.has_grown {
@@ -264,11 +265,7 @@ impl Watch {
 
     /// Whether the run must end: to begin anew, or with an error.
     pub fn is_due(&self) -> bool {
-        self.shared
-            .outcome
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+        self.shared.outcome.lock().is_some()
     }
 
     /// Why, if so.
@@ -278,11 +275,7 @@ impl Watch {
             thread.thread().unpark();
             thread.join().ok();
         }
-        self.shared
-            .outcome
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.shared.outcome.lock().take()
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is committed together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::encode::Encoded;
 use tocsin_worker_core::engine::{DeadLetter, Outputs};
@@ -226,7 +227,7 @@ impl Targets {
         let Some(Some(sink)) = self.local.get(sink) else {
             return Ok(());
         };
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sink = sink.lock();
         sink.write(&EncodedRows {
             stream,
             bytes: &rows.bytes,
@@ -239,7 +240,7 @@ impl Targets {
     pub fn close(self) -> Result<(), SinkError> {
         let mut outcome = Ok(());
         for sink in self.local.into_iter().flatten() {
-            let closed = sink.into_inner().unwrap_or_else(PoisonError::into_inner).close();
+            let closed = sink.into_inner().close();
             outcome = outcome.and(closed);
         }
         outcome

@@ -1,6 +1,8 @@
 //! Rows kept in memory, for tests and for those who show them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::error::SinkError;
 use super::{EncodedRows, Sink};
@@ -25,7 +27,7 @@ impl MemorySink {
 impl WrittenRows {
     /// Takes all rows out: each with the name of its stream.
     pub fn take(&self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.lock())
     }
 }
 
@@ -34,7 +36,7 @@ impl Sink for MemorySink {
         let new = rows
             .iter()
             .map(|row| (rows.stream.to_owned(), String::from_utf8_lossy(row).into_owned()));
-        self.rows.0.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+        self.rows.0.lock().extend(new);
         Ok(())
     }
 

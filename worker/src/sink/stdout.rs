@@ -1,7 +1,9 @@
 //! Standard output, shared by all sinks that print there, so that rows stay in the order in which they came.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::error::SinkError;
 use super::lines::Lines;
@@ -56,7 +58,7 @@ impl SharedStdout {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Lines<Box<dyn Write + Send>>) -> io::Result<T>) -> Result<T, SinkError> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.lock();
         act(&mut lines).map_err(|error| SinkError::writing("standard output", error))
     }
 }

@@ -132,7 +132,7 @@ impl Clock for SystemClock {
 #[cfg(test)]
 #[derive(Clone, Default)]
 pub(crate) struct ManualClock {
-    passed: std::sync::Arc<std::sync::Mutex<Duration>>,
+    passed: std::sync::Arc<parking_lot::Mutex<Duration>>,
     /// What the wall showed when it began, in microseconds since 1970.
     began: i64,
 }
@@ -147,8 +147,8 @@ impl ManualClock {
         }
     }
 
-    fn passed(&self) -> std::sync::MutexGuard<'_, Duration> {
-        self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn passed(&self) -> parking_lot::MutexGuard<'_, Duration> {
+        self.passed.lock()
     }
 }
 

@@ -3,9 +3,10 @@
 //! A block is cut by the event times in it. Which records move event time is decided by the same clock as in the engine,
 //! so that a lone time far in the future is not waited for. Decides nothing else: every record is handed over.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tocsin_worker_core::csv::CsvDecoder;
 use tocsin_worker_core::decode::{Decoder, RecordSchema, Records, Span};
 use tocsin_worker_core::formats;
@@ -85,7 +86,7 @@ impl PacedSource {
 
     /// How many of the next records are due, and how long it is to the one behind them; nothing if there is none.
     fn n_due(&self, now: Duration) -> (usize, Option<Duration>) {
-        let mut pacer = self.pacer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pacer = self.pacer.lock();
         if let Some(first) = self.times.first {
             // A stream begins with its first record, which may be held until the second.
             pacer.delay(first, now);

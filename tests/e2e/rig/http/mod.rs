@@ -7,12 +7,13 @@ mod rules;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use self::message::Ends;
 use self::rules::{Action, Active};
-use crate::wait::lock;
 use crate::{RigError, ports};
 
 pub use self::client::request;
@@ -54,7 +55,7 @@ struct Shared {
 
 impl Shared {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut lock(&self.state));
+        let result = change(&mut self.state.lock());
         self.changed.notify_all();
         result
     }
@@ -62,7 +63,7 @@ impl Shared {
     /// Waits until `ask` gives a value; none at the deadline.
     fn wait<T>(&self, within: Duration, mut ask: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + within;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             if let Some(value) = ask(&mut state) {
                 return Some(value);
@@ -71,11 +72,7 @@ impl Shared {
             if left.is_zero() {
                 return None;
             }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 }
@@ -144,7 +141,7 @@ impl HttpProxy {
 
     /// All requests that came.
     pub fn seen(&self) -> Vec<HttpSeen> {
-        lock(&self.shared.state).seen.clone()
+        self.shared.state.lock().seen.clone()
     }
 
     /// Waits until so many requests came and were done with.
@@ -187,7 +184,9 @@ pub struct HttpRuleHandle {
 impl HttpRuleHandle {
     /// How often the rule did what it says.
     pub fn hits(&self) -> u64 {
-        lock(&self.shared.state)
+        self.shared
+            .state
+            .lock()
             .rules
             .iter()
             .find(|rule| rule.id == self.id)
@@ -237,7 +236,7 @@ fn thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 fn accept(shared: &Arc<Shared>, listener: &TcpListener, upstream: Option<SocketAddr>) {
     for client in listener.incoming() {
-        if lock(&shared.state).stopped {
+        if shared.state.lock().stopped {
             return;
         }
         let Ok(client) = client.map(Arc::new) else { continue };

@@ -1,9 +1,10 @@
 //! Writes numbered events at a steady pace until it is told to end.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::{Condvar, Mutex};
 use rdkafka::producer::Producer as _;
 
 use super::oracle::{Event, SERVICES};
@@ -11,7 +12,6 @@ use super::{PARTITIONS, Placing};
 use crate::RigError;
 use crate::kafka::records::{Writing, producer, send};
 use crate::kafka::{Kafka, Listener, Record};
-use crate::wait::lock;
 
 /// Event time between two events, in milliseconds.
 const STEP: i64 = 10;
@@ -77,11 +77,10 @@ impl Stream {
                     .collect();
                 next += i64::try_from(events.len()).unwrap_or_default();
                 write(&producer, &topic, &events, placing)?;
-                let mut state = lock(&sharing.state);
+                let mut state = sharing.state.lock();
                 state.written = next;
                 while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !state.ending) {
-                    let waited = sharing.changed.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+                    sharing.changed.wait_for(&mut state, left);
                 }
                 if state.ending {
                     break;
@@ -90,7 +89,7 @@ impl Stream {
             let close = base + next * STEP + CLOSING;
             let closing: Vec<Event> = (next..next + SERVICES).map(|id| Event::closing(id, close)).collect();
             write(&producer, &topic, &closing, placing)?;
-            lock(&sharing.state).written = next + SERVICES;
+            sharing.state.lock().written = next + SERVICES;
             producer
                 .flush(Duration::from_secs(60))
                 .map_err(RigError::client(format!("writing to {topic}")))
@@ -111,7 +110,7 @@ impl Stream {
 
     /// How many events were written so far: the next one's id.
     pub fn written(&self) -> i64 {
-        lock(&self.shared.state).written
+        self.shared.state.lock().written
     }
 
     /// Ends with events that close all windows, and waits until brokers have everything. Returns how many events there
@@ -129,7 +128,7 @@ impl Stream {
     }
 
     fn tell(&self) {
-        lock(&self.shared.state).ending = true;
+        self.shared.state.lock().ending = true;
         self.shared.changed.notify_all();
     }
 }

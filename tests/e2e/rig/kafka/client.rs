@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -18,7 +19,6 @@ use super::certificates::ClientCertificate;
 use super::options::Listener;
 use super::users::{ALICE, Login};
 use crate::RigError;
-use crate::wait::lock;
 
 impl Kafka {
     /// A client's settings that every good client has for a listener: addresses, protocol, the authority to trust, its
@@ -70,7 +70,7 @@ pub struct Quiet {
 impl Quiet {
     /// What librdkafka reported so far.
     pub fn errors(&self) -> Vec<(RDKafkaErrorCode, String)> {
-        lock(&self.errors).clone()
+        self.errors.lock().clone()
     }
 }
 
@@ -81,7 +81,7 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {
-            lock(&self.errors).push((code, reason.to_owned()));
+            self.errors.lock().push((code, reason.to_owned()));
         }
     }
 }

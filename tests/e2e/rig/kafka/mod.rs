@@ -18,15 +18,16 @@ mod users;
 mod wire;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::admin::AdminClient;
 use rustix::process::Signal;
 
 use self::broker::Broker;
 use self::wire::Wire;
-use crate::wait::{lock, until};
+use crate::wait::until;
 use crate::{Proxy, RigError, home};
 
 pub use self::access::Rights;
@@ -117,7 +118,7 @@ impl Kafka {
             admin: OnceLock::new(),
         };
         for broker in &kafka.brokers {
-            lock(broker).launch(kafka.kerberos.as_ref())?;
+            broker.lock().launch(kafka.kerberos.as_ref())?;
         }
         for index in 0..kafka.brokers.len() {
             kafka.wait_until_ready(index, kafka.brokers.len())?;
@@ -164,7 +165,7 @@ impl Kafka {
     pub fn bootstrap(&self, listener: Listener) -> Result<String, RigError> {
         let mut addresses = Vec::new();
         for broker in &self.brokers {
-            addresses.push(format!("{}:{}", listener.host(), lock(broker).port(listener)?.1));
+            addresses.push(format!("{}:{}", listener.host(), broker.lock().port(listener)?.1));
         }
         Ok(addresses.join(","))
     }
@@ -254,7 +255,7 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::start_again`].
     pub fn start_again_with(&self, broker: usize, settings: &[(&str, &str)]) -> Result<(), RigError> {
-        let ports: Vec<_> = self.brokers.iter().map(|broker| lock(broker).ports.clone()).collect();
+        let ports: Vec<_> = self.brokers.iter().map(|broker| broker.lock().ports.clone()).collect();
         let mut restarted = self.broker(broker)?;
         if restarted.process.is_some() {
             return Err(RigError::Misused(format!(
@@ -368,7 +369,7 @@ impl Kafka {
 
     fn broker(&self, index: usize) -> Result<MutexGuard<'_, Broker>, RigError> {
         let missing = || RigError::Misused(format!("there is no broker {index}; they are numbered from 0"));
-        self.brokers.get(index).map(lock).ok_or_else(missing)
+        self.brokers.get(index).map(Mutex::lock).ok_or_else(missing)
     }
 
     /// The plain ports of the brokers that can answer.
@@ -376,7 +377,7 @@ impl Kafka {
         let live = self
             .brokers
             .iter()
-            .map(lock)
+            .map(Mutex::lock)
             .filter(|broker| broker.process.is_some() && !broker.paused);
         let ports: Vec<u16> = live
             .map(|broker| broker.port(Listener::Plain).map(|port| port.0))
@@ -392,12 +393,12 @@ impl Drop for Kafka {
     fn drop(&mut self) {
         // All at once: three ends take no longer than one.
         for broker in &self.brokers {
-            if let Some(process) = &lock(broker).process {
+            if let Some(process) = &broker.lock().process {
                 drop(process.signal(Signal::KILL));
             }
         }
         for broker in &self.brokers {
-            lock(broker).process = None;
+            broker.lock().process = None;
         }
         drop(std::fs::remove_dir_all(&self.folder));
     }

@@ -1,9 +1,9 @@
 //! Records: written with any codec, and read back to an end that is known.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer as _;
@@ -17,7 +17,6 @@ use super::admin::PATIENCE;
 use super::offsets::{ends, is_passing};
 use super::options::Listener;
 use crate::RigError;
-use crate::wait::lock;
 
 /// A record, to be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -278,7 +277,7 @@ impl ProducerContext for Deliveries {
             Ok(message) => Ok((message.partition(), message.offset())),
             Err((error, _)) => Err(error.clone()),
         };
-        lock(&self.done).insert(*number, place);
+        self.done.lock().insert(*number, place);
     }
 }
 
@@ -295,7 +294,7 @@ pub(crate) struct Sent {
 impl Sent {
     /// Where they are. To be asked when the producer has flushed.
     pub fn places(&self, producer: &BaseProducer<Deliveries>, topic: &str) -> Result<Vec<(i32, i64)>, RigError> {
-        let mut done = lock(&producer.context().done);
+        let mut done = producer.context().done.lock();
         let mut places = Vec::new();
         for number in self.from..self.from + self.count {
             match done.remove(&number) {
@@ -324,7 +323,7 @@ pub(crate) fn send(
     records: &[Record],
 ) -> Result<Sent, RigError> {
     // Numbers go on where an earlier call ended; reports of that call may not have been asked for.
-    let from = lock(&producer.context().done).keys().last().map_or(0, |last| last + 1);
+    let from = producer.context().done.lock().keys().last().map_or(0, |last| last + 1);
     for (index, record) in records.iter().enumerate() {
         let mut message: BaseRecord<'_, [u8], [u8], Box<usize>> =
             BaseRecord::with_opaque_to(topic, Box::new(from + index));

@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::frames;
 use super::rules::Action;
 use super::state::{Direction, Fate, Shared};
-use crate::wait::lock;
 
 /// Messages that may be on their way in one direction; a reader that is faster waits.
 const ON_THE_WAY: usize = 1024;
@@ -206,7 +207,7 @@ fn request(shared: &Shared, link: &Link, arrived: Instant, message: &[u8]) -> io
         }
         _ => {}
     }
-    lock(&link.pending).insert(head.correlation, Pending { number, rule });
+    link.pending.lock().insert(head.correlation, Pending { number, rule });
     let delivered = deliver(shared, link, Direction::Requests, message);
     shared.change(|state| {
         // The answer may have been quicker.
@@ -227,7 +228,7 @@ fn request(shared: &Shared, link: &Link, arrived: Instant, message: &[u8]) -> io
 
 fn answer(shared: &Shared, link: &Link, arrived: Instant, message: &[u8]) -> io::Result<()> {
     let pending = match link.protocol {
-        Protocol::Kafka => frames::correlation(message).and_then(|number| lock(&link.pending).remove(&number)),
+        Protocol::Kafka => frames::correlation(message).and_then(|number| link.pending.lock().remove(&number)),
         Protocol::Bytes => None,
     };
     let fate = |fate| {

@@ -1,13 +1,14 @@
 //! What all connections of a proxy share: how the network is, the rules, the record of what was seen.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::frames::{ApiKey, Head};
 use super::link::Link;
 use super::rules::{Action, Active};
-use crate::wait::lock;
 
 /// So many requests are remembered; counts go on.
 const REMEMBERED: usize = 20_000;
@@ -135,19 +136,19 @@ pub(super) struct Shared {
 impl Shared {
     /// Looks at the state.
     pub fn look<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut lock(&self.state))
+        look(&mut self.state.lock())
     }
 
     /// Changes the state, and wakes whoever waits on it.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut lock(&self.state));
+        let result = change(&mut self.state.lock());
         self.changed.notify_all();
         result
     }
 
     /// Waits until `ask` gives a value; none at the deadline. `ask` may set the deadline anew.
     pub fn wait<T>(&self, mut ask: impl FnMut(&mut State) -> Result<T, Instant>) -> Option<T> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         loop {
             let deadline = match ask(&mut state) {
                 Ok(value) => return Some(value),
@@ -157,12 +158,7 @@ impl Shared {
             if left.is_zero() {
                 return None;
             }
-            state = self.sleep(state, left);
+            self.changed.wait_for(&mut state, left);
         }
-    }
-
-    fn sleep<'a>(&self, state: MutexGuard<'a, State>, left: Duration) -> MutexGuard<'a, State> {
-        let woken = self.changed.wait_timeout(state, left);
-        woken.unwrap_or_else(PoisonError::into_inner).0
     }
 }

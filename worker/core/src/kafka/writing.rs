@@ -3,6 +3,12 @@
 //! Records are collected by partition. Each partition has one batch on the way at a time, which is sent, the same to the last
 //! byte, until a broker has it: brokers know a batch by its producer, epoch and sequence, and take it once.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tocsin_contract::pipeline::source::Partitioner;
+
+use super::batch_writer::{BatchWriter, Producer};
 use super::error_code::{
     CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, CORRUPT_MESSAGE,
     DUPLICATE_SEQUENCE_NUMBER, FENCED_LEADER_EPOCH, INVALID_RECORD, INVALID_TOPIC_EXCEPTION, KAFKA_STORAGE_ERROR,
@@ -11,12 +17,6 @@ use super::error_code::{
     THROTTLING_QUOTA_EXCEEDED, TOPIC_AUTHORIZATION_FAILED, UNKNOWN_LEADER_EPOCH, UNKNOWN_TOPIC_ID,
     UNKNOWN_TOPIC_OR_PARTITION,
 };
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use tocsin_contract::pipeline::source::Partitioner;
-
-use super::batch_writer::{BatchWriter, Producer};
 use super::fetching::{Millis, Partition};
 use super::partitioner;
 

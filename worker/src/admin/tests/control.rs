@@ -1,8 +1,8 @@
 //! What is asked of a worker.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tocsin_contract::worker::{Savepoint, SavepointState, WorkerStatus};
 
@@ -46,7 +46,7 @@ impl Control for Taker {
     }
 
     fn begin_savepoint(&self, id: Option<&str>, _drains: bool) -> Result<Savepoint, Refusal> {
-        let mut known = self.0.lock().unwrap();
+        let mut known = self.0.lock();
         let id = id.map_or_else(|| format!("own-{}", known.len()), str::to_owned);
         let savepoint = Savepoint {
             id: id.clone(),
@@ -56,7 +56,7 @@ impl Control for Taker {
     }
 
     fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
-        let known = self.0.lock().unwrap();
+        let known = self.0.lock();
         known.get(id).cloned().ok_or_else(|| Refusal::Unknown(id.to_owned()))
     }
 }
@@ -78,13 +78,13 @@ fn a_savepoint_is_begun_once_and_followed_to_its_end() {
             answer.head
         );
     }
-    assert_eq!(taker.0.lock().unwrap().len(), 1);
+    assert_eq!(taker.0.lock().len(), 1);
     let look = || {
         let answer = bench.ask("GET", "/v1/savepoints/noc-upgrade.7", &[], "");
         serde_json::from_str::<Value>(&answer.body).unwrap()
     };
     assert_eq!(look(), json!({"id": "noc-upgrade.7", "state": "Pending"}));
-    for savepoint in taker.0.lock().unwrap().values_mut() {
+    for savepoint in taker.0.lock().values_mut() {
         savepoint.state = SavepointState::Completed;
         savepoint.path = Some("noc/savepoints/7".to_owned());
     }

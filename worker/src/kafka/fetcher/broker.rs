@@ -70,7 +70,7 @@ impl Broker {
             }
             let wait = state.fetching.next_try(self.number, now);
             let wait = wait.map_or(PATIENCE, |at| Duration::from_millis(at.saturating_sub(now).max(1)));
-            state = self.shared.wait(state, wait.min(PATIENCE));
+            self.shared.wait(&mut state, wait.min(PATIENCE));
         };
         drop(state);
         match self.fetch(&asks) {

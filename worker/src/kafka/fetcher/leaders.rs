@@ -45,7 +45,7 @@ fn run(shared: &Arc<Shared>, mut cluster: Cluster, threads: &mut BTreeMap<i32, J
             if wants_leaders || !out_of_range.is_empty() {
                 break (wants_leaders, out_of_range);
             }
-            state = shared.wait(state, PATIENCE);
+            shared.wait(&mut state, PATIENCE);
         };
         drop(state);
         let mut outcome = Ok(());
@@ -81,7 +81,7 @@ fn rest(shared: &Shared, pause: Duration) {
     while !state.stopped
         && let Some(left) = until.checked_duration_since(std::time::Instant::now())
     {
-        state = shared.wait(state, left);
+        shared.wait(&mut state, left);
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the threads of a fetcher share.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tocsin_worker_core::kafka::fetching::{Ask, Fetching, Millis};
 
 use super::{Event, FetcherSettings};
@@ -58,8 +58,7 @@ impl Shared {
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked left the state as it was between two of its changes.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Changes what is read, and lets the threads look.
@@ -82,9 +81,8 @@ impl Shared {
     }
 
     /// Waits for a change, at most `wait`.
-    pub fn wait<'a>(&self, state: MutexGuard<'a, State>, wait: Duration) -> MutexGuard<'a, State> {
-        let waited = self.changed.wait_timeout(state, wait);
-        waited.unwrap_or_else(PoisonError::into_inner).0
+    pub fn wait(&self, state: &mut MutexGuard<'_, State>, wait: Duration) {
+        self.changed.wait_for(state, wait);
     }
 
     /// Hands an event over; answers whether anybody is there to take it.

@@ -1,11 +1,10 @@
 //! Writes records without transactions: for tools and undeliverable rows, not for results.
 
 use std::error::Error;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError as ClientError;
@@ -68,7 +67,7 @@ impl ProducerContext for Deliveries {
                 self.delivered.fetch_add(1, Ordering::Relaxed);
             }
             Err((error, _)) => {
-                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut failed = self.failed.lock();
                 failed.get_or_insert_with(|| error.clone());
             }
         }
@@ -144,7 +143,7 @@ impl PlainProducer {
     /// If one was refused.
     pub fn check(&self, topic: &str) -> Result<(), ProduceError> {
         self.0.poll(Duration::ZERO);
-        let mut failed = self.0.context().failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.0.context().failed.lock();
         match failed.take() {
             None => Ok(()),
             Some(source) => Err(ProduceError::Refused {

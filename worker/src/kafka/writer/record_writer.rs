@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tocsin_worker_core::kafka::error_code::MESSAGE_TOO_LARGE;
 
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProduceResponse, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
+use tocsin_worker_core::kafka::error_code::MESSAGE_TOO_LARGE;
 use tocsin_worker_core::kafka::fetching::{Millis, Partition};
 use tocsin_worker_core::kafka::writing::{Due, Settings, Verdict, Writing};
 use tocsin_worker_core::kafka::{Producer, encode_headers};

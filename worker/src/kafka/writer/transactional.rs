@@ -7,10 +7,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tocsin_worker_core::kafka::error_code::{
-    CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
-    OPERATION_NOT_ATTEMPTED,
-};
 
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
@@ -22,6 +18,10 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use tocsin_worker_core::kafka::Producer;
+use tocsin_worker_core::kafka::error_code::{
+    CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
+    OPERATION_NOT_ATTEMPTED,
+};
 
 use super::patience::Trouble;
 use super::{INIT_PRODUCER_ID, LastOffsets, NewRecords, Patience, RecordWriter, WriteError};

@@ -11,7 +11,7 @@ fn check(change: impl FnOnce(&mut ThreadSample), expected: &[&str]) -> Vec<Strin
     measures.assigned(&[3]);
     let slot = measures.add_thread("shards-0");
     {
-        let mut sample = lock(&slot);
+        let mut sample = slot.lock();
         sample.shards = vec![shard(3, ShardPhase::Running)];
         change(&mut sample);
     }
@@ -115,7 +115,7 @@ fn a_checkpoint_older_than_half_of_what_a_topic_keeps_is_told() {
     let said = |age: i64| {
         let measures = Measures::new(about());
         measures.assigned(&[3]);
-        lock(&measures.add_thread("shards-0")).shards = vec![shard(3, ShardPhase::Running)];
+        measures.add_thread("shards-0").lock().shards = vec![shard(3, ShardPhase::Running)];
         measures.retention(Some(("incident_alerts".to_owned(), Duration::from_secs(600))));
         measures.checkpoint_written(Checkpoint {
             shard: 3,

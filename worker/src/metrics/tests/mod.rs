@@ -78,7 +78,7 @@ fn full() -> Arc<Measures> {
     measures.deliveries(vec![("pager".to_owned(), pager)]);
     for (name, number) in [("shards-0", 0), ("shards-1", 3)] {
         let sample = measures.add_thread(name);
-        let mut sample = lock(&sample);
+        let mut sample = sample.lock();
         sample.shards = vec![shard(number, ShardPhase::Running)];
         sample.times = Times {
             busy: Duration::from_secs(6),

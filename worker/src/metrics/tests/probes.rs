@@ -14,8 +14,8 @@ fn check(change: impl FnOnce(&Measures), expected: &[&str]) {
 }
 
 fn samples(measures: &Measures, change: impl Fn(&mut ShardSample)) {
-    for (_, sample) in lock(&measures.threads).iter() {
-        lock(sample).shards.iter_mut().for_each(&change);
+    for (_, sample) in measures.threads.lock().iter() {
+        sample.lock().shards.iter_mut().for_each(&change);
     }
 }
 

@@ -9,8 +9,9 @@ mod idle;
 mod paced;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tocsin_contract::document;
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_worker_core::decode::Span;
@@ -118,7 +119,7 @@ impl Sink for TimedSink {
     fn flush(&mut self) -> Result<(), SinkError> {
         let at = self.clock.now().as_millis() as u64;
         let flushed = self.written.drain(..).map(|row| (self.name.clone(), at, row));
-        self.rows.lock().unwrap().extend(flushed);
+        self.rows.lock().extend(flushed);
         Ok(())
     }
 
@@ -191,7 +192,7 @@ fn run_before(
         interrupt: Interrupt::default(),
     };
     let summary = run_by(clock, plan, inputs, sinks, &settings, watcher).unwrap();
-    (std::mem::take(&mut rows.lock().unwrap()), summary)
+    (std::mem::take(&mut rows.lock()), summary)
 }
 
 /// Inputs that follow scripts, each live or not.

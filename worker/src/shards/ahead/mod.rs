@@ -11,8 +11,10 @@ mod librdkafka;
 mod own;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use self::librdkafka::LibrdkafkaSender;
 use self::own::OwnSender;
@@ -42,12 +44,12 @@ impl Sent {
     }
 
     fn fail(&self, failure: Failure) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.lock();
         failed.get_or_insert(failure);
     }
 
     fn failure(&self) -> Option<Failure> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failed.lock().clone()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders as ClientHeaders};
@@ -62,11 +63,11 @@ impl ProducerContext for Deliveries {
             && record.topic() == self.journal.topic
             && record.offset() >= 0
         {
-            let mut offsets = self.journal.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut offsets = self.journal.offsets.lock();
             offsets.insert(record.partition() as u32, record.offset());
         }
         if let Err((error, record)) = result {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refused = self.refused.lock();
             refused.get_or_insert_with(|| (record.topic().to_owned(), error.clone()));
         }
     }
@@ -120,7 +121,7 @@ impl LibrdkafkaTransactional {
 
     /// Writes a transaction and commits it, once.
     pub fn attempt(&mut self, transaction: &Transaction, grant: &Grant) -> Tried {
-        let mut offsets = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offsets = self.journal.lock();
         offsets.clear();
         drop(offsets);
         attempt(self, transaction, grant)
@@ -128,7 +129,7 @@ impl LibrdkafkaTransactional {
 
     /// Where the records of the last transaction stand in the journal, by shard.
     pub fn journal_offsets(&self) -> BTreeMap<u32, i64> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.journal.lock().clone()
     }
 }
 
@@ -142,7 +143,7 @@ fn attempt(transactional: &mut LibrdkafkaTransactional, transaction: &Transactio
     if let Err(error) = producer.begin_transaction() {
         return Tried::Unknown(error.into());
     }
-    let take_refused = || refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let take_refused = || refused.lock().take();
     take_refused();
     let filled = fill(producer, offsets, transaction, grant);
     if let Some((topic, error)) = take_refused() {

@@ -8,15 +8,15 @@ mod offsets;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaErrorCode;
 use tocsin_worker_core::kafka::error_code::{
     CLUSTER_AUTHORIZATION_FAILED, CORRUPT_MESSAGE, FENCED_INSTANCE_ID, GROUP_AUTHORIZATION_FAILED, ILLEGAL_GENERATION,
     INVALID_RECORD, INVALID_TOPIC_EXCEPTION, INVALID_TRANSACTION_TIMEOUT, MESSAGE_TOO_LARGE, REBALANCE_IN_PROGRESS,
     RECORD_LIST_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNKNOWN_MEMBER_ID,
     UNKNOWN_TOPIC_OR_PARTITION,
 };
-
-use rdkafka::error::KafkaError as ClientError;
-use rdkafka::types::RDKafkaErrorCode;
 
 use self::librdkafka::LibrdkafkaTransactional;
 use self::own::OwnTransactional;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::time::Instant;
+
 use tocsin_worker_core::kafka::error_code::{
     INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, INVALID_TXN_STATE, OUT_OF_ORDER_SEQUENCE_NUMBER,
     PRODUCER_FENCED, TRANSACTION_ABORTABLE, UNKNOWN_PRODUCER_ID,

@@ -1,10 +1,11 @@
 //! The engine's side: takes requests out of the queue.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::RwLock;
 use tocsin_worker_core::decode::Span;
 
 use super::body::Batch;
@@ -37,7 +38,7 @@ pub(super) enum Refused {
 impl Queue {
     /// Puts a batch into the queue, or leaves everything as it was.
     pub(super) fn push(&self, batch: Batch) -> Result<(), Refused> {
-        let is_closed = self.shared.is_closed.read().unwrap_or_else(PoisonError::into_inner);
+        let is_closed = self.shared.is_closed.read();
         if *is_closed {
             return Err(Refused::Closed);
         }
@@ -136,7 +137,7 @@ impl HttpSource {
     }
 
     fn close(&self) {
-        *self.shared.is_closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.shared.is_closed.write() = true;
     }
 }
 
@@ -191,6 +192,6 @@ impl Source for HttpSource {
 
 impl HttpSource {
     fn is_closed(&self) -> bool {
-        *self.shared.is_closed.read().unwrap_or_else(PoisonError::into_inner)
+        *self.shared.is_closed.read()
     }
 }
