@@ -68,3 +68,39 @@ fn a_worker_that_brokers_throttle_says_so_and_loses_nothing() {
     worker.end(END).unwrap();
     ids.check().unwrap();
 }
+
+/// A quota for what is written, of which one transaction takes so much that brokers do not listen for longer than a
+/// transaction may last.
+#[test]
+fn a_worker_whose_results_are_throttled_says_so_and_goes_on_with_the_same_producer() {
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    for delivery in ["exactly", "at-least"] {
+        let ids = Ids::new(&kafka, &format!("throttled-{delivery}"), Listener::Plain).unwrap();
+        let ids = if delivery == "exactly" {
+            ids
+        } else {
+            ids.at_least_once().unwrap()
+        };
+        let pace = Pace {
+            at_once: 100,
+            every: Duration::from_millis(1),
+        };
+        let stream = ids.stream(pace).unwrap();
+        let written = until("enough to be throttled for", PATIENCE, || {
+            Ok((stream.written() >= 10_000).then_some(()))
+        });
+        written.unwrap();
+        let n_events = stream.end().unwrap();
+        kafka.write_quota("tocsin", Some(8 << 10)).unwrap();
+        let mut tail = ids.tail().unwrap();
+        let worker = ids.worker("w").unwrap();
+        let said = worker.wait_for_line("the broker throttles what is written to it", PATIENCE);
+        or_tell(delivery, &[&worker], said);
+        or_tell(delivery, &[&worker], tail.wait_for_all_passed(n_events, 2 * PATIENCE));
+        kafka.write_quota("tocsin", None).unwrap();
+        worker.end(END).unwrap();
+        ids.check().unwrap();
+        let given_up = worker.lines_with("the producer is given up") + worker.lines_with("was aborted");
+        assert_eq!(given_up, 0, "{delivery}: {}", worker.last_lines());
+    }
+}

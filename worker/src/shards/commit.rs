@@ -195,6 +195,13 @@ impl Committing {
                 }
                 continue;
             };
+            // Within a transaction its time would run out meanwhile.
+            if let Some(wait) = producer.throttled_for() {
+                if !self.await_quota(wait, &shards) {
+                    return Outcome::Lost;
+                }
+                continue;
+            }
             match producer.attempt(transaction, &grant) {
                 Tried::Committed => {
                     let offsets = producer.journal_offsets();
@@ -222,6 +229,20 @@ impl Committing {
                 }
             }
         }
+    }
+
+    /// Waits until brokers want to be written to again; false if nobody wants that any more.
+    fn await_quota(&self, wait: Duration, shards: &[(u32, Term)]) -> bool {
+        let until = Instant::now() + wait;
+        while !self.stopped.load(Ordering::Acquire) && self.ownership.grant(shards).is_some() {
+            self.pulse.beat();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::park_timeout(left.min(BETWEEN_TRIES));
+        }
+        false
     }
 
     /// Waits until the brokers have what was sent ahead of a transaction. Answers how the transaction ends if they never

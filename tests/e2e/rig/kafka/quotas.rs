@@ -13,6 +13,18 @@ impl Kafka {
     /// # Errors
     /// When no broker runs or the controller refuses.
     pub fn read_quota(&self, client: &str, bytes_per_second: Option<u32>) -> Result<(), RigError> {
+        self.quota("consumer_byte_rate", client, bytes_per_second)
+    }
+
+    /// The same for what they write.
+    ///
+    /// # Errors
+    /// As [`Kafka::read_quota`].
+    pub fn write_quota(&self, client: &str, bytes_per_second: Option<u32>) -> Result<(), RigError> {
+        self.quota("producer_byte_rate", client, bytes_per_second)
+    }
+
+    fn quota(&self, of: &str, client: &str, bytes_per_second: Option<u32>) -> Result<(), RigError> {
         let mut body = Writer::default();
         // One entry, of one client, with one quota.
         body.i32(1);
@@ -20,7 +32,7 @@ impl Kafka {
         body.string("client-id");
         body.string(client);
         body.i32(1);
-        body.string("consumer_byte_rate");
+        body.string(of);
         body.f64(f64::from(bytes_per_second.unwrap_or_default()));
         body.i8(i8::from(bytes_per_second.is_none()));
         // Not only a trial.

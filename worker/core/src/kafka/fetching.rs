@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::answer::{self, Answer, Meaning};
+use super::throttling::Throttling;
 
 /// A time of the caller's clock, in milliseconds.
 pub type Millis = u64;
@@ -156,8 +157,7 @@ struct State {
 pub struct Fetching {
     settings: Settings,
     partitions: BTreeMap<Partition, State>,
-    /// Until when brokers want to be left alone.
-    throttled: BTreeMap<i32, Millis>,
+    throttling: Throttling,
     wants_leaders: bool,
     n_questions: u64,
 }
@@ -168,7 +168,7 @@ impl Fetching {
         Self {
             settings,
             partitions: BTreeMap::new(),
-            throttled: BTreeMap::new(),
+            throttling: Throttling::default(),
             wants_leaders: false,
             n_questions: 0,
         }
@@ -285,16 +285,16 @@ impl Fetching {
         })
     }
 
-    /// What we may take of a broker in a while is used up: it is asked for nothing until then (KIP-219).
+    /// A broker is asked for nothing until then: see [`Throttling`].
     pub fn throttled(&mut self, broker: i32, until: Millis) {
-        self.throttled.insert(broker, until);
+        self.throttling.note(broker, until);
     }
 
     /// What to ask a broker for now; each partition is asked for once at a time.
     pub fn ask(&mut self, broker: i32, now: Millis) -> Vec<Ask> {
         let limit = self.settings.buffered;
         let mut asks = Vec::new();
-        if self.throttled.get(&broker).is_some_and(|until| *until > now) {
+        if self.throttling.until(broker, now).is_some() {
             return asks;
         }
         for (&partition, state) in &mut self.partitions {
@@ -321,7 +321,7 @@ impl Fetching {
 
     /// When a partition of a broker may be asked for that may not now.
     pub fn next_try(&self, broker: i32, now: Millis) -> Option<Millis> {
-        let throttled = self.throttled.get(&broker).copied().filter(|until| *until > now);
+        let throttled = self.throttling.until(broker, now);
         if throttled.is_some() {
             return throttled;
         }

@@ -19,6 +19,7 @@ mod reader;
 mod record;
 mod scratch;
 mod snappy;
+pub mod throttling;
 mod varint;
 pub mod writing;
 

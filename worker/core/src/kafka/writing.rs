@@ -19,6 +19,7 @@ use super::error_code::{
 };
 use super::fetching::{Millis, Partition};
 use super::partitioner;
+use super::throttling::Throttling;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +78,7 @@ pub struct Writing {
     producer: Producer,
     topics: Vec<Topic>,
     wants_leaders: bool,
+    throttling: Throttling,
     /// Memory for batches to come.
     spare: Vec<BatchWriter>,
 }
@@ -132,6 +134,7 @@ impl Writing {
             producer: Producer::NOBODY,
             topics: Vec::new(),
             wants_leaders: false,
+            throttling: Throttling::default(),
             spare: Vec::new(),
         }
     }
@@ -227,6 +230,21 @@ impl Writing {
         self.queues().filter(|(_, queue)| !queue.is_empty()).map(|(at, _)| at)
     }
 
+    /// A broker is sent nothing until then: see [`Throttling`].
+    pub fn throttled(&mut self, broker: i32, until: Millis) {
+        self.throttling.note(broker, until);
+    }
+
+    /// When all brokers can be sent something again, if one cannot now.
+    pub fn throttled_until(&self, now: Millis) -> Option<Millis> {
+        self.throttling.latest(now)
+    }
+
+    /// Sends again to brokers that wanted to be left alone; answers which.
+    pub fn forget_throttling(&mut self) -> Vec<i32> {
+        self.throttling.forget()
+    }
+
     /// What to send now; `millis` is the clock's time since 1970, for records.
     pub fn due(&mut self, now: Millis, millis: i64) -> Vec<Due> {
         let mut due = Vec::new();
@@ -244,6 +262,9 @@ impl Writing {
                     queue.wait(&self.settings, now);
                     continue;
                 };
+                if self.throttling.until(broker, now).is_some() {
+                    continue;
+                }
                 let of_broker = bytes.entry(broker).or_default();
                 if *of_broker > self.settings.request_bytes {
                     continue;
@@ -274,11 +295,17 @@ impl Writing {
     }
 
     /// When something is due that is not now, if something waits and nothing is on the way for it.
-    pub fn next_try(&self) -> Option<Millis> {
+    pub fn next_try(&self, now: Millis) -> Option<Millis> {
         let waiting = self
             .queues()
             .filter(|(_, queue)| !queue.is_empty() && queue.first.as_ref().is_none_or(|first| !first.is_out));
-        waiting.map(|(_, queue)| queue.not_before).min()
+        let due = waiting.map(|(at, queue)| {
+            let leaders = &self.topics[at.topic as usize].leaders;
+            let leader = leaders.get(at.partition as usize).copied().flatten();
+            let throttled = leader.and_then(|leader| self.throttling.until(leader, now));
+            queue.not_before.max(throttled.unwrap_or_default())
+        });
+        due.min()
     }
 
     /// A broker answered for a partition.

@@ -9,6 +9,9 @@ use crate::kafka::error::KafkaError;
 const LONGEST_UNSAID: Duration = Duration::from_secs(5);
 const BETWEEN_WORDS: Duration = Duration::from_secs(60);
 
+/// When less than this is left, what brokers want to be waited for is not waited for any more.
+const SHORT: Duration = Duration::from_secs(3);
+
 /// By when something must be done, and whether somebody still wants it.
 #[derive(Clone, Copy)]
 pub struct Patience<'a> {
@@ -19,6 +22,11 @@ pub struct Patience<'a> {
 }
 
 impl Patience<'_> {
+    /// Whether there is no time left to wait for anything but answers.
+    pub(super) fn is_short(&self) -> bool {
+        self.until.saturating_duration_since(Instant::now()) < SHORT
+    }
+
     /// What is left of it; an error when nothing is.
     pub(super) fn check(&self, what: &'static str, of: &Cluster) -> Result<(), KafkaError> {
         if !(self.is_wanted)() {
@@ -32,6 +40,26 @@ impl Patience<'_> {
             what,
             seconds: of.settings().request_timeout.as_secs(),
         })
+    }
+}
+
+/// Brokers that throttle us, for the log.
+#[derive(Default)]
+pub(super) struct Throttled {
+    told: Option<Instant>,
+}
+
+impl Throttled {
+    /// A broker wants to be left alone for a while.
+    pub(super) fn note(&mut self, broker: i32, millis: u64) {
+        if self.told.is_none_or(|at| at.elapsed() > BETWEEN_WORDS) {
+            self.told = Some(Instant::now());
+            tracing::warn!(
+                broker,
+                millis,
+                "the broker throttles what is written to it: its quota for this client is used up"
+            );
+        }
     }
 }
 

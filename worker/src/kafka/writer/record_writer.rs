@@ -12,7 +12,7 @@ use tocsin_worker_core::kafka::fetching::{Millis, Partition};
 use tocsin_worker_core::kafka::writing::{Due, Settings, Verdict, Writing};
 use tocsin_worker_core::kafka::{Producer, encode_headers};
 
-use super::patience::Trouble;
+use super::patience::{Throttled, Trouble};
 use super::{INIT_PRODUCER_ID, LastOffsets, NewRecords, Patience, WriteError};
 use crate::kafka::cluster::{Cluster, topic_name};
 use crate::kafka::connection::{Connection, Sent};
@@ -57,6 +57,7 @@ pub struct RecordWriter {
     looked: Instant,
     /// What goes wrong with what is being written.
     trouble: Trouble,
+    throttled: Throttled,
     started: Instant,
 }
 
@@ -72,6 +73,7 @@ impl RecordWriter {
             missing: BTreeMap::new(),
             looked: Instant::now(),
             trouble: Trouble::default(),
+            throttled: Throttled::default(),
             started: Instant::now(),
         }
     }
@@ -181,9 +183,15 @@ impl RecordWriter {
             let now = self.now();
             let due = self.writing.due(now, clock());
             if due.is_empty() {
+                // What was begun must not outlast its time. They do not listen to the connection, but they do to another one.
+                if patience.is_short() && self.writing.throttled_until(now).is_some() {
+                    let brokers = self.writing.forget_throttling();
+                    brokers.iter().for_each(|broker| self.cluster.disconnect(*broker));
+                    continue;
+                }
                 let wait = self
                     .writing
-                    .next_try()
+                    .next_try(now)
                     .map_or(LONGEST_PAUSE, |at| at.saturating_sub(now));
                 std::thread::park_timeout(Duration::from_millis(wait.clamp(1, LONGEST_PAUSE)));
                 continue;
@@ -191,6 +199,13 @@ impl RecordWriter {
             self.send(due, &mut last_offsets)?;
         }
         Ok(last_offsets)
+    }
+
+    /// How long brokers want to be left alone, if they do.
+    pub fn throttled_for(&self) -> Option<Duration> {
+        let now = self.now();
+        let until = self.writing.throttled_until(now)?;
+        Some(Duration::from_millis(until.saturating_sub(now)))
     }
 
     /// Partitions of what was taken and is not written, by topic.
@@ -357,6 +372,10 @@ impl RecordWriter {
         last_offsets: &mut LastOffsets,
     ) -> Result<(), WriteError> {
         let now = self.now();
+        if let Ok(millis @ 1..) = u64::try_from(response.throttle_time_ms) {
+            self.writing.throttled(broker, now + millis);
+            self.throttled.note(broker, millis);
+        }
         let mut left: BTreeSet<Partition> = asked.iter().copied().collect();
         let mut outcome = Ok(());
         for topic in &response.responses {

@@ -149,6 +149,11 @@ impl TransactionalWriter {
         self.writer.flush(patience)
     }
 
+    /// How long brokers want to be left alone, if they do. In an open transaction that would cost the time that it has.
+    pub fn throttled_for(&self) -> Option<Duration> {
+        self.writer.throttled_for()
+    }
+
     /// Adds offsets of a group to the transaction.
     ///
     /// # Errors

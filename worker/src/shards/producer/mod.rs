@@ -72,6 +72,15 @@ impl Transactional {
         }
     }
 
+    /// How long brokers want to be left alone before the next transaction, if they do.
+    pub fn throttled_for(&self) -> Option<Duration> {
+        match self {
+            Self::Own(own) => own.throttled_for(),
+            // It waits by itself.
+            Self::Librdkafka(_) => None,
+        }
+    }
+
     /// Where the records of the last transaction stand in the journal, by shard.
     pub fn journal_offsets(&self) -> BTreeMap<u32, i64> {
         match self {

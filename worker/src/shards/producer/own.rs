@@ -1,7 +1,7 @@
 //! A try by our own Produce path.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tocsin_worker_core::kafka::error_code::{
     INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, INVALID_TXN_STATE, OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -96,6 +96,10 @@ impl OwnTransactional {
                 Tried::Unknown(error)
             }
         }
+    }
+
+    pub fn throttled_for(&self) -> Option<Duration> {
+        self.writer.throttled_for()
     }
 
     pub fn journal_offsets(&self) -> BTreeMap<u32, i64> {

@@ -69,7 +69,7 @@ fn partitions_are_written_side_by_side_each_with_one_batch_on_the_way() {
     assert_eq!(read(&sent[0]), (texts(&[&long]), 0), "a full batch takes no more");
     assert_eq!((sent[1].broker, sent[1].partition), (2, at(1)));
     assert!(writing.due(0, 0).is_empty(), "one on the way");
-    assert_eq!(writing.next_try(), None);
+    assert_eq!(writing.next_try(0), None);
     assert_eq!(writing.answered(at(0), 0, 70, 1), Verdict::Written(Some(70)));
     assert_eq!(due(&mut writing, 1), (texts(&["b", "c"]), 1));
     assert_eq!(writing.answered(at(1), 0, 7, 1), Verdict::Written(Some(7)));
@@ -134,13 +134,13 @@ fn a_batch_that_was_not_taken_is_sent_again_as_it_was() {
     push(&mut writing, 0, "behind");
     assert_eq!(writing.answered(at(0), 51, -1, 10), Verdict::Later);
     assert!(writing.due(10, 2_000).is_empty());
-    assert_eq!(writing.next_try(), Some(11));
+    assert_eq!(writing.next_try(10), Some(11));
     let again = writing.due(11, 2_000);
     assert_eq!(again[0].batch, first, "brokers know it by its bytes");
     assert!(!writing.take_wants_leaders());
     // The pauses grow; whoever does not lead is not asked again before somebody said who does.
     assert_eq!(writing.answered(at(0), 6, -1, 20), Verdict::Later);
-    assert_eq!(writing.next_try(), Some(22));
+    assert_eq!(writing.next_try(20), Some(22));
     assert!(writing.take_wants_leaders());
     writing.led(0, vec![None, Some(2)]);
     assert!(writing.due(22, 0).is_empty());
@@ -154,6 +154,32 @@ fn a_batch_that_was_not_taken_is_sent_again_as_it_was() {
     assert_eq!(writing.answered(at(0), 0, 3, 2_000), Verdict::Written(Some(3)));
     let (values, sequence) = read(&writing.due(2_000, 0)[0]);
     assert_eq!((values, sequence), (texts(&["behind"]), 1));
+}
+
+#[test]
+fn a_broker_that_throttles_is_sent_nothing_until_it_listens_or_nobody_waits_for_that() {
+    let mut writing = writing();
+    push(&mut writing, 0, "a");
+    push(&mut writing, 1, "b");
+    assert_eq!(writing.due(0, 0).len(), 2);
+    assert_eq!(writing.answered(at(0), 0, 0, 10), Verdict::Written(Some(0)));
+    writing.throttled(1, 500);
+    assert_eq!(writing.throttled_until(10), Some(500));
+    push(&mut writing, 0, "later");
+    assert!(writing.due(499, 0).is_empty());
+    assert_eq!(writing.next_try(10), Some(500));
+    // The other broker goes on.
+    writing.unanswered(at(1), 10);
+    assert_eq!(writing.next_try(10), Some(11));
+    assert_eq!(writing.due(11, 0)[0].broker, 2);
+    assert_eq!(due(&mut writing, 500), (texts(&["later"]), 1));
+    assert_eq!(writing.answered(at(0), 0, 1, 510), Verdict::Written(Some(1)));
+    writing.throttled(1, 900);
+    push(&mut writing, 0, "at once");
+    assert!(writing.due(520, 0).is_empty());
+    assert_eq!(writing.forget_throttling(), [1]);
+    assert_eq!(writing.throttled_until(520), None);
+    assert_eq!(due(&mut writing, 520), (texts(&["at once"]), 2));
 }
 
 #[test]
