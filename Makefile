@@ -16,7 +16,7 @@ install: ## Puts `tocsin` into ~/.cargo/bin
 test: ## All checks and all tests in their short form; what CI runs
 	@scripts/test.sh
 
-test-full: ## The same with many more cases a property; writes a report to tests/results/
+test-full: ## The same with many more cases and all rounds, in hours; writes a report to tests/results/
 	@TOCSIN_TEST=full scripts/test.sh
 
 soak: ## Random kills and faults, and property tests with new seeds, for SOAK_MINUTES (60)

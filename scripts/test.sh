@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All checks, then all tests. TOCSIN_TEST=full runs many more cases a property and writes a report.
+# All checks, then all tests. TOCSIN_TEST=full runs many more cases a property, all rounds of each fault, and writes a
+# report. That takes hours: one that was interrupted goes on where it stopped, if the commit is the same.
 #
 # The short form runs the property tests from one fixed seed, so that a commit that passed goes on passing; the full form
 # and `make soak` draw new seeds.
@@ -26,6 +27,18 @@ scripts/trim-cache.sh
 started=$(date +%s)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+
+n_kept=0
+if [ "$TOCSIN_TEST" = full ] && [ -z "$(git status --porcelain)" ]; then
+    export TOCSIN_TEST_KEPT
+    TOCSIN_TEST_KEPT=$TOCSIN_CACHE/test-full/$(git rev-parse --short=12 HEAD)
+    mkdir -p "$TOCSIN_TEST_KEPT"
+    # Those of other commits are of no use any more.
+    find "$TOCSIN_CACHE/test-full" -mindepth 1 -maxdepth 1 ! -name "${TOCSIN_TEST_KEPT##*/}" -exec rm -rf {} +
+    rm -f "$TOCSIN_TEST_KEPT"/*.part
+    n_kept=$(find "$TOCSIN_TEST_KEPT" -type f | wc -l)
+    [ "$n_kept" = 0 ] || echo "It goes on: $n_kept test binaries have passed before." >&2
+fi
 
 scripts/lint.sh
 
@@ -70,6 +83,7 @@ if [ "$TOCSIN_TEST" = full ]; then
         scripts/machine.sh | sed 's/^/- /'
         echo "- cases a property: $PROPTEST_CASES"
         echo "- checks and build: $((built - started)) s, tests: $((ended - built)) s"
+        [ "$n_kept" = 0 ] || echo "- of an interrupted run of this commit: $n_kept test binaries, not in the time above"
         echo "- result: $counts"
         echo
         echo "| suite | passed | failed | time |"
@@ -85,6 +99,7 @@ if [ "$TOCSIN_TEST" = full ]; then
         echo '```'
     } >"$report"
     echo "The report is in $report." >&2
+    [ $code != 0 ] || rm -rf "${TOCSIN_TEST_KEPT:-}"
 fi
 
 if [ $code != 0 ]; then
