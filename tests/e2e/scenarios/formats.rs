@@ -139,11 +139,12 @@ fn avro_records_wait_for_a_registry_and_are_dead_only_if_it_knows_no_schema() {
         &format!("type: Avro, registry: {{url: '{url}'}}"),
         "field: ts, idleTimeout: 1h",
     );
+    let (unknown, broken) = (avro(id + 1_000, "x"), vec![1, 2, 3]);
     passing.write(&[
         avro(id, "a"),
         avro(id, "b"),
-        avro(id + 1_000, "x"),
-        vec![1, 2, 3],
+        unknown.clone(),
+        broken.clone(),
         avro(id, "c"),
         avro(id, "cut off").split_last().unwrap().1.to_vec(),
     ]);
@@ -160,7 +161,7 @@ fn avro_records_wait_for_a_registry_and_are_dead_only_if_it_knows_no_schema() {
     );
     // Each as it came: its bytes, its headers, and where it stood.
     let letters = passing.read(".dead-letter");
-    for (letter, (place, value)) in letters.iter().zip([(2, avro(id + 1_000, "x")), (3, vec![1, 2, 3])]) {
+    for (letter, (place, value)) in letters.iter().zip([(2, unknown), (3, broken)]) {
         assert_eq!(letter.value.as_ref(), Some(&value));
         assert_eq!(header(letter, "tocsin.offset"), place.to_string());
         assert_eq!(header(letter, "tocsin.topic"), "avro-in");

@@ -10,6 +10,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as raw;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -243,5 +244,14 @@ fn error(event: &Event) -> Said<'static> {
             code: code.into(),
             text,
         },
+    }
+}
+
+/// Sets the epoch in which the last record before the position of a list's first partition was written.
+pub fn set_epoch(list: &TopicPartitionList, epoch: i32) {
+    // SAFETY: the list has a partition, and lives as long as the call.
+    unsafe {
+        let elements = (*list.ptr()).elems;
+        raw::rd_kafka_topic_partition_set_leader_epoch(elements, epoch);
     }
 }

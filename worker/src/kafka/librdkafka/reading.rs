@@ -15,7 +15,7 @@ use tocsin_worker_core::kafka::fetching::{Loss, Partition, Position};
 
 use super::consumer::Quiet;
 use super::look::{Found, Looked};
-use super::queue::{Place, Queue, Said};
+use super::queue::{Place, Queue, Said, set_epoch};
 use super::source::Command;
 use crate::kafka::cluster::TopicInfo;
 use crate::kafka::error::KafkaError;
@@ -33,6 +33,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// While nobody takes events it looks again after so long.
 const UNTIL_ROOM: Duration = Duration::from_millis(2);
 
+/// How long librdkafka may take to begin at a position.
+const BEGINNING: Duration = Duration::from_millis(100);
+
 /// The same trouble is told once in so long.
 const BETWEEN_WORDS: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ pub struct Part {
     /// Bytes that wait to be processed.
     buffered: usize,
     is_paused: bool,
+    /// Whether nobody has asked yet if the log still has what was read before the position: nothing is taken until then.
+    is_unchecked: bool,
     /// Whether it was read to its end.
     is_at_end: bool,
     /// Whether librdkafka has given up on the position, and whether because the log was cut.
@@ -80,6 +85,7 @@ impl Reading {
                 other => self.obey(other),
             }
         }
+        self.check_positions();
         self.say_rest();
         if !self.unsaid.is_empty() {
             std::thread::park_timeout(UNTIL_ROOM);
@@ -131,12 +137,13 @@ impl Reading {
                     framing: None,
                     buffered: 0,
                     is_paused: false,
+                    is_unchecked: false,
                     is_at_end: false,
                     lost: None,
                     missing_since: None,
                 };
                 self.parts.insert(partition, part);
-                self.assign(partition, position.offset);
+                self.assign(partition, position);
             }
             Command::Remove(partition) => self.remove(partition),
             Command::Processed(partition, bytes) => {
@@ -154,21 +161,41 @@ impl Reading {
         }
     }
 
-    fn list(&self, partition: Partition, offset: Option<i64>) -> TopicPartitionList {
+    fn list(&self, partition: Partition, position: Option<Position>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         if let Some(topic) = self.topics.get(partition.topic as usize) {
             let mut element = list.add_partition(&topic.name, partition.partition as i32);
-            if let Some(offset) = offset {
+            if let Some(position) = position {
                 // An offset of a log is one.
-                element.set_offset(Offset::Offset(offset)).ok();
+                element.set_offset(Offset::Offset(position.offset)).ok();
+                set_epoch(&list, position.epoch);
             }
         }
         list
     }
 
-    fn assign(&mut self, partition: Partition, offset: i64) {
-        let outcome = self.consumer.incremental_assign(&self.list(partition, Some(offset)));
+    fn assign(&mut self, partition: Partition, position: Position) {
+        let outcome = self.consumer.incremental_assign(&self.list(partition, Some(position)));
         self.tried(outcome);
+        if let Some(part) = self.parts.get_mut(&partition) {
+            part.is_unchecked = position.epoch >= 0 && position.offset > 0;
+        }
+    }
+
+    /// Lets librdkafka ask whether logs still have what was read before positions. It does not where it begins, but where it
+    /// is sent to; and it can be sent only once it has begun.
+    fn check_positions(&mut self) {
+        let unchecked = self.parts.iter().filter(|(_, part)| part.is_unchecked);
+        let unchecked: Vec<(Partition, Position)> = unchecked.map(|(at, part)| (*at, part.position)).collect();
+        for (partition, position) in unchecked {
+            let sought = self
+                .consumer
+                .seek_partitions(self.list(partition, Some(position)), BEGINNING);
+            let has_begun = sought.is_ok_and(|list| list.elements().iter().all(|element| element.error().is_ok()));
+            if let Some(part) = self.parts.get_mut(&partition).filter(|_| has_begun) {
+                part.is_unchecked = false;
+            }
+        }
     }
 
     fn remove(&mut self, partition: Partition) {
@@ -224,7 +251,8 @@ impl Reading {
                 epoch,
             } => {
                 let place = self.partition(topic, partition);
-                if let Some(part) = place.and_then(|place| self.parts.get_mut(&place)) {
+                let part = place.and_then(|place| self.parts.get_mut(&place));
+                if let Some(part) = part.filter(|part| !part.is_unchecked) {
                     part.is_at_end = false;
                     let framing = part.framing.get_or_insert_with(|| Framing::new(part.position));
                     framing.push(&record, epoch);
@@ -232,7 +260,8 @@ impl Reading {
             }
             Said::End(place) => {
                 let partition = self.partition(&place.topic, place.partition);
-                if let Some(part) = partition.and_then(|partition| self.parts.get_mut(&partition)) {
+                let part = partition.and_then(|partition| self.parts.get_mut(&partition));
+                if let Some(part) = part.filter(|part| !part.is_unchecked) {
                     part.is_at_end = true;
                     let framing = part.framing.get_or_insert_with(|| Framing::new(part.position));
                     framing.go_over(place.offset);
@@ -338,7 +367,7 @@ impl Reading {
                         Some(_) => {
                             let outcome = self.consumer.incremental_unassign(&self.list(partition, None));
                             self.tried(outcome);
-                            self.assign(partition, wanted);
+                            self.assign(partition, position);
                         }
                         None if part.is_at_end && part.framing.is_none() => {
                             let fetched = Fetched {
