@@ -11,6 +11,7 @@ mod engine;
 mod follow;
 mod live;
 mod load;
+mod memory;
 mod outputs;
 mod report;
 mod rows;

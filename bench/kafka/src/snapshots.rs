@@ -12,6 +12,7 @@ use crate::broker::Broker;
 use crate::cpu::Moment;
 use crate::engine::{Topics, tocsin};
 use crate::live::{KeptRun, Probes, StateSize, first_results};
+use crate::memory;
 
 /// How long anything may take.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -71,7 +72,9 @@ pub fn run(broker: &Broker, services: u64) -> anyhow::Result<SnapshotRun> {
         std::thread::park_timeout(LOOK);
     }
     let save = Moment::now(Some(first.process.pid()), broker.pid()?)?.since(&before);
+    let held = memory::most_held(first.process.pid())?;
     first.process.kill()?;
+    memory::warm(held);
     let state = run.size(&savepoint)?;
     let clone = Topics {
         run: format!("{}-again", topics.run),

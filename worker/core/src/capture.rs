@@ -64,6 +64,13 @@ pub struct RowWriter {
 }
 
 impl RowWriter {
+    /// Has room for so many bytes.
+    fn with_room(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
     /// Adds a row; `write` appends its state.
     pub fn row(&mut self, id: KeyId, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         put_u64(&mut self.bytes, u64::from(id));
@@ -115,6 +122,8 @@ pub struct Blocks {
     pending: Vec<u32>,
     /// Blocks that were saved early and not handed over.
     early: Vec<Block>,
+    /// Bytes that a block may take.
+    room: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +144,7 @@ impl Blocks {
             states: Vec::new(),
             pending: Vec::new(),
             early: Vec::new(),
+            room: 0,
         }
     }
 
@@ -220,9 +230,12 @@ pub trait Captured {
 
     /// A block as it is now.
     fn block(&mut self, number: u32) -> Block {
-        let mut rows = RowWriter::default();
+        // Blocks of a table are about as large as one another.
+        let mut rows = RowWriter::with_room(self.blocks().room);
         self.save_rows(number * KEYS..(number + 1).saturating_mul(KEYS), &mut rows);
-        rows.into_block(self.blocks().id(number))
+        let blocks = self.blocks();
+        blocks.room = rows.bytes.len() + rows.bytes.len() / 8;
+        rows.into_block(blocks.id(number))
     }
 }
 

@@ -2,16 +2,18 @@
 //!
 //! State is kept in columns indexed by that number. A number is used again after its key was released.
 
+mod index;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow_array::{TimestampMicrosecondArray, new_null_array};
 use arrow_schema::DataType;
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZero;
 
+use self::index::Index;
 use crate::top_keys::TopKeys;
 use std::sync::Arc;
 
@@ -131,7 +133,7 @@ fn le_u32(bytes: &[u8]) -> u32 {
 /// Keys with their numbers.
 #[derive(Debug, Default)]
 pub struct KeyTable {
-    table: HashTable<Entry>,
+    index: Index,
     /// Where each key begins in `bytes`; the length stands in front of it.
     starts: Vec<u64>,
     bytes: Vec<u8>,
@@ -141,13 +143,6 @@ pub struct KeyTable {
     top: TopKeys,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Of the key: spares a look at it when the hashes differ, and when the table grows.
-    hash: u32,
-    id: KeyId,
-}
-
 const NOT_LIVE: u64 = u64::MAX;
 
 impl KeyTable {
@@ -155,11 +150,8 @@ impl KeyTable {
     pub fn intern(&mut self, key: &[u8]) -> (KeyId, bool) {
         self.top.note(key);
         let hash = hash(key);
-        let (starts, bytes) = (&self.starts, &self.bytes);
-        if let Some(entry) = self.table.find(spread(hash), |entry| {
-            entry.hash == hash && key_at(starts, bytes, entry.id) == key
-        }) {
-            return (entry.id, false);
+        if let Some(id) = self.index.find(hash, |id| self.key(id) == key) {
+            return (id, false);
         }
         let start = self.bytes.len() as u64;
         self.bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -174,32 +166,35 @@ impl KeyTable {
                 (self.starts.len() - 1) as KeyId
             }
         };
-        let entry = Entry { hash, id };
-        self.table
-            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        self.index.insert(hash, id);
         (id, true)
+    }
+
+    /// Prepares for many keys that are looked for one after the other: their places are fetched from memory together.
+    pub fn touch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        self.index.touch(keys.map(hash));
     }
 
     /// The number of `key`, if it is there.
     pub fn find(&self, key: &[u8]) -> Option<KeyId> {
-        let hash = hash(key);
-        self.table
-            .find(spread(hash), |entry| entry.hash == hash && self.key(entry.id) == key)
-            .map(|entry| entry.id)
+        self.index.find(hash(key), |id| self.key(id) == key)
     }
 
     /// The key with this number.
     pub fn key(&self, id: KeyId) -> &[u8] {
-        key_at(&self.starts, &self.bytes, id)
+        let Some(start) = self.starts.get(id as usize).filter(|start| **start != NOT_LIVE) else {
+            return &[];
+        };
+        let start = *start as usize;
+        let length = le_u32(&self.bytes[start..start + 4]) as usize;
+        &self.bytes[start + 4..start + 4 + length]
     }
 
     /// Forgets a key. Its number will be used again.
     pub fn release(&mut self, id: KeyId) {
-        let (starts, bytes) = (&self.starts, &self.bytes);
-        let key = key_at(starts, bytes, id);
-        let length = key.len() + 4;
-        if let Ok(entry) = self.table.find_entry(spread(hash(key)), |entry| entry.id == id) {
-            entry.remove();
+        let key = self.key(id);
+        let (hash, length) = (hash(key), key.len() + 4);
+        if self.index.remove(hash, id) {
             self.starts[id as usize] = NOT_LIVE;
             self.free.push(id);
             self.dead_bytes += length;
@@ -233,17 +228,17 @@ impl KeyTable {
 
     /// How many keys are there.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.index.len()
     }
 
     /// Whether no key is there.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.table.allocation_size() + self.starts.capacity() * 8 + self.bytes.capacity() + self.free.capacity() * 4
+        self.index.memory() + self.starts.capacity() * 8 + self.bytes.capacity() + self.free.capacity() * 4
     }
 }
 
@@ -323,27 +318,11 @@ impl KeySet {
     }
 }
 
-fn key_at<'a>(starts: &[u64], bytes: &'a [u8], id: KeyId) -> &'a [u8] {
-    let Some(start) = starts.get(id as usize).filter(|start| **start != NOT_LIVE) else {
-        return &[];
-    };
-    let start = *start as usize;
-    let length = le_u32(&bytes[start..start + 4]) as usize;
-    &bytes[start + 4..start + 4 + length]
-}
-
 /// A fixed seed: the order of keys never depends on the hash, and a table is private to its pipeline's shard.
 fn hash(key: &[u8]) -> u32 {
     let mut hasher = FixedState::with_seed(0x746f_6373_696e).build_hasher();
     hasher.write(key);
     (hasher.finish() >> 32) as u32
-}
-
-/// The table takes the lowest and the highest bits of a hash. By multiplication (Knuth, "The Art of Computer
-/// Programming" 6.4) the highest depend on all bits; the lowest are those of the hash itself.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

@@ -346,7 +346,9 @@ impl Merge {
             let held = Held::load(rows, &places).filter(|held| held.input() < inputs.len());
             self.held.insert(batch, held.ok_or_else(corrupt)?);
         }
-        if !of_batch.is_empty() {
+        // A batch to come must not take the number of one that is there.
+        let is_next = self.held.keys().all(|batch| *batch < n_batches);
+        if !of_batch.is_empty() || !is_next {
             return Err(corrupt());
         }
         self.inputs = inputs;

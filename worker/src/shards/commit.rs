@@ -197,8 +197,9 @@ impl Committing {
             };
             // Within a transaction its time would run out meanwhile.
             if let Some(wait) = producer.throttled_for() {
-                if !self.await_quota(wait, &shards) {
-                    return Outcome::Lost;
+                match self.await_quota(wait, &shards) {
+                    Some(newest) => grant = newest,
+                    None => return Outcome::Lost,
                 }
                 continue;
             }
@@ -231,18 +232,19 @@ impl Committing {
         }
     }
 
-    /// Waits until brokers want to be written to again; false if nobody wants that any more.
-    fn await_quota(&self, wait: Duration, shards: &[(u32, Term)]) -> bool {
+    /// Waits until brokers want to be written to again. Answers the grant that holds then; none if nobody wants that any more.
+    fn await_quota(&self, wait: Duration, shards: &[(u32, Term)]) -> Option<Grant> {
         let until = Instant::now() + wait;
-        while !self.stopped.load(Ordering::Acquire) && self.ownership.grant(shards).is_some() {
+        loop {
+            let grant = self.ownership.grant(shards);
+            let grant = grant.filter(|_| !self.stopped.load(Ordering::Acquire))?;
             self.pulse.beat();
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return true;
+                return Some(grant);
             }
             std::thread::park_timeout(left.min(BETWEEN_TRIES));
         }
-        false
     }
 
     /// Waits until the brokers have what was sent ahead of a transaction. Answers how the transaction ends if they never

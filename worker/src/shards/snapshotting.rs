@@ -5,6 +5,7 @@
 
 mod base;
 mod wanted;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointN
 
 use self::base::Base;
 use self::wanted::WantedSavepoint;
+pub use self::work::Work;
 use super::SnapshotSettings;
 use super::grant::Term;
 use super::savepoints::{Kind, Savepoints};
@@ -129,10 +131,13 @@ impl Snapshotting {
         self.writer.written.clone()
     }
 
-    /// Whether blocks wait to be captured, and the writer takes them.
-    pub fn has_work(&self) -> bool {
-        let under_way = self.under_way.as_ref();
-        under_way.is_some_and(|under_way| !under_way.captured) && self.writer.has_room()
+    /// What there is to do now.
+    pub fn work(&self) -> Work {
+        match &self.under_way {
+            Some(under_way) if !under_way.captured && self.writer.has_room() => Work::Blocks,
+            Some(under_way) if !under_way.captured => Work::Room,
+            _ => Work::Nothing,
+        }
     }
 
     /// Whether a savepoint waits for a cut of a shard, or a snapshot is due of one that nothing comes to any more.
@@ -232,7 +237,7 @@ impl Snapshotting {
 
     /// Captures blocks of the snapshot under way for a while; `shard` finds a shard that is still ours.
     pub fn go_on<'a>(&mut self, shard: impl FnOnce(u32, Term) -> Option<&'a mut Shard>) {
-        if !self.has_work() {
+        if self.work() != Work::Blocks {
             return;
         }
         let Some(under_way) = &mut self.under_way else { return };

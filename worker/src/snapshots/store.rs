@@ -376,7 +376,7 @@ impl SnapshotStore {
         let read = self
             .runtime
             .block_on(async { self.store.get(&path).await?.bytes().await });
-        read.map(|bytes| bytes.to_vec()).map_err(|source| SnapshotError::Store {
+        read.map(Vec::from).map_err(|source| SnapshotError::Store {
             what: "reading",
             name: name.to_owned(),
             source,

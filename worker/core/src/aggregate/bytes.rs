@@ -70,7 +70,30 @@ pub(crate) fn take_u64(bytes: &mut &[u8], what: &'static str) -> Result<u64, Cor
         *bytes = rest;
         return Ok(u64::from(*byte));
     }
+    if let Some((word, _)) = bytes.split_first_chunk() {
+        let (value, length) = word_of(u64::from_le_bytes(*word));
+        if length > 0 {
+            *bytes = &bytes[length..];
+            return Ok(value);
+        }
+    }
     take_long(bytes, what)
+}
+
+/// The number that a word begins with, and how many bytes it takes; 0 if it does not end within the word. The parts of
+/// seven bits are joined two by two, then four by four, then all.
+#[inline]
+fn word_of(word: u64) -> (u64, usize) {
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return (0, 0);
+    }
+    let bits = ends.trailing_zeros() + 1;
+    let parts = word & (u64::MAX >> (64 - bits)) & 0x7f7f_7f7f_7f7f_7f7f;
+    let pairs = (parts & 0x007f_007f_007f_007f) | ((parts & 0x7f00_7f00_7f00_7f00) >> 1);
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
+    let value = (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4);
+    (value, bits as usize / 8)
 }
 
 fn take_long(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
@@ -148,6 +171,16 @@ mod tests {
             prop_assert_eq!(take_i64(bytes, "d").unwrap(), small);
             prop_assert_eq!(take_bytes(bytes, "e").unwrap(), text.as_slice());
             prop_assert!(bytes.is_empty());
+        }
+
+        #[test]
+        fn numbers_of_all_lengths_are_taken_again_whatever_stands_behind(word: u64, shift in 0u32..64, behind: Vec<u8>) {
+            let mut out = Vec::new();
+            put_u64(&mut out, word >> shift);
+            out.extend(&behind);
+            let bytes = &mut out.as_slice();
+            prop_assert_eq!(take_u64(bytes, "a").unwrap(), word >> shift);
+            prop_assert_eq!(*bytes, behind.as_slice());
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! Columns that hold one value a key, in one of the forms of [`super::values`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -93,20 +94,75 @@ impl<T: ArrowPrimitiveType<Native: Number>> ValueColumn for Numbers<T> {
     }
 }
 
-/// Texts, bytes and encoded values. A key's buffer is used again, so that a key that changes with each record does not
-/// allocate each time.
+/// Texts, bytes and encoded values: one behind the other, so that a key costs no allocation of its own. What is replaced
+/// leaves its bytes behind; they are used again by what has room there, and given back once they are more than half of all.
 #[derive(Default)]
-pub(super) struct Texts(Vec<Vec<u8>>);
+pub(super) struct Texts {
+    places: Vec<Place>,
+    bytes: Vec<u8>,
+    /// Bytes that no place has.
+    n_left: usize,
+}
+
+/// Where a key's value stands.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    start: u64,
+    length: u32,
+    /// Bytes that the key has there.
+    room: u32,
+}
+
+impl Place {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.length as usize
+    }
+}
+
+/// Fewer bytes that are left behind are not worth a look.
+const FEW: usize = 1 << 16;
 
 impl Texts {
+    fn get(&self, id: u32) -> &[u8] {
+        &self.bytes[self.places[id as usize].range()]
+    }
+
     fn assign(&mut self, id: u32, value: &[u8]) {
-        let buffer = &mut self.0[id as usize];
+        let place = &mut self.places[id as usize];
+        // A column of Arrow, which values come from and go to, holds 2 GiB.
+        let length = value.len() as u32;
         // One long value must not hold its memory for good.
-        if buffer.capacity() > 1024 && buffer.capacity() / 8 > value.len() {
-            *buffer = Vec::new();
+        let is_wasteful = place.room > 1024 && place.room / 8 > length;
+        if length > place.room || is_wasteful {
+            self.n_left += place.room as usize;
+            (place.start, place.room) = (self.bytes.len() as u64, length);
+            self.bytes.extend_from_slice(value);
+        } else {
+            let start = place.start as usize;
+            self.bytes[start..start + value.len()].copy_from_slice(value);
         }
-        buffer.clear();
-        buffer.extend_from_slice(value);
+        place.length = length;
+        self.pack_if_due();
+    }
+
+    fn is_packing_due(&self) -> bool {
+        // All places are looked at for it, also those of keys that are long gone.
+        let least = FEW.max(self.places.len() * size_of::<Place>());
+        self.n_left >= least && self.n_left * 2 >= self.bytes.len()
+    }
+
+    /// Moves the values together if that gives back more than half of the memory.
+    fn pack_if_due(&mut self) {
+        if !self.is_packing_due() {
+            return;
+        }
+        let mut packed = Vec::with_capacity(self.bytes.len() - self.n_left);
+        for place in &mut self.places {
+            let start = packed.len() as u64;
+            packed.extend_from_slice(&self.bytes[place.range()]);
+            (place.start, place.room) = (start, place.length);
+        }
+        (self.bytes, self.n_left) = (packed, 0);
     }
 }
 
@@ -118,7 +174,7 @@ impl ValueColumn for Texts {
     }
 
     fn grow(&mut self, n_keys: usize) {
-        self.0.resize(n_keys, Vec::new());
+        self.places.resize(n_keys, Place::default());
     }
 
     fn set(&mut self, id: u32, array: &Self::Array, row: usize) {
@@ -126,19 +182,21 @@ impl ValueColumn for Texts {
     }
 
     fn copy(&mut self, id: u32, other: &Self) {
-        self.assign(id, &other.0[id as usize]);
+        self.assign(id, other.get(id));
     }
 
     fn forget(&mut self, id: u32) {
-        self.0[id as usize] = Vec::new();
+        let place = std::mem::take(&mut self.places[id as usize]);
+        self.n_left += place.room as usize;
+        self.pack_if_due();
     }
 
     fn collect(&self, ids: impl Iterator<Item = Option<u32>>) -> ArrayRef {
-        Arc::new(ids.map(|id| Some(&self.0[id? as usize])).collect::<BinaryArray>())
+        Arc::new(ids.map(|id| Some(self.get(id?))).collect::<BinaryArray>())
     }
 
     fn put(&self, id: u32, out: &mut Vec<u8>) {
-        put_bytes(out, &self.0[id as usize]);
+        put_bytes(out, self.get(id));
     }
 
     fn take(&mut self, id: u32, bytes: &mut &[u8], data_type: &DataType) -> Result<(), CorruptState> {
@@ -149,7 +207,38 @@ impl ValueColumn for Texts {
     }
 
     fn memory(&self) -> usize {
-        let texts: usize = self.0.iter().map(Vec::capacity).sum();
-        self.0.capacity() * size_of::<Vec<u8>>() + texts
+        self.places.capacity() * size_of::<Place>() + self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is set, replaced and forgotten, each key has what it was given last, and memory is given back.
+        #[test]
+        fn texts_are_those_of_their_keys(steps in prop::collection::vec((0u32..20, prop::option::of(0usize..9_000)), 1..200)) {
+            let (mut texts, mut model) = (Texts::default(), vec![Vec::new(); 20]);
+            texts.grow(20);
+            for (id, length) in steps {
+                match length {
+                    None => texts.forget(id),
+                    Some(length) => texts.assign(id, &vec![(id as usize + length) as u8; length]),
+                }
+                model[id as usize] = {
+                    let length = length.unwrap_or_default();
+                    vec![(id as usize + length) as u8; length]
+                };
+                for (id, expected) in (0u32..).zip(&model) {
+                    prop_assert_eq!(texts.get(id), expected.as_slice());
+                }
+                let held: usize = texts.places.iter().map(|place| place.room as usize).sum();
+                prop_assert_eq!(texts.bytes.len(), held + texts.n_left);
+                prop_assert!(!texts.is_packing_due());
+            }
+        }
     }
 }

@@ -14,7 +14,8 @@ pub struct Throttling(BTreeMap<i32, Millis>);
 impl Throttling {
     /// A broker does not listen until then.
     pub fn note(&mut self, broker: i32, until: Millis) {
-        self.0.insert(broker, until);
+        let known = self.0.entry(broker).or_default();
+        *known = until.max(*known);
     }
 
     /// When a broker listens again that does not now.

@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow_schema::SchemaRef;
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tocsin_contract::pipeline::stage::EscalateTtl;
 
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
+use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
 use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
 use crate::key::{KeyId, KeyTable, encode_key};
-use crate::state::{decode, encode_behind};
 use crate::stream::{Batch, Micros, NO_WATERMARK, record_batch};
 
 /// What an escalation is asked for.
@@ -54,7 +53,7 @@ pub struct Escalate {
 }
 
 /// The events of a key that count and have not escalated.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Counted {
     count: u32,
     /// `Sliding`: their times, ascending. Otherwise the first and the newest.
@@ -123,12 +122,31 @@ impl Captured for Escalate {
             let Some(state) = self.states.get(id as usize).filter(|state| state.count > 0) else {
                 continue;
             };
-            rows.row(id, self.keys.key(id), |out| encode_behind(state, out));
+            rows.row(id, self.keys.key(id), |out| state.save(out));
         }
     }
 }
 
 impl Counted {
+    fn save(&self, out: &mut Vec<u8>) {
+        put_u64(out, u64::from(self.count));
+        put_u64(out, self.times.len() as u64);
+        self.times.iter().for_each(|time| put_i64(out, *time));
+    }
+
+    fn load(mut bytes: &[u8]) -> Result<Self, CorruptState> {
+        let what = "an escalation";
+        let count = u32::try_from(take_u64(&mut bytes, what)?).map_err(|_| CorruptState { what })?;
+        let mut times = SmallVec::new();
+        for _ in 0..take_u64(&mut bytes, what)? {
+            times.push(take_i64(&mut bytes, what)?);
+        }
+        match bytes {
+            [] => Ok(Self { count, times }),
+            _ => Err(CorruptState { what }),
+        }
+    }
+
     /// Counts an event; answers since when, if that makes `count`.
     fn add(&mut self, time: Micros, plan: &EscalatePlan) -> Option<Micros> {
         let newest = self.times.last();
@@ -224,13 +242,16 @@ impl Stage for Escalate {
     }
 
     fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        self.keys.touch(rows.iter().map(|row| row.key));
         for row in rows {
             let (id, _) = self.keys.intern(row.key);
+            let state = Counted::load(row.state)?;
             if self.states.len() <= id as usize {
-                self.states
-                    .resize((id as usize + 1).next_multiple_of(1024), Counted::default());
+                self.states.resize(id as usize, Counted::default());
+                self.states.push(state);
+            } else {
+                self.states[id as usize] = state;
             }
-            self.states[id as usize] = decode(row.state, "an escalation")?;
         }
         Ok(())
     }

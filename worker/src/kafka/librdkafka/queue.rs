@@ -247,11 +247,14 @@ fn error(event: &Event) -> Said<'static> {
     }
 }
 
-/// Sets the epoch in which the last record before the position of a list's first partition was written.
+/// Sets the epoch in which the last record before the position of a list's last partition was written.
 pub fn set_epoch(list: &TopicPartitionList, epoch: i32) {
-    // SAFETY: the list has a partition, and lives as long as the call.
+    let Some(last) = list.count().checked_sub(1) else {
+        return;
+    };
+    // SAFETY: the list has that many partitions, and lives as long as the call.
     unsafe {
         let elements = (*list.ptr()).elems;
-        raw::rd_kafka_topic_partition_set_leader_epoch(elements, epoch);
+        raw::rd_kafka_topic_partition_set_leader_epoch(elements.add(last), epoch);
     }
 }

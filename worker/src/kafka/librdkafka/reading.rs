@@ -163,15 +163,20 @@ impl Reading {
 
     fn list(&self, partition: Partition, position: Option<Position>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        if let Some(topic) = self.topics.get(partition.topic as usize) {
-            let mut element = list.add_partition(&topic.name, partition.partition as i32);
-            if let Some(position) = position {
-                // An offset of a log is one.
-                element.set_offset(Offset::Offset(position.offset)).ok();
-                set_epoch(&list, position.epoch);
-            }
-        }
+        self.add_to(&mut list, partition, position);
         list
+    }
+
+    fn add_to(&self, list: &mut TopicPartitionList, partition: Partition, position: Option<Position>) {
+        let Some(topic) = self.topics.get(partition.topic as usize) else {
+            return;
+        };
+        let mut element = list.add_partition(&topic.name, partition.partition as i32);
+        if let Some(position) = position {
+            // An offset of a log is one.
+            element.set_offset(Offset::Offset(position.offset)).ok();
+            set_epoch(list, position.epoch);
+        }
     }
 
     fn assign(&mut self, partition: Partition, position: Position) {
@@ -185,14 +190,19 @@ impl Reading {
     /// Lets librdkafka ask whether logs still have what was read before positions. It does not where it begins, but where it
     /// is sent to; and it can be sent only once it has begun.
     fn check_positions(&mut self) {
-        let unchecked = self.parts.iter().filter(|(_, part)| part.is_unchecked);
-        let unchecked: Vec<(Partition, Position)> = unchecked.map(|(at, part)| (*at, part.position)).collect();
-        for (partition, position) in unchecked {
-            let sought = self
-                .consumer
-                .seek_partitions(self.list(partition, Some(position)), BEGINNING);
-            let has_begun = sought.is_ok_and(|list| list.elements().iter().all(|element| element.error().is_ok()));
-            if let Some(part) = self.parts.get_mut(&partition).filter(|_| has_begun) {
+        let mut list = TopicPartitionList::new();
+        for (partition, part) in self.parts.iter().filter(|(_, part)| part.is_unchecked) {
+            self.add_to(&mut list, *partition, Some(part.position));
+        }
+        if list.count() == 0 {
+            return;
+        }
+        let Ok(list) = self.consumer.seek_partitions(list, BEGINNING) else {
+            return;
+        };
+        for element in list.elements().iter().filter(|element| element.error().is_ok()) {
+            let partition = self.partition(element.topic(), element.partition());
+            if let Some(part) = partition.and_then(|partition| self.parts.get_mut(&partition)) {
                 part.is_unchecked = false;
             }
         }

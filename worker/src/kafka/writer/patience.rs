@@ -9,7 +9,7 @@ use crate::kafka::error::KafkaError;
 const LONGEST_UNSAID: Duration = Duration::from_secs(5);
 const BETWEEN_WORDS: Duration = Duration::from_secs(60);
 
-/// When less than this is left, what brokers want to be waited for is not waited for any more.
+/// The time that answers may need.
 const SHORT: Duration = Duration::from_secs(3);
 
 /// By when something must be done, and whether somebody still wants it.
@@ -22,9 +22,9 @@ pub struct Patience<'a> {
 }
 
 impl Patience<'_> {
-    /// Whether there is no time left to wait for anything but answers.
-    pub(super) fn is_short(&self) -> bool {
-        self.until.saturating_duration_since(Instant::now()) < SHORT
+    /// Whether there is time to wait so long, and still for answers behind it.
+    pub(super) fn has_time_for(&self, wait: Duration) -> bool {
+        self.until.saturating_duration_since(Instant::now()) > wait + SHORT
     }
 
     /// What is left of it; an error when nothing is.

@@ -184,7 +184,7 @@ impl RecordWriter {
             let due = self.writing.due(now, clock());
             if due.is_empty() {
                 // What was begun must not outlast its time. They do not listen to the connection, but they do to another one.
-                if patience.is_short() && self.writing.throttled_until(now).is_some() {
+                if self.throttled_for().is_some_and(|wait| !patience.has_time_for(wait)) {
                     let brokers = self.writing.forget_throttling();
                     brokers.iter().for_each(|broker| self.cluster.disconnect(*broker));
                     continue;

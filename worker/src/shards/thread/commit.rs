@@ -8,7 +8,7 @@ use super::{MOST_OUTPUT, Running};
 use crate::shards::ahead::Ahead;
 use crate::shards::grant::Term;
 use crate::shards::owned::Owned;
-use crate::shards::snapshotting::Snapshotting;
+use crate::shards::snapshotting::{Snapshotting, Work};
 use crate::shards::transaction::Transaction;
 
 /// The least and the most time between two transactions with output.
@@ -26,9 +26,15 @@ const PATIENCE: Duration = Duration::from_millis(50);
 impl Running {
     /// Until when nothing needs to be done without an event.
     pub(super) fn until_due(&self) -> Duration {
-        if self.snapshotting.as_ref().is_some_and(Snapshotting::has_work) {
-            return Duration::ZERO;
-        }
+        let of_snapshots = match self.snapshotting.as_ref().map(Snapshotting::work) {
+            Some(Work::Blocks) => return Duration::ZERO,
+            Some(Work::Room) => INTERVALS.0,
+            Some(Work::Nothing) | None => PATIENCE,
+        };
+        self.until_commit_due().min(of_snapshots)
+    }
+
+    fn until_commit_due(&self) -> Duration {
         if self.ahead.as_ref().is_some_and(Ahead::is_open) {
             return LEAST_WAIT;
         }

@@ -179,6 +179,7 @@ impl Tumbling {
             return Ok(());
         }
         let mut unwanted = new_accumulators(&self.plan);
+        self.keys.table().touch(rows.iter().map(|row| row.key));
         for row in rows {
             let mut state = row.state;
             let mut id = None;
