@@ -42,22 +42,24 @@ fn a_worker_reads_of_the_replica_in_its_own_rack() {
     ids.check().unwrap();
 }
 
-/// A broker that is asked for more than its quota allows answers with how long it wants to be left alone.
-#[test]
-fn a_worker_that_brokers_throttle_says_so_and_loses_nothing() {
-    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
-    let ids = Ids::new(&kafka, "throttled", Listener::Plain).unwrap();
+/// Writes events at once, some 300 KB of them, and answers how many: brokers look at what went through in ten seconds.
+fn write_enough(ids: &Ids<'_>) -> i64 {
     let pace = Pace {
         at_once: 100,
         every: Duration::from_millis(1),
     };
     let stream = ids.stream(pace).unwrap();
-    let written = until("enough to be throttled for", PATIENCE, || {
-        Ok((stream.written() >= 10_000).then_some(()))
-    });
-    written.unwrap();
-    let n_events = stream.end().unwrap();
-    // They are some 300 KB; brokers look at what was read in ten seconds.
+    let enough = || Ok((stream.written() >= 10_000).then_some(()));
+    until("enough to be throttled for", PATIENCE, enough).unwrap();
+    stream.end().unwrap()
+}
+
+/// A broker that is asked for more than its quota allows answers with how long it wants to be left alone.
+#[test]
+fn a_worker_that_brokers_throttle_says_so_and_loses_nothing() {
+    let kafka = Kafka::start(KafkaOptions::default()).unwrap();
+    let ids = Ids::new(&kafka, "throttled", Listener::Plain).unwrap();
+    let n_events = write_enough(&ids);
     kafka.read_quota("tocsin", Some(24 << 10)).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();
@@ -81,16 +83,7 @@ fn a_worker_whose_results_are_throttled_says_so_and_goes_on_with_the_same_produc
         } else {
             ids.at_least_once().unwrap()
         };
-        let pace = Pace {
-            at_once: 100,
-            every: Duration::from_millis(1),
-        };
-        let stream = ids.stream(pace).unwrap();
-        let written = until("enough to be throttled for", PATIENCE, || {
-            Ok((stream.written() >= 10_000).then_some(()))
-        });
-        written.unwrap();
-        let n_events = stream.end().unwrap();
+        let n_events = write_enough(&ids);
         kafka.write_quota("tocsin", Some(8 << 10)).unwrap();
         let mut tail = ids.tail().unwrap();
         let worker = ids.worker("w").unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::StringArray;
 use arrow_schema::{Field, Schema};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -109,4 +110,51 @@ fn more_text_than_a_column_holds_comes_out_in_parts() {
 #[test]
 fn streams_without_columns_are_merged() {
     assert_eq!(merged(&[], 5), [vec![1, 2, 5, 6, 7, 9]]);
+}
+
+proptest! {
+    /// A merge that is saved and brought back between any two parts goes on as the one that never was: with batches of which
+    /// some rows are given out, with rows of one place, and whether rows wait for the watermark or are taken as they come.
+    #[test]
+    fn a_merge_that_is_brought_back_goes_on_as_if_nothing_had_been(
+        steps in prop::collection::vec((prop::collection::vec(0i64..40, 0..6), prop::collection::vec(0i64..40, 0..6), any::<bool>()), 1..12),
+        as_they_come: bool,
+    ) {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("at", DataType::Utf8, true)]));
+        let new = || Merge::of(Arc::clone(&schema), vec![0, 0], as_they_come);
+        let (mut whole, mut saved) = (new(), new());
+        // The first goes ahead of the second, so that rows wait.
+        let mut ahead = [0, 0];
+        for (step, (first, second, is_saved)) in (0i64..).zip(steps) {
+            let parts: Vec<Batch> = [(first, 9), (second, 6)]
+                .into_iter()
+                .enumerate()
+                .map(|(input, (times, pace))| {
+                    let before = std::mem::replace(&mut ahead[input], (step + 1) * pace);
+                    let times: Vec<Micros> = times.iter().map(|time| before + time).collect();
+                    Batch {
+                        watermark: ahead[input],
+                        watermarks: vec![before; times.len()],
+                        ..part(&schema, &times, false)
+                    }
+                })
+                .collect();
+            if is_saved {
+                let bytes = saved.capture()();
+                saved = new();
+                saved.restore(&[&bytes]).unwrap();
+            }
+            let (expected, found) = (whole.process(parts.clone()), saved.process(parts));
+            prop_assert_eq!(found.times, expected.times);
+            prop_assert_eq!(found.watermarks, expected.watermarks);
+            prop_assert_eq!(found.rows, expected.rows);
+            prop_assert_eq!(found.watermark, expected.watermark);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_merge_or_an_error(bytes: Vec<u8>) {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("at", DataType::Utf8, true)]));
+        let _ = Merge::of(schema, vec![0, 0], false).restore(&[&bytes]);
+    }
 }
