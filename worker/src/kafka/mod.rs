@@ -14,6 +14,7 @@ mod scram;
 mod settings;
 mod source;
 mod stream;
+mod throttled;
 mod tls;
 mod tokens;
 mod topics;

@@ -19,6 +19,7 @@ use crate::kafka::cluster::{Cluster, topic_name};
 use crate::kafka::connection::Connection;
 use crate::kafka::error::KafkaError;
 use crate::kafka::settings::ClusterSettings;
+use crate::kafka::throttled::Throttled;
 
 /// Newest version of Fetch that is spoken: 13 has ids of topics.
 const WITH_TOPIC_IDS: i16 = 13;
@@ -29,17 +30,13 @@ const OLDEST: i16 = 12;
 /// A thread that is not woken looks by itself.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Between two words about a broker that throttles us.
-const BETWEEN_WORDS: Duration = Duration::from_secs(60);
-
 struct Broker {
     number: i32,
     shared: Arc<Shared>,
     settings: ClusterSettings,
     tls: Option<Arc<ClientConfig>>,
     connection: Option<Connection>,
-    /// When it was last told that the broker throttles us.
-    told_throttling: Option<Instant>,
+    throttled: Throttled,
 }
 
 /// Starts the thread of a broker. It ends when the fetcher is stopped.
@@ -50,7 +47,7 @@ pub fn start(number: i32, shared: Arc<Shared>, cluster: &Cluster) -> JoinHandle<
         settings: cluster.settings().clone(),
         tls: cluster.tls().cloned(),
         connection: None,
-        told_throttling: None,
+        throttled: Throttled::reading(),
     };
     std::thread::spawn(move || while broker.turn() {})
 }
@@ -105,15 +102,7 @@ impl Broker {
         let until = self.shared.now() + millis;
         state.fetching.throttled(self.number, until);
         drop(state);
-        if self.told_throttling.is_none_or(|at| at.elapsed() > BETWEEN_WORDS) {
-            self.told_throttling = Some(Instant::now());
-            let broker = self.number;
-            tracing::warn!(
-                broker,
-                millis,
-                "the broker throttles what is read of it: its quota for this client is used up"
-            );
-        }
+        self.throttled.note(self.number, millis);
     }
 
     fn fetch(&mut self, asks: &[Ask]) -> Result<FetchResponse, KafkaError> {

@@ -43,26 +43,6 @@ impl Patience<'_> {
     }
 }
 
-/// Brokers that throttle us, for the log.
-#[derive(Default)]
-pub(super) struct Throttled {
-    told: Option<Instant>,
-}
-
-impl Throttled {
-    /// A broker wants to be left alone for a while.
-    pub(super) fn note(&mut self, broker: i32, millis: u64) {
-        if self.told.is_none_or(|at| at.elapsed() > BETWEEN_WORDS) {
-            self.told = Some(Instant::now());
-            tracing::warn!(
-                broker,
-                millis,
-                "the broker throttles what is written to it: its quota for this client is used up"
-            );
-        }
-    }
-}
-
 /// What went wrong while something is tried again and again, for the log.
 #[derive(Default)]
 pub(super) struct Trouble {

@@ -12,11 +12,12 @@ use tocsin_worker_core::kafka::fetching::{Millis, Partition};
 use tocsin_worker_core::kafka::writing::{Due, Settings, Verdict, Writing};
 use tocsin_worker_core::kafka::{Producer, encode_headers};
 
-use super::patience::{Throttled, Trouble};
+use super::patience::Trouble;
 use super::{INIT_PRODUCER_ID, LastOffsets, NewRecords, Patience, WriteError};
 use crate::kafka::cluster::{Cluster, topic_name};
 use crate::kafka::connection::{Connection, Sent};
 use crate::kafka::error::KafkaError;
+use crate::kafka::throttled::Throttled;
 
 const WHAT: &str = "Produce";
 
@@ -73,7 +74,7 @@ impl RecordWriter {
             missing: BTreeMap::new(),
             looked: Instant::now(),
             trouble: Trouble::default(),
-            throttled: Throttled::default(),
+            throttled: Throttled::writing(),
             started: Instant::now(),
         }
     }
