@@ -13,7 +13,7 @@ use tocsin_worker_core::capture::{Extent, rows};
 use tocsin_worker_core::decode::{Decoder, Records, Span};
 use tocsin_worker_core::engine::{Arrived, Engine, Outputs, SavedHead};
 use tocsin_worker_core::json::JsonDecoder;
-use tocsin_worker_core::plan::partitioning::{Placement, placements};
+use tocsin_worker_core::plan::placement::{Placement, placements};
 use tocsin_worker_core::plan::{References, SourcePlan, compile};
 use tocsin_worker_core::snapshot::{BlockWriter, Restore};
 
@@ -133,16 +133,14 @@ fn run(case: &Case, filled: &mut Engine) -> Measured {
     measured.begin = started.elapsed().as_secs_f64();
     let head = head.save();
     let mut files = Vec::new();
-    let mut writer = BlockWriter::default();
+    let mut writer = BlockWriter::new(&placements);
     loop {
         let of_block = Instant::now();
         let Some(placed) = filled.next_block() else { break };
         measured.block = measured.block.max(of_block.elapsed().as_secs_f64());
-        let placement = placements[placed.stage as usize].as_ref().unwrap();
-        let hashes = placement.hashes(placed.block.id.table, &rows(&placed.block.bytes).unwrap());
-        writer.add(&placed, &hashes);
+        writer.add(&placed);
         if writer.len() >= FILE {
-            files.push(std::mem::take(&mut writer).finish());
+            files.push(std::mem::replace(&mut writer, BlockWriter::new(&placements)).finish());
         }
     }
     files.push(writer.finish());

@@ -149,10 +149,17 @@ impl KeyTable {
     /// The number of `key`, and whether it is new.
     pub fn intern(&mut self, key: &[u8]) -> (KeyId, bool) {
         self.top.note(key);
-        let hash = hash(key);
-        if let Some(id) = self.index.find(hash, |id| self.key(id) == key) {
-            return (id, false);
-        }
+        self.take_back(key, hash(key))
+    }
+
+    /// The same for a key that no row asks for, with its hash.
+    #[inline]
+    pub fn take_back(&mut self, key: &[u8], hash: u32) -> (KeyId, bool) {
+        self.index.make_room();
+        let free = match self.index.find_or_free(hash, |id| self.key(id) == key) {
+            Ok(id) => return (id, false),
+            Err(free) => free,
+        };
         let start = self.bytes.len() as u64;
         self.bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(key);
@@ -166,13 +173,15 @@ impl KeyTable {
                 (self.starts.len() - 1) as KeyId
             }
         };
-        self.index.insert(hash, id);
+        self.index.insert(free, hash, id);
         (id, true)
     }
 
-    /// Prepares for many keys that are looked for one after the other: their places are fetched from memory together.
-    pub fn touch<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
-        self.index.touch(keys.map(hash));
+    /// The hashes of keys that are taken back one after the other. Their places are fetched from memory together.
+    pub fn hashes<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<u32> {
+        let hashes: Vec<u32> = keys.map(hash).collect();
+        self.index.touch(&hashes);
+        hashes
     }
 
     /// The number of `key`, if it is there.

@@ -40,7 +40,7 @@ use tocsin_contract::pipeline::partitions::OnGrowth;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::plan::partitioning::placements;
+use tocsin_worker_core::plan::placement::placements;
 
 pub use self::control::WorkerControl;
 pub use self::error::ShardsError;

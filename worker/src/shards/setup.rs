@@ -9,7 +9,7 @@ use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::kafka::PartitionReader;
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::plan::placement::Placement;
 use tocsin_worker_core::snapshot::SourcePosition;
 
 use super::abandoned::Abandoned;

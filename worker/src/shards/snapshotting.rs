@@ -15,7 +15,7 @@ use crossbeam_channel::Receiver;
 use tocsin_worker_core::capture::Extent;
 use tocsin_worker_core::engine::{Head, PlacedBlock};
 use tocsin_worker_core::kafka::fetching::Position;
-use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::plan::placement::Placement;
 use tocsin_worker_core::shard::{Drained, Lineage, Shard};
 use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, Savepoint, SavepointNames, ShardNames, SourcePosition};
 

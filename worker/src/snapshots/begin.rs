@@ -76,10 +76,9 @@ pub fn begin(store: &SnapshotStore, beginning: &Beginning, mut engine: Engine) -
     }
     let mut restore = Restore::begin(&mut engine, &heads, deal, beginning.may_drop).map_err(failed)?;
     for (from, part) in taken.iter().enumerate() {
-        for file in &part.manifest.files {
-            let bytes = store.file(&part.names, &part.manifest, file)?;
-            restore.file(from, &bytes).map_err(failed)?;
-        }
+        store.each_file(&part.names, &part.manifest, |bytes| {
+            restore.file(from, &bytes).map_err(failed)
+        })?;
     }
     let fit = restore.end().map_err(failed)?;
     let (shard, n_before) = (beginning.shard, parts.len());

@@ -4,9 +4,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use tocsin_worker_core::capture::rows;
 use tocsin_worker_core::engine::{Head, PlacedBlock};
-use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::plan::placement::Placement;
 use tocsin_worker_core::snapshot::{
     BlockWriter, File, Manifest, Savepoint, SavepointNames, ShardNames, StageEntry, is_drained,
 };
@@ -212,7 +211,7 @@ impl Writing {
                     sequence,
                     part_of,
                     nonce: nonce(),
-                    blocks: BlockWriter::default(),
+                    blocks: BlockWriter::new(&self.placements),
                     files: Vec::new(),
                     failed: None,
                     may_be_published: false,
@@ -230,7 +229,7 @@ impl Writing {
                 let (shard, sequence) = (publish.manifest.shard, current.sequence);
                 let outcome = match current.failed.take() {
                     Some(error) => Err(error),
-                    None => current.publish(&self.store, *publish),
+                    None => current.publish(&self.store, &self.placements, *publish),
                 };
                 if outcome.is_err() {
                     current.remove_unpublished(&self.store);
@@ -267,31 +266,32 @@ impl Current {
         blocks: &[PlacedBlock],
     ) -> Result<(), SnapshotError> {
         for placed in blocks {
-            let placement = placements.get(placed.stage as usize).and_then(Option::as_ref);
-            // The rows were written just now, by this very process.
-            let hashes = placement.zip(rows(&placed.block.bytes).ok());
-            let hashes = hashes.map(|(placement, rows)| placement.hashes(placed.block.id.table, &rows));
-            self.blocks.add(placed, &hashes.unwrap_or_default());
+            self.blocks.add(placed);
         }
         if self.blocks.len() >= FILE {
-            self.write_blocks(store)?;
+            self.write_blocks(store, placements)?;
         }
         Ok(())
     }
 
-    fn write_blocks(&mut self, store: &SnapshotStore) -> Result<(), SnapshotError> {
+    fn write_blocks(&mut self, store: &SnapshotStore, placements: &[Option<Placement>]) -> Result<(), SnapshotError> {
         if self.blocks.is_empty() {
             return Ok(());
         }
         let what = format!("{:04}.blocks", self.files.len());
         let name = self.names.file(self.sequence, &what, self.nonce);
-        let bytes = std::mem::take(&mut self.blocks).finish();
+        let bytes = std::mem::replace(&mut self.blocks, BlockWriter::new(placements)).finish();
         let file = store.write_file(&self.names, &name, bytes)?;
         self.files.insert(0, file);
         Ok(())
     }
 
-    fn publish(&mut self, store: &SnapshotStore, publish: Publish) -> Result<Size, SnapshotError> {
+    fn publish(
+        &mut self,
+        store: &SnapshotStore,
+        placements: &[Option<Placement>],
+        publish: Publish,
+    ) -> Result<Size, SnapshotError> {
         let _span = tracing::info_span!("write a snapshot", sequence = self.sequence).entered();
         let started = Instant::now();
         let Publish {
@@ -299,7 +299,7 @@ impl Current {
             head,
             base,
         } = publish;
-        self.write_blocks(store)?;
+        self.write_blocks(store, placements)?;
         let head = head.save();
         let stages = head.stages.iter().map(|stage| StageEntry {
             name: stage.name.clone(),

@@ -7,6 +7,9 @@ use super::CorruptState;
 
 /// Appends an unsigned number in 1 to 19 bytes, 7 bits each.
 pub(crate) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
+    if let Ok(value) = u64::try_from(value) {
+        return put_u64(out, value);
+    }
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -40,6 +43,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Takes one byte.
+#[inline]
 pub(crate) fn take_u8(bytes: &mut &[u8], what: &'static str) -> Result<u8, CorruptState> {
     let (&first, rest) = bytes.split_first().ok_or(CorruptState { what })?;
     *bytes = rest;
@@ -47,7 +51,12 @@ pub(crate) fn take_u8(bytes: &mut &[u8], what: &'static str) -> Result<u8, Corru
 }
 
 /// Takes what [`put_u128`] wrote.
+#[inline]
 pub(crate) fn take_u128(bytes: &mut &[u8], what: &'static str) -> Result<u128, CorruptState> {
+    if let Some((value, length)) = short(bytes) {
+        *bytes = &bytes[length..];
+        return Ok(u128::from(value));
+    }
     let mut value = 0u128;
     for shift in (0..128).step_by(7) {
         let byte = take_u8(bytes, what)?;
@@ -70,30 +79,31 @@ pub(crate) fn take_u64(bytes: &mut &[u8], what: &'static str) -> Result<u64, Cor
         *bytes = rest;
         return Ok(u64::from(*byte));
     }
-    if let Some((word, _)) = bytes.split_first_chunk() {
-        let (value, length) = word_of(u64::from_le_bytes(*word));
-        if length > 0 {
+    match short(bytes) {
+        Some((value, length)) => {
             *bytes = &bytes[length..];
-            return Ok(value);
+            Ok(value)
         }
+        None => take_long(bytes, what),
     }
-    take_long(bytes, what)
 }
 
-/// The number that a word begins with, and how many bytes it takes; 0 if it does not end within the word. The parts of
-/// seven bits are joined two by two, then four by four, then all.
+/// The number that the bytes begin with and how many of them it takes, if it ends within a word. The parts of seven bits
+/// are joined two by two, then four by four, then all.
 #[inline]
-fn word_of(word: u64) -> (u64, usize) {
+fn short(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (word, _) = bytes.split_first_chunk()?;
+    let word = u64::from_le_bytes(*word);
     let ends = !word & 0x8080_8080_8080_8080;
     if ends == 0 {
-        return (0, 0);
+        return None;
     }
     let bits = ends.trailing_zeros() + 1;
     let parts = word & (u64::MAX >> (64 - bits)) & 0x7f7f_7f7f_7f7f_7f7f;
     let pairs = (parts & 0x007f_007f_007f_007f) | ((parts & 0x7f00_7f00_7f00_7f00) >> 1);
     let fours = (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
     let value = (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4);
-    (value, bits as usize / 8)
+    Some((value, bits as usize / 8))
 }
 
 fn take_long(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState> {
@@ -114,18 +124,21 @@ fn take_long(bytes: &mut &[u8], what: &'static str) -> Result<u64, CorruptState>
 }
 
 /// Takes what [`put_i128`] wrote.
+#[inline]
 pub(crate) fn take_i128(bytes: &mut &[u8], what: &'static str) -> Result<i128, CorruptState> {
     let value = take_u128(bytes, what)?;
     Ok((value >> 1) as i128 ^ -((value & 1) as i128))
 }
 
 /// Takes what [`put_i64`] wrote.
+#[inline]
 pub(crate) fn take_i64(bytes: &mut &[u8], what: &'static str) -> Result<i64, CorruptState> {
     let value = take_u64(bytes, what)?;
     Ok((value >> 1) as i64 ^ -((value & 1) as i64))
 }
 
 /// Takes a number of items of which each takes at least one of the bytes that follow.
+#[inline]
 pub(crate) fn take_count(bytes: &mut &[u8], what: &'static str) -> Result<usize, CorruptState> {
     let count = take_u64(bytes, what)?;
     match usize::try_from(count) {
@@ -135,6 +148,7 @@ pub(crate) fn take_count(bytes: &mut &[u8], what: &'static str) -> Result<usize,
 }
 
 /// Takes `count` bytes.
+#[inline]
 pub(crate) fn take_slice<'a>(bytes: &mut &'a [u8], count: usize, what: &'static str) -> Result<&'a [u8], CorruptState> {
     let (taken, rest) = bytes.split_at_checked(count).ok_or(CorruptState { what })?;
     *bytes = rest;
@@ -142,6 +156,7 @@ pub(crate) fn take_slice<'a>(bytes: &mut &'a [u8], count: usize, what: &'static 
 }
 
 /// Takes what [`put_bytes`] wrote.
+#[inline]
 pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8], what: &'static str) -> Result<&'a [u8], CorruptState> {
     let count = take_count(bytes, what)?;
     take_slice(bytes, count, what)

@@ -28,6 +28,11 @@ pub fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
+/// The type of exact decimal numbers.
+pub fn decimal_type() -> DataType {
+    DataType::Decimal128(38, 9)
+}
+
 /// Binds `tree` to the columns of `schema`, coerces its types and folds its constants. Aggregate functions stay as they
 /// are.
 ///
@@ -155,6 +160,20 @@ pub fn type_name(data_type: &DataType) -> &'static str {
         DataType::Timestamp(..) => "Timestamp",
         _ => "unknown",
     }
+}
+
+/// The type that users call so.
+pub fn type_named(name: &str) -> Option<DataType> {
+    let types = [
+        DataType::Boolean,
+        DataType::Int64,
+        DataType::UInt64,
+        DataType::Float64,
+        decimal_type(),
+        DataType::Utf8,
+        timestamp_type(),
+    ];
+    types.into_iter().find(|data_type| type_name(data_type) == name)
 }
 
 /// DataFusion's message without its own heading.

@@ -54,40 +54,42 @@ impl Index {
 
     /// The key with this hash for which `is_it` says so.
     #[inline]
-    pub fn find(&self, hash: u32, mut is_it: impl FnMut(KeyId) -> bool) -> Option<KeyId> {
+    pub fn find(&self, hash: u32, is_it: impl FnMut(KeyId) -> bool) -> Option<KeyId> {
         if self.slots.is_empty() {
             return None;
         }
+        self.find_or_free(hash, is_it).ok()
+    }
+
+    /// The same; or the slot where it belongs. To be called behind [`Index::make_room`].
+    #[inline]
+    pub fn find_or_free(&self, hash: u32, mut is_it: impl FnMut(KeyId) -> bool) -> Result<KeyId, usize> {
         let mut at = self.home(hash);
         loop {
             let slot = self.slots[at];
             if slot.id == NONE {
-                return None;
+                return Err(at);
             }
             if slot.hash == hash && is_it(slot.id) {
-                return Some(slot.id);
+                return Ok(slot.id);
             }
             at = self.behind(at);
         }
     }
 
-    /// Adds a key that is not there.
+    /// Makes room for one more key.
     #[inline]
-    pub fn insert(&mut self, hash: u32, id: KeyId) {
+    pub fn make_room(&mut self) {
         if (self.n_keys + 1) * 10 > self.slots.len() * 7 {
             self.grow();
         }
-        self.n_keys += 1;
-        self.put(Slot { hash, id });
     }
 
+    /// Adds a key that is not there, where [`Index::find_or_free`] says that it belongs.
     #[inline]
-    fn put(&mut self, slot: Slot) {
-        let mut at = self.home(slot.hash);
-        while self.slots[at].id != NONE {
-            at = self.behind(at);
-        }
-        self.slots[at] = slot;
+    pub fn insert(&mut self, free: usize, hash: u32, id: KeyId) {
+        self.n_keys += 1;
+        self.slots[free] = Slot { hash, id };
     }
 
     #[cold]
@@ -95,7 +97,11 @@ impl Index {
         let n_slots = (self.slots.len() * 2).max(SMALLEST);
         let before = std::mem::replace(&mut self.slots, vec![FREE; n_slots]);
         for slot in before.into_iter().filter(|slot| slot.id != NONE) {
-            self.put(slot);
+            let mut at = self.home(slot.hash);
+            while self.slots[at].id != NONE {
+                at = self.behind(at);
+            }
+            self.slots[at] = slot;
         }
     }
 
@@ -132,9 +138,9 @@ impl Index {
     }
 
     /// Reads where the searches for these hashes begin, so that the processor fetches many of the places at a time.
-    pub fn touch(&self, hashes: impl Iterator<Item = u32>) {
+    pub fn touch(&self, hashes: &[u32]) {
         if !self.slots.is_empty() {
-            let read = hashes.fold(0, |all, hash| all ^ self.slots[self.home(hash)].id);
+            let read = hashes.iter().fold(0, |all, hash| all ^ self.slots[self.home(*hash)].id);
             std::hint::black_box(read);
         }
     }
@@ -142,12 +148,19 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
     use std::collections::btree_map::Entry;
 
     use proptest::prelude::*;
 
     use super::*;
+
+    fn add(index: &mut Index, hash: u32, id: KeyId) {
+        index.make_room();
+        let free = index.find_or_free(hash, |found| found == id).unwrap_err();
+        index.insert(free, hash, id);
+    }
 
     proptest! {
         /// Hashes are few, so that many keys have one and the same; and some are neighbours.
@@ -161,7 +174,7 @@ mod tests {
                     let known = model.remove(&id);
                     prop_assert_eq!(index.remove(known.unwrap_or(hash), id), known.is_some());
                 } else if let Entry::Vacant(vacant) = model.entry(id) {
-                    index.insert(hash, id);
+                    add(&mut index, hash, id);
                     vacant.insert(hash);
                 }
                 prop_assert_eq!(index.len(), model.len());
@@ -177,8 +190,8 @@ mod tests {
         let mut index = Index::default();
         assert_eq!(index.find(0, |_| true), None);
         assert!(!index.remove(0, 0));
-        index.touch([0, 1].into_iter());
-        index.insert(7, 0);
+        index.touch(&[0, 1]);
+        add(&mut index, 7, 0);
         assert_eq!(index.find(8, |_| true), None);
         assert!(index.remove(7, 0));
         assert_eq!(index.find(7, |_| true), None);

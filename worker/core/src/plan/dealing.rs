@@ -4,7 +4,8 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use tocsin_contract::pipeline::source::{Partitioner, Source};
 
-use super::partitioning::{Partitioned, Placement, column_of_key, is_keyed, of_state, placements};
+use super::partitioning::{Partitioned, column_of_key, is_keyed, of_state};
+use super::placement::{Placement, placements};
 use super::{Plan, StagePlan, Step};
 use crate::encode::RecordKeys;
 use crate::kafka::partitioner::{hash, partition};

@@ -24,6 +24,7 @@ pub use merged::DealtStage;
 mod names;
 mod parsed;
 pub mod partitioning;
+pub mod placement;
 mod pushdown;
 mod record_key;
 mod refused;

@@ -7,12 +7,7 @@ use datafusion_expr::Expr;
 use tocsin_contract::pipeline::source::{Partitioner, Source};
 
 use super::repartition::dealt;
-use super::{Plan, StagePlan, Step, StreamId};
-use crate::capture::Row;
-use crate::encode::RecordKeys;
-use crate::kafka::partitioner;
-use crate::key::decode_keys;
-use crate::stream::columns_batch;
+use super::{StagePlan, Step, StreamId};
 
 /// How a stream is partitioned: rows with the same values of these columns are in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +142,7 @@ pub(super) fn of_state(stages: &[StagePlan], sources: &[Source], n_partitions: &
 }
 
 /// How many columns all tables of a stage's state have in common: rules of an alarm may have further ones, behind them.
-fn n_common(stage: &StagePlan) -> Option<usize> {
+pub(super) fn n_common(stage: &StagePlan) -> Option<usize> {
     stage.steps.iter().find_map(|step| match step {
         Step::Alarm(plan, _) => Some(plan.n_by),
         _ => None,
@@ -193,60 +188,6 @@ pub(super) fn gives(stage: &StagePlan, column: &str) -> bool {
         && column_of_key(stage, column)
 }
 
-/// How the keys of a stage find their partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement {
-    /// The partitioner of the records that it reads.
-    pub partitioner: Partitioner,
-    tables: Vec<TableKey>,
-}
-
-/// The key of a table of a stage's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct TableKey {
-    types: Vec<DataType>,
-    /// Which columns of it make the records' key, in that key's order.
-    columns: Vec<usize>,
-}
-
-/// For each stage, how its keys find their partition; none where that is not known: it is not kept by key, or its input is
-/// not known to be partitioned by it.
-pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
-    // As many as are needed for a claim to count.
-    let inputs = inputs(&plan.stages, &of_sources(sources, &vec![2; sources.len()]));
-    let of_stage = |(stage, input): (&StagePlan, Option<Partitioned>)| {
-        let tables = keys(stage)?;
-        let is_dealt = stage.repartition.as_ref().is_some_and(|dealt| !dealt.claimed);
-        let fits = |input: &Partitioned| input.key.iter().all(|name| column_of_key(stage, name));
-        // By its own key, if rows are dealt out or would be among several shards.
-        let Some(input) = input.filter(|input| !is_dealt && fits(input)) else {
-            let n_columns = n_common(stage).unwrap_or(usize::MAX);
-            let table = |key: Vec<(String, DataType)>| TableKey {
-                columns: (0..n_columns.min(key.len())).collect(),
-                types: key.into_iter().map(|(_, data_type)| data_type).collect(),
-            };
-            return Some(Placement {
-                partitioner: Partitioner::Murmur2,
-                tables: tables.into_iter().map(table).collect(),
-            });
-        };
-        let tables = tables.into_iter().map(|key| {
-            let column = |name: &String| {
-                let fits = column_of_key(stage, name);
-                key.iter().position(|(column, _)| column == name).filter(|_| fits)
-            };
-            let columns = input.key.iter().map(column).collect::<Option<Vec<_>>>()?;
-            let types = key.iter().map(|(_, data_type)| data_type.clone()).collect();
-            Some(TableKey { types, columns })
-        });
-        Some(Placement {
-            partitioner: input.partitioner,
-            tables: tables.collect::<Option<Vec<_>>>()?,
-        })
-    };
-    plan.stages.iter().zip(inputs).map(of_stage).collect()
-}
-
 /// Whether a stage keeps state by key.
 pub fn is_keyed(stage: &StagePlan) -> bool {
     keys(stage).is_some()
@@ -273,32 +214,4 @@ pub(crate) fn keys(stage: &StagePlan) -> Option<Vec<Vec<(String, DataType)>>> {
         }
         Step::Incident(plan) => Some(vec![(0..plan.n_by).map(|i| field(&plan.input, i)).collect()]),
     })
-}
-
-impl Placement {
-    /// Whether all rows have one key: that of no columns.
-    pub fn is_one_key(&self) -> bool {
-        self.tables.iter().all(|table| table.columns.is_empty())
-    }
-
-    /// The hash of each row's key, as the partitioner of its records has it. Rows without a key of their own have 0.
-    pub fn hashes(&self, table: u32, rows: &[Row<'_>]) -> Vec<u32> {
-        if self.is_one_key() {
-            return vec![partitioner::hash(self.partitioner, b""); rows.len()];
-        }
-        let keyed = rows.iter().all(|row| !row.key.is_empty());
-        let Some(key) = self.tables.get(table as usize).filter(|_| keyed) else {
-            return vec![0; rows.len()];
-        };
-        if key.types == [DataType::Utf8] && key.columns == [0] {
-            // Behind a byte that says that there is one.
-            let hash = |row: &Row<'_>| partitioner::hash(self.partitioner, row.key.get(1..).unwrap_or_default());
-            return rows.iter().map(hash).collect();
-        }
-        let all = decode_keys(rows.iter().map(|row| row.key), &key.types);
-        let columns: Vec<_> = key.columns.iter().map(|&i| all[i].clone()).collect();
-        let keys = RecordKeys::of(&columns_batch(columns), &(0..key.columns.len()).collect::<Vec<_>>());
-        let hash = |row| partitioner::hash(self.partitioner, keys.get(row).unwrap_or_default());
-        (0..rows.len()).map(hash).collect()
-    }
 }

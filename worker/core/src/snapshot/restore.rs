@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::FixedState;
+
 use crate::aggregate::CorruptState;
 use crate::capture::{BlockId, Row};
 use crate::engine::{Engine, Fit, Matching, SavedHead};
@@ -44,7 +46,7 @@ pub struct Restore<'a> {
     /// Names of the stages, as the captures number them.
     stages: Vec<String>,
     /// Blocks that are taken back, by capture: those in files behind are older.
-    seen: HashSet<(usize, (u32, u32, BlockId))>,
+    seen: HashSet<(usize, (u32, u32, BlockId)), FixedState>,
 }
 
 impl<'a> Restore<'a> {
@@ -90,7 +92,7 @@ impl<'a> Restore<'a> {
             stages: first.stages.iter().map(|stage| stage.name.clone()).collect(),
             matching,
             deal,
-            seen: HashSet::new(),
+            seen: HashSet::default(),
         })
     }
 
@@ -127,7 +129,7 @@ impl<'a> Restore<'a> {
         let of_stage = of_stage.ok_or_else(not_placed)?;
         let nowhere_else = (of_stage.before, of_stage.now) == (1, 1);
         let unknown = || nowhere_else.then(|| vec![0; block.rows.len()]);
-        let hashes = block.hashes.clone().or_else(unknown).ok_or_else(not_placed)?;
+        let hashes = block.hashes().or_else(unknown).ok_or_else(not_placed)?;
         if from >= of_stage.before as usize {
             // It had no partition, and so no key.
             return Ok(());

@@ -242,9 +242,9 @@ impl Stage for Escalate {
     }
 
     fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        self.keys.touch(rows.iter().map(|row| row.key));
-        for row in rows {
-            let (id, _) = self.keys.intern(row.key);
+        let hashes = self.keys.hashes(rows.iter().map(|row| row.key));
+        for (row, hash) in rows.iter().zip(hashes) {
+            let (id, _) = self.keys.take_back(row.key, hash);
             let state = Counted::load(row.state)?;
             if self.states.len() <= id as usize {
                 self.states.resize(id as usize, Counted::default());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tocsin_worker_core::capture::{BlockId, Extent, Row, rows};
 use tocsin_worker_core::engine::{Engine, PlacedBlock, SavedHead};
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::plan::partitioning::Placement;
+use tocsin_worker_core::plan::placement::Placement;
 use tocsin_worker_core::shard::Shard;
 use tocsin_worker_core::snapshot::BlockWriter;
 
@@ -51,16 +51,11 @@ pub fn capture_shard(shard: &mut Shard) -> Captured {
     Captured { head, blocks }
 }
 
-/// The blocks of a capture as a file of a snapshot: each row with the hash of its key, where its stage has one.
+/// The blocks of a capture as a file of a snapshot.
 pub fn file_of_blocks(placements: &[Option<Placement>], mut next: impl FnMut() -> Option<PlacedBlock>) -> Vec<u8> {
-    let mut blocks = BlockWriter::default();
+    let mut blocks = BlockWriter::new(placements);
     while let Some(placed) = next() {
-        let placement = placements[placed.stage as usize].as_ref();
-        let hashes = placement.map(|placement| {
-            let rows = rows(&placed.block.bytes).unwrap();
-            placement.hashes(placed.block.id.table, &rows)
-        });
-        blocks.add(&placed, &hashes.unwrap_or_default());
+        blocks.add(&placed);
     }
     blocks.finish()
 }

@@ -7,7 +7,7 @@ use tocsin_worker_core::engine::{Arrived, Engine, Outputs, SavedHead};
 use tocsin_worker_core::kafka::partitioner::{hash, partition};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::dealing::{Deal, stage_deals};
-use tocsin_worker_core::plan::partitioning::placements;
+use tocsin_worker_core::plan::placement::placements;
 use tocsin_worker_core::snapshot::Restore;
 
 use super::captured::file_of_blocks;

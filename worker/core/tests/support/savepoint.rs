@@ -4,7 +4,7 @@ use tocsin_contract::pipeline::source::Source;
 use tocsin_worker_core::capture::Extent;
 use tocsin_worker_core::engine::{Engine, SavedHead};
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::plan::partitioning::placements;
+use tocsin_worker_core::plan::placement::placements;
 use tocsin_worker_core::shard::Shard;
 use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, ReadFrom, Restore, SourcePosition, TopicNow, dealt};
 

@@ -31,9 +31,19 @@ impl PaneKeys {
         id
     }
 
-    /// The number of a key.
-    pub fn of(&mut self, key: &[u8]) -> KeyId {
+    /// The number of a key that a row has.
+    fn of(&mut self, key: &[u8]) -> KeyId {
         let (id, _) = self.table.intern(key);
+        self.make_room(id)
+    }
+
+    /// The number of a key that is taken back.
+    pub fn take_back(&mut self, key: &[u8], hash: u32) -> KeyId {
+        let (id, _) = self.table.take_back(key, hash);
+        self.make_room(id)
+    }
+
+    fn make_room(&mut self, id: KeyId) -> KeyId {
         if self.n_panes.len() <= id as usize {
             self.n_panes.resize(self.table.capacity().next_multiple_of(1024), 0);
         }

@@ -224,8 +224,9 @@ impl Windows for Running {
     }
 
     fn restore_rows(&mut self, from: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        for row in rows {
-            let (id, new) = self.keys.intern(row.key);
+        let hashes = self.keys.hashes(rows.iter().map(|row| row.key));
+        for (row, hash) in rows.iter().zip(hashes) {
+            let (id, new) = self.keys.take_back(row.key, hash);
             if !new {
                 return Err(CorruptState { what: "running totals" });
             }

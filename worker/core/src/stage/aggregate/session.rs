@@ -212,9 +212,10 @@ impl Windows for Sessions {
     }
 
     fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        for row in rows {
+        let hashes = self.keys.hashes(rows.iter().map(|row| row.key));
+        for (row, hash) in rows.iter().zip(hashes) {
             let mut state = row.state;
-            let (id, _) = self.keys.intern(row.key);
+            let (id, _) = self.keys.take_back(row.key, hash);
             for _ in 0..take_u64(&mut state, "session windows")? {
                 let start = take_i64(&mut state, "session windows")?;
                 let last = take_i64(&mut state, "session windows")?;

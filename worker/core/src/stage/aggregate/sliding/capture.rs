@@ -81,7 +81,8 @@ impl Sliding {
 
     pub(super) fn take_back(&mut self, from: usize, rows: &[Row<'_>]) -> Result<(), CorruptState> {
         let mut unwanted = new_accumulators(&self.plan);
-        for row in rows {
+        let hashes = self.keys.table().hashes(rows.iter().map(|row| row.key));
+        for (row, hash) in rows.iter().zip(hashes) {
             let mut state = row.state;
             let mut known = None;
             for _ in 0..take_u64(&mut state, "sliding windows")? {
@@ -92,7 +93,7 @@ impl Sliding {
                     load_states(&mut unwanted, 0, &mut state)?;
                     continue;
                 }
-                let id = *known.get_or_insert_with(|| self.keys.of(row.key));
+                let id = *known.get_or_insert_with(|| self.keys.take_back(row.key, hash));
                 let pane = self.pane(start);
                 let entered = pane.keys.insert(id);
                 load_states(&mut pane.accumulators, id, &mut state)?;

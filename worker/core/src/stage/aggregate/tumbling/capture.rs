@@ -1,5 +1,7 @@
 //! Tumbling windows as captured state: a row a key with its state in each pane, and the order of the keys of each pane.
 
+mod run;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,8 +17,9 @@ use crate::stage::aggregate::pane_capture::{CapturedPane, PaneCapture};
 use crate::stage::aggregate::{load_states, new_accumulators, save_states};
 use crate::state::{decode, encode};
 use crate::stream::Micros;
+use run::Run;
 
-/// The table with the order of keys: rows that are but numbers of keys. Table 0 has a row a key.
+/// The table with the order of keys, whose rows are numbers of keys: see [`Run`]. Table 0 has a row a key.
 const ORDER: u32 = 1;
 
 /// Keys of a block of [`ORDER`].
@@ -123,8 +126,8 @@ impl Tumbling {
             };
             let mut rows = RowWriter::default();
             let number = (segment.start / SEGMENT) as u32;
-            for &id in &pane.keys.as_slice()[segment] {
-                rows.row(id, &[], |_| ());
+            for run in Run::all(&pane.keys.as_slice()[segment]) {
+                rows.row(run.first, &[], |out| run.save(out));
             }
             let id = BlockId {
                 table: ORDER,
@@ -172,15 +175,18 @@ impl Tumbling {
         if block.table == ORDER {
             // Panes that were gone by the cut still stand in earlier captures.
             if panes.contains_key(&block.window) {
-                let ids = rows.iter().map(|row| row.id).collect();
+                let mut ids = Vec::new();
+                for row in rows {
+                    ids.extend(Run::load(row)?.ids());
+                }
                 let place = (block.window, from, block.number);
                 self.capture.restoring.order.insert(place, ids);
             }
             return Ok(());
         }
         let mut unwanted = new_accumulators(&self.plan);
-        self.keys.table().touch(rows.iter().map(|row| row.key));
-        for row in rows {
+        let hashes = self.keys.table().hashes(rows.iter().map(|row| row.key));
+        for (row, hash) in rows.iter().zip(hashes) {
             let mut state = row.state;
             let mut id = None;
             for _ in 0..take_u64(&mut state, "tumbling windows")? {
@@ -193,7 +199,7 @@ impl Tumbling {
                     load_states(&mut unwanted, 0, &mut state)?;
                     continue;
                 };
-                let id = *id.get_or_insert_with(|| self.keys.of(row.key));
+                let id = *id.get_or_insert_with(|| self.keys.take_back(row.key, hash));
                 load_states(&mut pane.accumulators, id, &mut state)?;
                 if revision != 0 || (*given_out && !pane.given_out) {
                     pane.revisions.insert(id, revision);
