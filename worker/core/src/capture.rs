@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::CorruptState;
 use crate::aggregate::bytes::{put_bytes, put_u64, take_bytes, take_u64};
-use crate::key::KeyId;
+use crate::key::{KeyId, KeyTable};
 use crate::stream::Micros;
 
 /// Keys of a block: some 4 KiB of state.
@@ -26,6 +26,9 @@ pub enum Extent {
     Whole,
 }
 
+/// Tables from here on hold no state: their rows say in which order keys stand that have theirs in others.
+pub const ORDER: u32 = 1 << 16;
+
 /// Which block of a stage's state it is. One that is captured again takes the place of the earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BlockId {
@@ -35,6 +38,13 @@ pub struct BlockId {
     pub window: Micros,
     /// Number of the block in its table.
     pub number: u32,
+}
+
+impl BlockId {
+    /// Whether it says in which order keys stand, and holds no state.
+    pub fn is_order(self) -> bool {
+        self.table >= ORDER
+    }
 }
 
 /// A part of a stage's state, as it was at the cut.
@@ -113,6 +123,13 @@ pub fn rows(mut bytes: &[u8]) -> Result<Vec<Row<'_>>, CorruptState> {
     Ok(rows)
 }
 
+/// Prepares `keys` for those of a block, which are taken back one after the other. Answers their hashes.
+pub fn expect(keys: &mut KeyTable, block: BlockId, rows: &[Row<'_>]) -> Vec<u32> {
+    // Other blocks of the table have about as many rows for here, and one of the highest numbers comes first.
+    let n_keys = (block.number as usize).saturating_add(2).saturating_mul(rows.len());
+    keys.expect(rows.iter().map(|row| row.key), n_keys)
+}
+
 /// Where the blocks of a table stand.
 #[derive(Debug)]
 pub struct Blocks {
@@ -174,6 +191,9 @@ impl Blocks {
                 self.pending.push(number as u32);
             }
         }
+        // The last but one comes first: whoever takes the blocks back knows then for how many keys memory is needed.
+        let n_pending = self.pending.len();
+        self.pending.rotate_left(2 % n_pending.max(1));
     }
 
     fn next(&mut self) -> Option<u32> {

@@ -140,10 +140,19 @@ pub struct KeyTable {
     free: Vec<KeyId>,
     /// Bytes of released keys.
     dead_bytes: usize,
+    n_expected: usize,
     top: TopKeys,
 }
 
 const NOT_LIVE: u64 = u64::MAX;
+
+/// So many keys take little memory.
+const FEW: usize = 1 << 14;
+
+/// Takes memory for `n` values at once, which is not touched before they come. Where there is not so much it is taken as they come.
+pub(crate) fn reserve<T>(column: &mut Vec<T>, n: usize) {
+    let _ = column.try_reserve(n.saturating_sub(column.len()));
+}
 
 impl KeyTable {
     /// The number of `key`, and whether it is new.
@@ -177,11 +186,29 @@ impl KeyTable {
         (id, true)
     }
 
-    /// The hashes of keys that are taken back one after the other. Their places are fetched from memory together.
-    pub fn hashes<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<u32> {
-        let hashes: Vec<u32> = keys.map(hash).collect();
+    /// Prepares for keys that are taken back one after the other, of some `n_keys` in all: their places are fetched from
+    /// memory together. Answers their hashes.
+    pub fn expect<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>, n_keys: usize) -> Vec<u32> {
+        let mut n_bytes = 0;
+        let of_key = |key: &'a [u8]| {
+            n_bytes += key.len() + 4;
+            hash(key)
+        };
+        let hashes: Vec<u32> = keys.map(of_key).collect();
+        if n_keys > self.n_expected && !hashes.is_empty() {
+            self.n_expected = n_keys;
+            reserve(&mut self.starts, n_keys);
+            reserve(&mut self.bytes, n_bytes.div_ceil(hashes.len()).saturating_mul(n_keys));
+        }
+        // Of what is written to at once nobody's word is taken for much more than there is.
+        self.index.grow(self.n_expected.min(self.len().max(FEW) * 8));
         self.index.touch(&hashes);
         hashes
+    }
+
+    /// How many keys are to be taken back in all, as far as that is known.
+    pub fn n_expected(&self) -> usize {
+        self.n_expected
     }
 
     /// The number of `key`, if it is there.

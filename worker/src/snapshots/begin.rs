@@ -75,11 +75,8 @@ pub fn begin(store: &SnapshotStore, beginning: &Beginning, mut engine: Engine) -
         }
     }
     let mut restore = Restore::begin(&mut engine, &heads, deal, beginning.may_drop).map_err(failed)?;
-    for (from, part) in taken.iter().enumerate() {
-        store.each_file(&part.names, &part.manifest, |bytes| {
-            restore.file(from, &bytes).map_err(failed)
-        })?;
-    }
+    let snapshots: Vec<_> = taken.iter().map(|part| (&part.names, &part.manifest)).collect();
+    store.each_file(&snapshots, |from, bytes| restore.file(from, &bytes).map_err(failed))?;
     let fit = restore.end().map_err(failed)?;
     let (shard, n_before) = (beginning.shard, parts.len());
     tracing::info!(shard, n_shards = beginning.n_shards, n_before, savepoint = name, kept = ?fit.kept, dropped = ?fit.dropped, new = ?fit.new, "state was restored");

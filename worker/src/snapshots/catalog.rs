@@ -179,8 +179,8 @@ impl Part {
             let read = read_blocks(&bytes, |block| {
                 let stage = self.manifest.stages.get(block.place.0 as usize);
                 let name = stage.map_or("", |stage| stage.name.as_str());
-                if seen.insert(block.place) {
-                    // Rows without a state only say in which order others stand.
+                if seen.insert(block.place) && !block.place.2.is_order() {
+                    // Without a state rows of earlier versions say in which order others stand.
                     let rows = block.rows.iter().filter(|row| !row.state.is_empty());
                     rows.for_each(|row| visit(name, block.place.2.table, row.key, row.state));
                 }

@@ -6,6 +6,7 @@
 
 mod begin;
 mod catalog;
+mod read_ahead;
 mod restore;
 mod store;
 mod writer;

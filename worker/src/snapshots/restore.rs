@@ -70,7 +70,9 @@ pub fn restore(store: &SnapshotStore, wanted: &Wanted, mut engine: Engine) -> Re
         return Err(not_resumed(savepoint, why));
     }
     let mut restore = Restore::resume(&mut engine, head, wanted.may_drop).map_err(failed)?;
-    store.each_file(&names, &manifest, |bytes| restore.file(0, &bytes).map_err(failed))?;
+    store.each_file(&[(&names, &manifest)], |_, bytes| {
+        restore.file(0, &bytes).map_err(failed)
+    })?;
     let fit = restore.end().map_err(failed)?;
     tracing::info!(shard = wanted.shard, snapshot = name, kept = ?fit.kept, dropped = ?fit.dropped, new = ?fit.new, "state was restored");
     let is_resumed = asked.is_some();

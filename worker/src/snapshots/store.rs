@@ -238,31 +238,6 @@ impl SnapshotStore {
         Ok(bytes)
     }
 
-    /// Reads the blocks of a snapshot, file by file, and hands each to `take` while the next is on its way.
-    ///
-    /// # Errors
-    /// As [`SnapshotStore::file`], or as `take` has it; what is behind is not read.
-    pub fn each_file(
-        &self,
-        names: &ShardNames,
-        manifest: &Manifest,
-        mut take: impl FnMut(Vec<u8>) -> Result<(), SnapshotError>,
-    ) -> Result<(), SnapshotError> {
-        std::thread::scope(|scope| {
-            let (read, files) = crossbeam_channel::bounded(0);
-            scope.spawn(move || {
-                for file in &manifest.files {
-                    let bytes = self.file(names, manifest, file);
-                    let is_last = bytes.is_err();
-                    if read.send(bytes).is_err() || is_last {
-                        break;
-                    }
-                }
-            });
-            files.into_iter().try_for_each(|bytes| take(bytes?))
-        })
-    }
-
     /// Writes a file of a snapshot.
     ///
     /// # Errors

@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tocsin_worker_core::snapshot::{FORMAT, File, Manifest, ShardNames, SourcePosition};
+use tocsin_contract::pipeline::IncidentPipelineSpec;
+use tocsin_worker_core::capture::Extent;
+use tocsin_worker_core::decode::{Records, Span};
+use tocsin_worker_core::engine::{Arrived, Engine, Outputs};
+use tocsin_worker_core::json::JsonDecoder;
+use tocsin_worker_core::plan::{References, compile};
+use tocsin_worker_core::snapshot::{BlockWriter, FORMAT, File, Manifest, ShardNames, SourcePosition, StageEntry};
 
 use super::*;
 
@@ -103,6 +109,45 @@ fn the_newest_that_the_commit_covers_is_read() {
 }
 
 #[test]
+fn the_files_of_several_snapshots_are_read_in_their_order_up_to_the_first_that_is_refused_or_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let first = write(&store, 3, &[]);
+    let second = write(&store, 12, &first);
+    let names = names();
+    let manifests = [
+        manifest(12, File::default(), second),
+        manifest(3, File::default(), first.clone()),
+    ];
+    let snapshots: Vec<_> = manifests.iter().map(|manifest| (&names, manifest)).collect();
+    let all = [(0, "blocks 12"), (0, "blocks 3"), (1, "blocks 3")];
+    let read = |n_taken: usize| {
+        let mut taken = Vec::new();
+        let outcome = store.each_file(&snapshots, |number, bytes| {
+            if taken.len() == n_taken {
+                return Err(SnapshotError::NotSavepoint("enough".to_owned()));
+            }
+            taken.push((number, String::from_utf8(bytes).unwrap()));
+            Ok(())
+        });
+        assert!(
+            taken
+                .iter()
+                .map(|(number, text)| (*number, text.as_str()))
+                .eq(all[..taken.len()].iter().copied())
+        );
+        (taken.len(), outcome.is_ok())
+    };
+    for n_taken in 0..3 {
+        assert_eq!(read(n_taken), (n_taken, false));
+    }
+    assert_eq!(read(3), (3, true));
+    store.each_file(&[], |_, _| panic!("there is none")).unwrap();
+    store.remove_file(&names, &first[0]).unwrap();
+    assert_eq!(read(3), (1, false));
+}
+
+#[test]
 fn one_that_was_interrupted_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
@@ -164,6 +209,52 @@ fn as_many_as_asked_are_kept_and_the_files_that_they_need() {
         7,
         "two manifests, two heads, three of blocks"
     );
+}
+
+/// The order in which keys came is no key.
+#[test]
+fn what_a_snapshot_holds_is_counted_by_key() {
+    let spec: IncidentPipelineSpec = serde_json::from_value(serde_json::json!({
+        "sources": [{"name": "alerts", "kafka": {"topic": "alerts"}, "eventTime": {"field": "ts", "unit": "Milliseconds"}}],
+        "stages": [{"name": "n", "from": "alerts",
+                    "aggregate": {"by": ["service"], "window": {"tumbling": "1m"}, "select": {"n": "count(*)"}}}],
+        "sinks": [],
+    }))
+    .unwrap();
+    let plan = compile("noc", &spec, &References::default()).unwrap();
+    let decoder = JsonDecoder::new(plan.sources[0].record.clone());
+    let mut engine = Engine::new(plan, vec![Box::new(decoder)]);
+    let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+    for service in 0..9 {
+        let start = bytes.len();
+        bytes.extend(format!(r#"{{"ts": 1000, "service": "s{service}"}}"#).into_bytes());
+        let (end, offset) = (bytes.len(), service);
+        spans.push(Span { start, end, offset });
+    }
+    let (bytes, spans) = (&bytes, &spans);
+    engine.push(0, Records { bytes, spans }, Arrived::Unknown, &mut Outputs::default());
+    let head = engine.begin_capture(Extent::Whole).save();
+    let mut blocks = BlockWriter::new(&[None]);
+    let placed: Vec<_> = std::iter::from_fn(|| engine.next_block()).collect();
+    assert!(placed.iter().any(|placed| placed.block.id.is_order()));
+    placed.iter().for_each(|placed| blocks.add(placed));
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let file = |what: &str, bytes| {
+        let name = names().file(3, what, 3);
+        store.write_file(&names(), &name, bytes).unwrap()
+    };
+    let mut manifest = manifest(3, file("head", head.encode()), vec![file("blocks", blocks.finish())]);
+    let stage = &head.stages[0];
+    manifest.stages = vec![StageEntry {
+        name: stage.name.clone(),
+        shape: stage.shape.clone(),
+    }];
+    store.publish(&names(), &manifest).unwrap();
+    let parts = store.parts("noc").unwrap();
+    assert_eq!(contents(&store, &parts).unwrap()["n"].keys, 9);
+    assert_eq!(difference(&store, &parts, &parts).unwrap()["n"].same, 9);
 }
 
 #[test]

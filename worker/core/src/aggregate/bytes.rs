@@ -192,9 +192,11 @@ mod tests {
         fn numbers_of_all_lengths_are_taken_again_whatever_stands_behind(word: u64, shift in 0u32..64, behind: Vec<u8>) {
             let mut out = Vec::new();
             put_u64(&mut out, word >> shift);
+            put_i128(&mut out, i128::from(word as i64 >> shift));
             out.extend(&behind);
             let bytes = &mut out.as_slice();
             prop_assert_eq!(take_u64(bytes, "a").unwrap(), word >> shift);
+            prop_assert_eq!(take_i128(bytes, "b").unwrap(), i128::from(word as i64 >> shift));
             prop_assert_eq!(*bytes, behind.as_slice());
         }
 

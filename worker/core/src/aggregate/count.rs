@@ -9,6 +9,7 @@ use arrow_schema::DataType;
 use super::bytes::{put_u64, take_u64};
 use super::rows::{clean, common_nulls, each_row, keys_needed};
 use super::{Accumulators, CorruptState};
+use crate::key::reserve;
 
 /// A column of counts.
 pub(super) struct Counts {
@@ -32,6 +33,10 @@ impl Accumulators for Counts {
         if n_keys > self.counts.len() {
             self.counts.resize(n_keys, 0);
         }
+    }
+
+    fn reserve(&mut self, n_keys: usize) {
+        reserve(&mut self.counts, n_keys);
     }
 
     fn update(&mut self, ids: &[u32], _times: &[i64], args: &[ArrayRef]) {

@@ -15,6 +15,7 @@ use super::rows::{each_row, keys_needed, parts};
 use super::value_column::{Numbers, Texts, ValueColumn};
 use super::values::{Form, lower, raise};
 use super::{Accumulators, CorruptState};
+use crate::key::reserve;
 
 /// A column of first values (of last ones if `LAST`).
 pub(super) fn first_last<const LAST: bool>(data_type: &DataType, respect_nulls: bool) -> Box<dyn Accumulators> {
@@ -137,6 +138,12 @@ impl<C: ValueColumn, const LAST: bool> Accumulators for FirstLast<C, LAST> {
             self.times.resize(n_keys, 0);
             self.values.grow(n_keys);
         }
+    }
+
+    fn reserve(&mut self, n_keys: usize) {
+        reserve(&mut self.held, n_keys);
+        reserve(&mut self.times, n_keys);
+        self.values.reserve(n_keys);
     }
 
     fn update(&mut self, ids: &[u32], times: &[i64], args: &[ArrayRef]) {

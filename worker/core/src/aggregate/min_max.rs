@@ -15,6 +15,7 @@ use super::bytes::{put_bytes, take_bytes, take_u8};
 use super::rows::{each_row, each_value, keys_needed};
 use super::values::{Form, Number, check_bytes, lower, raise};
 use super::{Accumulators, CorruptState};
+use crate::key::reserve;
 
 /// A column of least values (of greatest if `MAX`) of a type that has an order.
 pub(super) fn extremes<const MAX: bool>(data_type: &DataType) -> Box<dyn Accumulators> {
@@ -75,6 +76,10 @@ impl<T: ArrowPrimitiveType<Native: Number>, const MAX: bool> Accumulators for Nu
         if n_keys > self.values.len() {
             self.values.resize(n_keys, Self::LIMIT);
         }
+    }
+
+    fn reserve(&mut self, n_keys: usize) {
+        reserve(&mut self.values, n_keys);
     }
 
     fn update(&mut self, ids: &[u32], _times: &[i64], args: &[ArrayRef]) {

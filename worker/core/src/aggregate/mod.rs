@@ -50,6 +50,9 @@ pub trait Accumulators: Send {
     /// Makes room for key ids below `n_keys`.
     fn grow(&mut self, n_keys: usize);
 
+    /// Takes memory for key ids below `n_keys` at once, without touching it, where values stand side by side.
+    fn reserve(&mut self, _n_keys: usize) {}
+
     /// Adds row i of `args` to the state of key `ids[i]`, row by row in order. `times[i]` is the row's event time in
     /// microseconds (for `first` and `last`). `ids`, `times` and each array have the same length.
     fn update(&mut self, ids: &[u32], times: &[i64], args: &[ArrayRef]);

@@ -11,6 +11,7 @@ use arrow_schema::DataType;
 use super::CorruptState;
 use super::bytes::{put_bytes, take_bytes};
 use super::values::{Number, check_bytes};
+use crate::key::reserve;
 
 /// A column of values, indexed by key id. Whether a key has a value is known elsewhere.
 pub(super) trait ValueColumn: Default + Send + 'static {
@@ -22,6 +23,9 @@ pub(super) trait ValueColumn: Default + Send + 'static {
 
     /// Makes room for key ids below `n_keys`.
     fn grow(&mut self, n_keys: usize);
+
+    /// Takes memory for key ids below `n_keys` at once, without touching it.
+    fn reserve(&mut self, n_keys: usize);
 
     /// Sets the value of a key from a row that is not NULL.
     fn set(&mut self, id: u32, array: &Self::Array, row: usize);
@@ -63,6 +67,10 @@ impl<T: ArrowPrimitiveType<Native: Number>> ValueColumn for Numbers<T> {
 
     fn grow(&mut self, n_keys: usize) {
         self.0.resize(n_keys, T::Native::default());
+    }
+
+    fn reserve(&mut self, n_keys: usize) {
+        reserve(&mut self.0, n_keys);
     }
 
     #[inline]
@@ -175,6 +183,10 @@ impl ValueColumn for Texts {
 
     fn grow(&mut self, n_keys: usize) {
         self.places.resize(n_keys, Place::default());
+    }
+
+    fn reserve(&mut self, n_keys: usize) {
+        reserve(&mut self.places, n_keys);
     }
 
     fn set(&mut self, id: u32, array: &Self::Array, row: usize) {

@@ -2,8 +2,8 @@
 
 use tocsin_contract::pipeline::source::Partitioner;
 
-/// Hash of a key, not yet taken modulo the number of partitions; never negative. Rows of state keep it, so that they find
-/// their shard when the number of partitions changes.
+/// Hash of a key, not yet taken modulo the number of partitions; never negative. By it rows of state find their shard, too,
+/// when the number of partitions changes.
 pub fn hash(partitioner: Partitioner, key: &[u8]) -> u32 {
     match partitioner {
         Partitioner::Murmur2 => murmur2(key) & 0x7fff_ffff,

@@ -61,7 +61,8 @@ impl Index {
         self.find_or_free(hash, is_it).ok()
     }
 
-    /// The same; or the slot where it belongs. To be called behind [`Index::make_room`].
+    /// The same; or the slot where it belongs, until another one is added or removed. There must be a free one: see
+    /// [`Index::make_room`].
     #[inline]
     pub fn find_or_free(&self, hash: u32, mut is_it: impl FnMut(KeyId) -> bool) -> Result<KeyId, usize> {
         let mut at = self.home(hash);
@@ -81,7 +82,7 @@ impl Index {
     #[inline]
     pub fn make_room(&mut self) {
         if (self.n_keys + 1) * 10 > self.slots.len() * 7 {
-            self.grow();
+            self.grow(self.n_keys + 1);
         }
     }
 
@@ -92,9 +93,16 @@ impl Index {
         self.slots[free] = Slot { hash, id };
     }
 
+    /// Makes room for so many keys.
+    pub fn grow(&mut self, n_keys: usize) {
+        let n_slots = (n_keys * 10).div_ceil(7).next_power_of_two().max(SMALLEST);
+        if n_slots > self.slots.len() {
+            self.move_to(n_slots);
+        }
+    }
+
     #[cold]
-    fn grow(&mut self) {
-        let n_slots = (self.slots.len() * 2).max(SMALLEST);
+    fn move_to(&mut self, n_slots: usize) {
         let before = std::mem::replace(&mut self.slots, vec![FREE; n_slots]);
         for slot in before.into_iter().filter(|slot| slot.id != NONE) {
             let mut at = self.home(slot.hash);
@@ -169,6 +177,9 @@ mod tests {
             let mut index = Index::default();
             let mut model: BTreeMap<KeyId, u32> = BTreeMap::new();
             for (adds, hash, id) in steps {
+                if hash == 39 {
+                    index.grow(id as usize * 4);
+                }
                 let hash = if hash < 20 { hash } else { u32::MAX - hash };
                 if !adds {
                     let known = model.remove(&id);

@@ -2,6 +2,8 @@
 //!
 //! It stands in the files of a snapshot, so that their keys can be dealt out by whoever reads them.
 
+use std::collections::BTreeSet;
+
 use arrow_schema::DataType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tocsin_contract::pipeline::source::{Partitioner, Source};
@@ -71,6 +73,15 @@ pub fn placements(plan: &Plan, sources: &[Source]) -> Vec<Option<Placement>> {
 }
 
 impl Placement {
+    /// Whether each table's key has the columns that make the records', and each once.
+    pub fn is_sound(&self) -> bool {
+        let is_sound = |table: &TableKey| {
+            let columns: BTreeSet<usize> = table.columns.iter().copied().collect();
+            columns.len() == table.columns.len() && columns.last().is_none_or(|last| *last < table.types.len())
+        };
+        self.tables.iter().all(is_sound)
+    }
+
     /// Whether all rows have one key: that of no columns.
     pub fn is_one_key(&self) -> bool {
         self.tables.iter().all(|table| table.columns.is_empty())
@@ -139,5 +150,16 @@ mod tests {
             decode::<Placement>(&encode(&placement), "a placement").unwrap(),
             placement
         );
+        assert!(placement.is_sound());
+    }
+
+    /// Files say for good how keys were dealt out: what stands for a partitioner must not change.
+    #[test]
+    fn partitioners_are_saved_as_ever() {
+        let all = [Partitioner::Murmur2, Partitioner::Crc32, Partitioner::Fnv1a];
+        for (number, partitioner) in (0u8..).zip(all) {
+            let tables = Vec::new();
+            assert_eq!(encode(&Placement { partitioner, tables }), [number, 0]);
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! A file is its magic number, how the keys of each stage find their partition, and then frames: length, packed length, and
 //! blocks packed by LZ4. A block is its place and its rows. When the number of partitions changes a row finds its shard by
 //! the hash that chose the partition of the records that it is made of: it is computed from the row's key when it is asked
-//! for. The first format had the hashes themselves, in front of a block's rows. The file's checksum stands in the manifest.
+//! for. Before manifests of format 7 they stood in front of a block's rows. The file's checksum stands in the manifest.
 
 use lz4::block::CompressionMode;
 
@@ -155,7 +155,11 @@ pub fn read_blocks<E: From<CorruptState>>(
     let (mut rest, placements) = match file.strip_prefix(MAGIC) {
         Some(mut rest) => {
             let heading = take_bytes(&mut rest, CORRUPT.what)?;
-            (rest, Some(decode::<Vec<Option<Placement>>>(heading, CORRUPT.what)?))
+            let placements: Vec<Option<Placement>> = decode(heading, CORRUPT.what)?;
+            if !placements.iter().flatten().all(Placement::is_sound) {
+                return Err(CORRUPT.into());
+            }
+            (rest, Some(placements))
         }
         None => (file.strip_prefix(WITH_HASHES).ok_or(CORRUPT)?, None),
     };
@@ -228,10 +232,12 @@ mod tests {
     use crate::capture::{Block, RowWriter};
     use crate::kafka::partitioner;
 
-    /// Keys of stage 3's second table are texts of records that Kafka's own partitioner dealt out.
+    /// Keys of stage 3's second table are texts of records that Kafka's own partitioner dealt out; those of its third have two
+    /// columns.
     fn placements() -> Vec<Option<Placement>> {
         let table = |data_type| (vec![data_type], vec![0usize]);
-        let placement = encode(&(Partitioner::Murmur2, vec![table("Boolean"), table("String")]));
+        let of_two = (vec!["String", "Int64"], vec![1, 0]);
+        let placement = encode(&(Partitioner::Murmur2, vec![table("Boolean"), table("String"), of_two]));
         vec![None, None, None, Some(decode(&placement, "a placement").unwrap())]
     }
 
@@ -267,7 +273,7 @@ mod tests {
         Ok(blocks)
     }
 
-    /// A file of the first format, of one frame.
+    /// A file as it was with hashes, of one frame.
     fn with_hashes(blocks: &[Hashed]) -> Vec<u8> {
         let mut frame = Vec::new();
         for (PlacedBlock { stage, step, block }, hashes) in blocks {
@@ -303,7 +309,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_first_format_has_is_read(blocks in prop::collection::vec(
+        fn what_was_written_with_hashes_is_read(blocks in prop::collection::vec(
             (prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u8>(), 0..40)), 1..200), any::<bool>()), 1..9
         )) {
             type Keys = (Vec<(u32, Vec<u8>)>, bool);
@@ -327,9 +333,11 @@ mod tests {
 
         /// Only their checksums say that they are others.
         #[test]
-        fn blocks_with_other_bytes_in_them_are_blocks_or_an_error(at: prop::sample::Index, byte: u8) {
+        fn blocks_with_other_bytes_in_them_are_blocks_or_an_error(at: prop::sample::Index, byte: u8, table in 0u32..4) {
             let mut writer = BlockWriter::new(&placements());
-            writer.add(&block(3, 0, &[(1, b"a".to_vec()), (2, b"b".to_vec())]));
+            let mut placed = block(3, 0, &[(1, b"a".to_vec()), (2, b"b".to_vec())]);
+            placed.block.id.table = table;
+            writer.add(&placed);
             let mut file = writer.finish();
             let at = at.index(file.len());
             file[at] = byte;

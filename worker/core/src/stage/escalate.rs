@@ -14,8 +14,8 @@ use tocsin_contract::pipeline::stage::EscalateTtl;
 use super::{Output, Stage, late_part};
 use crate::aggregate::CorruptState;
 use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
-use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
-use crate::key::{KeyId, KeyTable, encode_key};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter, expect};
+use crate::key::{KeyId, KeyTable, encode_key, reserve};
 use crate::stream::{Batch, Micros, NO_WATERMARK, record_batch};
 
 /// What an escalation is asked for.
@@ -241,8 +241,9 @@ impl Stage for Escalate {
         Ok(())
     }
 
-    fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        let hashes = self.keys.hashes(rows.iter().map(|row| row.key));
+    fn restore_rows(&mut self, _: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        let hashes = expect(&mut self.keys, block, rows);
+        reserve(&mut self.states, self.keys.n_expected());
         for (row, hash) in rows.iter().zip(hashes) {
             let (id, _) = self.keys.take_back(row.key, hash);
             let state = Counted::load(row.state)?;

@@ -410,10 +410,17 @@ fn save_states(accumulators: &[Box<dyn Accumulators>], id: KeyId, out: &mut Vec<
 /// Keys by which accumulators grow when state is taken back.
 const GROWTH: usize = 1024;
 
-/// Sets the states of `id`, and moves `bytes` behind them.
-fn load_states(accumulators: &mut [Box<dyn Accumulators>], id: KeyId, bytes: &mut &[u8]) -> Result<(), CorruptState> {
+/// Sets the states of `id`, one of some `n_keys`, and moves `bytes` behind them.
+fn load_states(
+    accumulators: &mut [Box<dyn Accumulators>],
+    (id, n_keys): (KeyId, usize),
+    bytes: &mut &[u8],
+) -> Result<(), CorruptState> {
     for accumulator in accumulators {
         // By many at a time: keys that are taken back come one by one.
+        if (id as usize).is_multiple_of(GROWTH) {
+            accumulator.reserve(n_keys);
+        }
         accumulator.grow((id as usize + 1).next_multiple_of(GROWTH));
         accumulator.load(id, bytes)?;
     }

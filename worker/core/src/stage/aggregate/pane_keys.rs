@@ -1,7 +1,8 @@
 //! The keys of windows that consist of panes: a key is forgotten when the last pane that it is in is gone.
 
 use super::Rows;
-use crate::key::{KeyId, KeyTable};
+use crate::capture::{BlockId, Row, expect};
+use crate::key::{KeyId, KeyTable, reserve};
 
 /// Keys, and in how many panes each is.
 #[derive(Debug, Default)]
@@ -35,6 +36,13 @@ impl PaneKeys {
     fn of(&mut self, key: &[u8]) -> KeyId {
         let (id, _) = self.table.intern(key);
         self.make_room(id)
+    }
+
+    /// Prepares for the keys of a block that are taken back. Answers their hashes.
+    pub fn expect(&mut self, block: BlockId, rows: &[Row<'_>]) -> Vec<u32> {
+        let hashes = expect(&mut self.table, block, rows);
+        reserve(&mut self.n_panes, self.table.n_expected());
+        hashes
     }
 
     /// The number of a key that is taken back.

@@ -10,7 +10,7 @@ use super::results::{Part, Results, before};
 use super::{AggregatePlan, Rows, Windows, load_states, new_accumulators, next_due, save_states};
 use crate::aggregate::bytes::{put_i64, take_i64};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter, expect};
 use crate::key::{KeyId, KeyTable, Renumbered};
 use crate::state::{decode, encode};
 use crate::stream::{Micros, NO_WATERMARK};
@@ -223,8 +223,8 @@ impl Windows for Running {
         Ok(())
     }
 
-    fn restore_rows(&mut self, from: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        let hashes = self.keys.hashes(rows.iter().map(|row| row.key));
+    fn restore_rows(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        let hashes = expect(&mut self.keys, block, rows);
         for (row, hash) in rows.iter().zip(hashes) {
             let (id, new) = self.keys.take_back(row.key, hash);
             if !new {
@@ -233,7 +233,7 @@ impl Windows for Running {
             let mut state = row.state;
             let revision = take_i64(&mut state, "running totals")?;
             let newest = take_i64(&mut state, "running totals")?;
-            load_states(&mut self.accumulators, id, &mut state)?;
+            load_states(&mut self.accumulators, (id, self.keys.n_expected()), &mut state)?;
             if self.groups.len() <= id as usize {
                 self.groups.resize(id as usize + 1, Group::default());
             }

@@ -12,7 +12,7 @@ use super::results::{Part, Results, before};
 use super::{AggregatePlan, Rows, Windows, load_states, new_accumulators, save_states};
 use crate::aggregate::bytes::{put_i64, put_u64, take_i64, take_u64};
 use crate::aggregate::{Accumulators, CorruptState};
-use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter, expect};
 use crate::key::{KeyId, KeyTable};
 use crate::stream::Micros;
 
@@ -101,7 +101,7 @@ impl Sessions {
         let mut states = Vec::new();
         save_states(&self.accumulators, from, &mut states);
         let mut moved = new_accumulators(&self.plan);
-        load_states(&mut moved, into, &mut states.as_slice())?;
+        load_states(&mut moved, (into, 0), &mut states.as_slice())?;
         for (accumulator, moved) in self.accumulators.iter_mut().zip(&moved) {
             accumulator.merge(into, moved.as_ref());
         }
@@ -211,8 +211,8 @@ impl Windows for Sessions {
         Ok(())
     }
 
-    fn restore_rows(&mut self, _: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        let hashes = self.keys.hashes(rows.iter().map(|row| row.key));
+    fn restore_rows(&mut self, _: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        let hashes = expect(&mut self.keys, block, rows);
         for (row, hash) in rows.iter().zip(hashes) {
             let mut state = row.state;
             let (id, _) = self.keys.take_back(row.key, hash);
@@ -220,7 +220,7 @@ impl Windows for Sessions {
                 let start = take_i64(&mut state, "session windows")?;
                 let last = take_i64(&mut state, "session windows")?;
                 let slot = self.new_slot();
-                load_states(&mut self.accumulators, slot, &mut state)?;
+                load_states(&mut self.accumulators, (slot, 0), &mut state)?;
                 self.due.insert((self.due_at(last), row.key.to_vec(), start));
                 let sessions = self.sessions.entry(id).or_default();
                 sessions.insert(start, Session { last, slot });

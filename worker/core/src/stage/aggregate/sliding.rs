@@ -264,8 +264,8 @@ impl Windows for Sliding {
         self.restore(heads)
     }
 
-    fn restore_rows(&mut self, from: usize, _: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
-        self.take_back(from, rows)
+    fn restore_rows(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+        self.take_back(from, block, rows)
     }
 
     fn end_restore(&mut self) -> Result<(), CorruptState> {

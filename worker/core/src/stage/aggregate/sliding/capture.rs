@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Pane, Sliding};
 use crate::aggregate::CorruptState;
 use crate::aggregate::bytes::{take_i64, take_u64};
-use crate::capture::{Blocks, Captured, Extent, Row, RowWriter};
+use crate::capture::{BlockId, Blocks, Captured, Extent, Row, RowWriter};
 use crate::key::{KeyId, KeySet, Renumbered};
 use crate::stage::aggregate::pane_capture::{CapturedPane, PaneCapture};
 use crate::stage::aggregate::{load_states, new_accumulators, save_states};
@@ -79,9 +79,10 @@ impl Sliding {
         Ok(())
     }
 
-    pub(super) fn take_back(&mut self, from: usize, rows: &[Row<'_>]) -> Result<(), CorruptState> {
+    pub(super) fn take_back(&mut self, from: usize, block: BlockId, rows: &[Row<'_>]) -> Result<(), CorruptState> {
         let mut unwanted = new_accumulators(&self.plan);
-        let hashes = self.keys.table().hashes(rows.iter().map(|row| row.key));
+        let hashes = self.keys.expect(block, rows);
+        let n_expected = self.keys.table().n_expected();
         for (row, hash) in rows.iter().zip(hashes) {
             let mut state = row.state;
             let mut known = None;
@@ -90,13 +91,13 @@ impl Sliding {
                 let head = self.capture.restoring.get(from).ok_or_else(corrupt)?;
                 // Panes that were gone by the cut still stand in earlier captures.
                 if !head.panes.contains(&start) {
-                    load_states(&mut unwanted, 0, &mut state)?;
+                    load_states(&mut unwanted, (0, 0), &mut state)?;
                     continue;
                 }
                 let id = *known.get_or_insert_with(|| self.keys.take_back(row.key, hash));
                 let pane = self.pane(start);
                 let entered = pane.keys.insert(id);
-                load_states(&mut pane.accumulators, id, &mut state)?;
+                load_states(&mut pane.accumulators, (id, n_expected), &mut state)?;
                 if entered {
                     self.keys.enter(id);
                 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Pane, Tumbling};
 use crate::aggregate::CorruptState;
 use crate::aggregate::bytes::{put_i64, take_i64, take_u64};
-use crate::capture::{Block, BlockId, Blocks, Captured, Extent, Row, RowWriter};
+use crate::capture::{Block, BlockId, Blocks, Captured, Extent, ORDER, Row, RowWriter};
 use crate::key::{KeyId, KeySet, Renumbered};
 use crate::stage::aggregate::pane_capture::{CapturedPane, PaneCapture};
 use crate::stage::aggregate::{load_states, new_accumulators, save_states};
@@ -19,10 +19,10 @@ use crate::state::{decode, encode};
 use crate::stream::Micros;
 use run::Run;
 
-/// The table with the order of keys, whose rows are numbers of keys: see [`Run`]. Table 0 has a row a key.
-const ORDER: u32 = 1;
+/// The table with the order of keys as it was before it had one that says so. Table 0 has a row a key.
+const FORMER_ORDER: u32 = 1;
 
-/// Keys of a block of [`ORDER`].
+/// Keys of a block of [`ORDER`], whose rows are [`Run`]s of them.
 const SEGMENT: usize = 4096;
 
 /// What is captured and taken back.
@@ -172,12 +172,15 @@ impl Tumbling {
         let Some(panes) = self.capture.restoring.panes.get(from) else {
             return Err(corrupt());
         };
-        if block.table == ORDER {
+        if block.is_order() || block.table == FORMER_ORDER {
             // Panes that were gone by the cut still stand in earlier captures.
             if panes.contains_key(&block.window) {
                 let mut ids = Vec::new();
                 for row in rows {
                     ids.extend(Run::load(row)?.ids());
+                    if ids.len() > SEGMENT {
+                        return Err(corrupt());
+                    }
                 }
                 let place = (block.window, from, block.number);
                 self.capture.restoring.order.insert(place, ids);
@@ -185,7 +188,8 @@ impl Tumbling {
             return Ok(());
         }
         let mut unwanted = new_accumulators(&self.plan);
-        let hashes = self.keys.table().hashes(rows.iter().map(|row| row.key));
+        let hashes = self.keys.expect(block, rows);
+        let n_expected = self.keys.table().n_expected();
         for (row, hash) in rows.iter().zip(hashes) {
             let mut state = row.state;
             let mut id = None;
@@ -196,11 +200,11 @@ impl Tumbling {
                     self.capture.restoring.panes[from].get(&start),
                     self.panes.get_mut(&start),
                 ) else {
-                    load_states(&mut unwanted, 0, &mut state)?;
+                    load_states(&mut unwanted, (0, 0), &mut state)?;
                     continue;
                 };
                 let id = *id.get_or_insert_with(|| self.keys.take_back(row.key, hash));
-                load_states(&mut pane.accumulators, id, &mut state)?;
+                load_states(&mut pane.accumulators, (id, n_expected), &mut state)?;
                 if revision != 0 || (*given_out && !pane.given_out) {
                     pane.revisions.insert(id, revision);
                 }
