@@ -101,7 +101,8 @@ metrics! {
     CHECKPOINT_AGE: Gauge "tocsin_checkpoint_age_seconds" [] "Age of the newest snapshot of the shard whose newest is oldest; absent before the first";
     CHECKPOINT_SIZE: Gauge "tocsin_checkpoint_size_bytes" [] "Size of the newest snapshots of all shards together";
     CHECKPOINT_DURATION: Gauge "tocsin_checkpoint_duration_seconds" [] "Time that the slowest of the newest snapshots took to write";
-    CHECKPOINT_PAUSE: Gauge "tocsin_checkpoint_pause_seconds" [] "Longest time without a break for which the newest snapshots kept a thread from records";
+    CHECKPOINT_PAUSE: Gauge "tocsin_checkpoint_pause_seconds" [] "Longest time without a break for which the newest snapshots kept a thread from records, by the clock";
+    CHECKPOINT_PAUSE_CPU: Gauge "tocsin_checkpoint_pause_cpu_seconds" [] "The same in the thread's processor time: without what other threads and processes took meanwhile";
 
     PROCESS_CPU: Counter "process_cpu_seconds_total" [] "CPU time of the worker, in the program and in the kernel";
     PROCESS_MEMORY: Gauge "process_resident_memory_bytes" [] "Memory of the worker that is in RAM";

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tocsin_worker_core::stream::Micros;
 
+use super::Pause;
+
 /// A snapshot of a shard that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -17,7 +19,7 @@ pub struct Checkpoint {
     /// How long it took.
     pub duration: Duration,
     /// The longest time without a break for which it kept its thread from records.
-    pub pause: Duration,
+    pub pause: Pause,
     /// When it was complete, by the wall clock.
     pub at: Micros,
 }

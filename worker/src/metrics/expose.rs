@@ -13,7 +13,7 @@ use tocsin_contract::worker::ShardPhase;
 use tocsin_worker_core::delivery::circuit::CircuitState;
 
 use super::sample::{SourceTotals, StageTotals};
-use super::{Histogram, View, not_ready};
+use super::{Histogram, Pause, View, not_ready};
 
 /// The type of what [`expose`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -202,14 +202,16 @@ fn of_checkpoints(view: &View, out: &mut Out<'_>) -> fmt::Result {
     let age = oldest.map(|at| (Vec::new(), Value::Real(view.age(at))));
     out.write(metrics::CHECKPOINT_AGE, age)?;
     let slowest = newest.clone().map(|checkpoint| checkpoint.duration).max();
-    let longest = newest.clone().map(|checkpoint| checkpoint.pause).max();
+    let pause = newest.clone().map(|checkpoint| checkpoint.pause).reduce(Pause::max);
     let bytes = slowest.map(|_| newest.map(|checkpoint| checkpoint.bytes).sum());
     let bytes = bytes.map(|bytes| (Vec::new(), Value::Whole(bytes)));
     out.write(metrics::CHECKPOINT_SIZE, bytes)?;
     let slowest = slowest.map(|slowest| (Vec::new(), Value::Real(slowest.as_secs_f64())));
     out.write(metrics::CHECKPOINT_DURATION, slowest)?;
-    let longest = longest.map(|pause| (Vec::new(), Value::Real(pause.as_secs_f64())));
-    out.write(metrics::CHECKPOINT_PAUSE, longest)
+    let wall = pause.map(|pause| (Vec::new(), Value::Real(pause.wall.as_secs_f64())));
+    out.write(metrics::CHECKPOINT_PAUSE, wall)?;
+    let cpu = pause.map(|pause| (Vec::new(), Value::Real(pause.cpu.as_secs_f64())));
+    out.write(metrics::CHECKPOINT_PAUSE_CPU, cpu)
 }
 
 fn of_process(view: &View, out: &mut Out<'_>) -> fmt::Result {

@@ -25,7 +25,7 @@ pub use self::work::Work;
 use super::SnapshotSettings;
 use super::grant::Term;
 use super::savepoints::{Kind, Savepoints};
-use crate::metrics::{Checkpoint, Measures};
+use crate::metrics::{Checkpoint, Measures, Pause, PauseBegun};
 use crate::snapshots::{PartOf, Publish, Size, SnapshotError, SnapshotWriter, Written};
 
 /// The longest that a shard's records wait for blocks at once.
@@ -95,7 +95,7 @@ struct UnderWay {
     /// The shard was lost since: what it is now has other blocks.
     lost: bool,
     /// The longest time without a break that it took of the thread.
-    pause: Duration,
+    pause: Pause,
     begun: Instant,
 }
 
@@ -192,9 +192,9 @@ impl Snapshotting {
         let incremental = self.settings.incremental && savepoint.is_none() && !shard.engine().needs_whole_capture();
         let base = base.filter(|base| incremental && base.may_grow());
         let extent = if base.is_some() { Extent::Changes } else { Extent::Whole };
-        let began = Instant::now();
+        let begun = PauseBegun::now();
         let head = shard.begin_capture(extent);
-        let pause = began.elapsed();
+        let pause = begun.elapsed();
         let (pipeline, sequence) = (&self.place.pipeline, shard.sequence());
         match &savepoint {
             None => self.writer.begin(ShardNames::of(pipeline, number), sequence, None),
@@ -245,11 +245,10 @@ impl Snapshotting {
             self.abandon();
             return;
         };
-        let began = Instant::now();
-        let until = began + SLICE;
+        let begun = PauseBegun::now();
         let mut lot = std::mem::take(&mut under_way.waiting);
         let mut bytes = 0;
-        while Instant::now() < until && !under_way.captured {
+        while begun.wall() < SLICE && !under_way.captured {
             match shard.next_block() {
                 Some(block) => {
                     bytes += block.block.bytes.len();
@@ -261,12 +260,12 @@ impl Snapshotting {
                 bytes = 0;
                 if let Err(blocks) = self.writer.blocks(std::mem::take(&mut lot)) {
                     under_way.waiting = blocks;
-                    under_way.pause = under_way.pause.max(began.elapsed());
+                    under_way.pause = under_way.pause.max(begun.elapsed());
                     return;
                 }
             }
         }
-        under_way.pause = under_way.pause.max(began.elapsed());
+        under_way.pause = under_way.pause.max(begun.elapsed());
         if !lot.is_empty()
             && let Err(blocks) = self.writer.blocks(lot)
         {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use tocsin_e2e::ports;
 
 use super::kept::{KeptRun, StateSize};
-use super::pauses::longest_pause;
+use super::pauses::{LongestPause, longest_pause};
 use super::probes::Probes;
 use super::{Load, Prepared, sender, under_load};
 use crate::broker::Broker;
@@ -33,7 +33,7 @@ pub struct Recovered {
     /// The same for the partition that was served first: where another worker takes over, one goes on as if nothing were.
     pub fastest: Duration,
     /// The longest that a snapshot kept the worker from records before it was killed.
-    pub pause: Duration,
+    pub pause: LongestPause,
     /// What the newest snapshots hold at the end.
     pub state: StateSize,
 }

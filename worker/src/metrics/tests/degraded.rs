@@ -122,7 +122,10 @@ fn a_checkpoint_older_than_half_of_what_a_topic_keeps_is_told() {
             sequence: 7,
             bytes: 1_000,
             duration: Duration::from_millis(250),
-            pause: Duration::from_millis(2),
+            pause: Pause {
+                wall: Duration::from_millis(2),
+                cpu: Duration::from_millis(1),
+            },
             at: wall() - age * 1_000_000,
         });
         let degraded = status(&measures.view(), false).degraded;

@@ -99,6 +99,7 @@ fn figures_of_all_threads_are_summed_up() {
     check("tocsin_cpu_throttled_seconds_total", &[], &[1.5]);
     check("tocsin_checkpoint_size_bytes", &[], &[1_000.0]);
     check("tocsin_checkpoint_pause_seconds", &[], &[0.002]);
+    check("tocsin_checkpoint_pause_cpu_seconds", &[], &[0.001]);
     check("tocsin_kafka_troubles_total", &[], &[1.0]);
     check("tocsin_ready", &[], &[1.0]);
     for (name, least) in [

@@ -69,7 +69,10 @@ fn full() -> Arc<Measures> {
         sequence: 7,
         bytes: 1_000,
         duration: Duration::from_millis(250),
-        pause: Duration::from_millis(2),
+        pause: Pause {
+            wall: Duration::from_millis(2),
+            cpu: Duration::from_millis(1),
+        },
         at: wall() - 30_000_000,
     });
     measures.throttling.throttle_for_test();
