@@ -61,9 +61,13 @@ if [ "$TOCSIN_TEST" = full ]; then
     step "a program that logs in by Kerberos"
     scripts/need.sh kerberos_login
     # Built to a folder of its own: with this feature librdkafka and all above it are others.
-    CARGO_TARGET_DIR=$CARGO_TARGET_DIR-kerberos cargo --config "$runner" test --locked --workspace \
-        --features tocsin/kerberos,tocsin-e2e/kerberos --test sources --no-fail-fast -- \
-        -Z unstable-options --report-time kerberos 2>&1 | tee -a "$log" || code=1
+    with_kerberos=(--locked --workspace --features tocsin/kerberos,tocsin-e2e/kerberos)
+    (
+        export CARGO_TARGET_DIR=$CARGO_TARGET_DIR-kerberos
+        cargo build "${with_kerberos[@]}" --bin tocsin &&
+            cargo --config "$runner" test "${with_kerberos[@]}" --test sources --no-fail-fast -- \
+                -Z unstable-options --report-time kerberos
+    ) 2>&1 | tee -a "$log" || code=1
 fi
 
 step "examples in the documentation"
