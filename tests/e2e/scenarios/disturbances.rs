@@ -96,6 +96,36 @@ fn a_transaction_of_a_grant_that_was_lost_is_not_committed_though_the_shards_cam
     }
 }
 
+/// A worker is thrown out while it asks to join the next generation. librdkafka joins as a new member then, and says of the shards
+/// only that they go to another in good order: what was done with them since is not committed by the new member's grant.
+#[test]
+fn a_worker_that_is_thrown_out_while_it_joins_commits_nothing_of_shards_that_others_had_meanwhile() {
+    let kafka = Kafka::proxied().unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    for round in 0..rounds() {
+        let at = |what: &str| format!("round {round}: {what}");
+        let mut load = Load::start(&kafka, &format!("thrown-out-{round}"), Listener::Proxied);
+        let late = load.worker("late");
+        load.goes_on(&at("before"), &[&late]);
+        let joins = proxy.add(Rule::nth(ApiKey::JOIN_GROUP, 2).hold_request());
+        let other = load.worker("other");
+        or_tell(&at("it joins"), &[&late, &other], joins.wait(PATIENCE));
+        // Who joins says nothing else: its session ends.
+        let taken = other.wait_for_line("the shard runs", PATIENCE);
+        or_tell(&at("taken over"), &[&late, &other], taken);
+        load.goes_on(&at("the other works"), &[&late, &other]);
+        let assigned = "shards were assigned";
+        let had = late.said().matches(assigned).count();
+        joins.remove();
+        let thrown_out = late.wait_for_line("threw this worker out while it joined", PATIENCE);
+        or_tell(&at("it leaves"), &[&late, &other], thrown_out);
+        let back = late.wait_for_lines(assigned, had + 1, PATIENCE);
+        or_tell(&at("it comes back"), &[&late, &other], back);
+        load.goes_on(&at("both work"), &[&late, &other]);
+        load.end(&[&late, &other]);
+    }
+}
+
 /// Whoever hands shards over waits for what is under way, and not for ever: then the next owner does it again.
 #[test]
 fn shards_are_handed_over_though_their_transaction_does_not_end() {

@@ -63,12 +63,14 @@ const FAULTS: [Fault; 10] = [
 ];
 
 /// Requests that are held, or whose answers are lost.
-const REQUESTS: [ApiKey; 5] = [
+const REQUESTS: [ApiKey; 7] = [
     ApiKey::PRODUCE,
     ApiKey::TXN_OFFSET_COMMIT,
     ApiKey::END_TXN,
     ApiKey::INIT_PRODUCER_ID,
     ApiKey::HEARTBEAT,
+    ApiKey::JOIN_GROUP,
+    ApiKey::OFFSET_FETCH,
 ];
 
 impl fmt::Display for Fault {

@@ -4,211 +4,18 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::or_tell;
-use tocsin_e2e::http::HttpSeen;
-use tocsin_e2e::kafka::{Isolation, Record, Topic};
+use support::posting::{Posting, SERVICES, SEVERITIES, has_partitions};
+use tocsin_e2e::kafka::Isolation;
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{HttpProxy, HttpRule, Kafka, Listener, RigError, Worker, WorkerOptions, home};
+use tocsin_e2e::{ApiKey, HttpRule, Kafka, Listener, Rule};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(20);
-
-/// Partitions of the input, and so of the buffer.
-const PARTITIONS: i32 = 2;
-
-/// Each has one incident.
-const SERVICES: usize = 10;
-
-/// Each is higher than the one before, and so a transition of its incident.
-const SEVERITIES: [&str; 9] = [
-    "DEBUG",
-    "INFO",
-    "NOTICE",
-    "WARNING",
-    "MINOR",
-    "MAJOR",
-    "CRITICAL",
-    "ALERT",
-    "ESCALATED",
-];
-
-/// A pipeline that posts its incidents.
-struct Posting<'a> {
-    kafka: &'a Kafka,
-    name: String,
-    pipeline: PathBuf,
-    secrets: PathBuf,
-    receiver: HttpProxy,
-    written: i64,
-}
-
-impl<'a> Posting<'a> {
-    /// The pipeline, whose webhook is at `url`, or at the receiver.
-    fn new(kafka: &'a Kafka, name: &str, url: Option<&str>) -> Self {
-        kafka
-            .create(&Topic::new(&format!("{name}-alerts")).partitions(PARTITIONS))
-            .unwrap();
-        let receiver = HttpProxy::receiver().unwrap();
-        let folder = home::new_folder(name).unwrap();
-        let pipeline = folder.join("pipeline.yaml");
-        std::fs::write(&pipeline, text(name)).unwrap();
-        let secrets = folder.join("secrets");
-        std::fs::create_dir_all(secrets.join("pager")).unwrap();
-        let url = url.map_or_else(|| format!("{}/hook", receiver.url()), str::to_owned);
-        std::fs::write(secrets.join("pager/url"), format!("{url}\n")).unwrap();
-        Self {
-            kafka,
-            name: name.to_owned(),
-            pipeline,
-            secrets,
-            receiver,
-            written: 0,
-        }
-    }
-
-    fn worker(&self, allowed: &[&str]) -> Worker {
-        self.named_worker("w", allowed)
-    }
-
-    fn named_worker(&self, name: &str, allowed: &[&str]) -> Worker {
-        let allow = allowed
-            .iter()
-            .flat_map(|network| ["--allow-address".to_owned(), (*network).to_owned()]);
-        Worker::start(&WorkerOptions {
-            pipeline: self.pipeline.clone(),
-            bootstrap: self.kafka.bootstrap(Listener::Plain).unwrap(),
-            name: name.to_owned(),
-            threads: 2,
-            secrets: Some(self.secrets.clone()),
-            state: None,
-            further: allow.collect(),
-            // Nobody listens there; the check of addresses must not be led around either.
-            variables: ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"]
-                .map(|name| (name.to_owned(), "http://127.0.0.1:1".to_owned()))
-                .to_vec(),
-            ..WorkerOptions::default()
-        })
-        .unwrap()
-    }
-
-    /// Writes an alert of these severities for each service.
-    fn alerts(&mut self, severities: &[&str]) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let mut records = Vec::new();
-        for severity in severities {
-            for service in 0..SERVICES {
-                self.written += 1;
-                let ts = i64::try_from(now).unwrap() + self.written;
-                let service = format!("s{service}");
-                let alert = json!({"ts": ts, "service": service, "severity": severity, "message": "it <burns>"});
-                records.push(Record::new(alert.to_string()).key(service));
-            }
-        }
-        self.kafka
-            .produce(&format!("{}-alerts", self.name), None, &records)
-            .unwrap();
-    }
-
-    /// What the receiver took, in its order: a service, the number of a transition, the key.
-    fn taken(&self) -> Vec<(String, u64, String)> {
-        let seen = self.receiver.seen().into_iter();
-        seen.filter(|seen| seen.status == Some(200))
-            .map(|seen| transition(&seen))
-            .collect()
-    }
-
-    /// Waits until the receiver took so many transitions of each incident.
-    fn wait_for(&self, transitions: usize, worker: &Worker) {
-        let all = until("all transitions at the receiver", PATIENCE, || {
-            worker.check()?;
-            let known: BTreeSet<(String, u64)> = self.taken().into_iter().map(|(service, n, _)| (service, n)).collect();
-            Ok((known.len() >= transitions * SERVICES).then_some(()))
-        });
-        all.unwrap_or_else(|error| panic!("{error}: {} came\n{}", self.taken().len(), worker.last_lines()));
-    }
-
-    /// Every transition is there, those of an incident in their order, repeats under the key that they had. Answers how
-    /// many were repeats.
-    fn check(&self, transitions: usize) -> usize {
-        let mut keys: BTreeMap<String, (String, u64)> = BTreeMap::new();
-        let mut last: BTreeMap<String, u64> = BTreeMap::new();
-        let mut repeats = 0;
-        for (service, n, key) in self.taken() {
-            match keys.insert(key.clone(), (service.clone(), n)) {
-                Some(before) => {
-                    assert_eq!(before, (service, n), "{key}");
-                    repeats += 1;
-                }
-                None => {
-                    let expected = last.get(&service).map_or(0, |last| last + 1);
-                    assert_eq!(n, expected, "{service}: a transition overtook another");
-                    last.insert(service, n);
-                }
-            }
-        }
-        assert_eq!(keys.len(), transitions * SERVICES);
-        repeats
-    }
-
-    fn buffer(&self) -> String {
-        format!("{}.pager.buffer", self.name)
-    }
-
-    /// Whether nothing in the buffer is left to be delivered.
-    fn is_committed(&self) -> Result<bool, RigError> {
-        let committed = self
-            .kafka
-            .committed(&format!("{}.sink.pager", self.name), &self.buffer())?;
-        let mut behind = 0;
-        for partition in 0..PARTITIONS {
-            let rows = self.kafka.consume_committed(&self.buffer())?;
-            let last = rows
-                .iter()
-                .filter(|row| row.partition == partition)
-                .map(|row| row.offset)
-                .max();
-            let at = committed.iter().find(|committed| committed.partition == partition);
-            behind += usize::from(last.is_some_and(|last| at.is_none_or(|at| at.offset <= last)));
-        }
-        Ok(behind == 0)
-    }
-}
-
-fn transition(seen: &HttpSeen) -> (String, u64, String) {
-    let row: Value = serde_json::from_slice(&seen.request.body).unwrap();
-    let key = seen.request.header("idempotency-key").unwrap().to_owned();
-    let number = row["transition"].as_u64().unwrap();
-    assert_eq!(key, format!("{}-{number}", row["incident"].as_str().unwrap()));
-    (row["service"].as_str().unwrap().to_owned(), number, key)
-}
-
-fn text(name: &str) -> String {
-    format!(
-        r#"apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {{name: {name}}}
-spec:
-  sources:
-  - name: alerts
-    kafka: {{topic: {name}-alerts}}
-    partitionedBy: {{key: [service], partitioner: Murmur2}}
-    format: {{type: Json, fields: [{{name: service, type: String}}, {{name: severity, type: String}}]}}
-    eventTime: {{field: ts, unit: Milliseconds, maxOutOfOrderness: 10ms, idleTimeout: 500ms, allowedLateness: 1h}}
-  stages:
-  - {{name: bad, from: alerts, filter: severity <> 'OK'}}
-  - {{name: incidents, from: bad, incident: {{by: [service], openFor: 1d}}}}
-  sinks:
-  - name: pager
-    from: incidents
-    webhook: {{urlSecretRef: {{name: pager, key: url}}, timeout: 5s}}
-"#
-    )
-}
 
 #[test]
 fn each_transition_comes_once_and_in_order() {
@@ -278,15 +85,6 @@ fn a_worker_killed_before_it_commits_repeats_under_the_same_key_and_a_receiver_t
     assert_eq!(kafka.consume_committed("killed.dead-letter").unwrap(), []);
 }
 
-/// Whether a worker was given partitions of the buffer.
-fn has_partitions(worker: &Worker) -> bool {
-    let said = worker.said();
-    let mut given = said
-        .lines()
-        .filter(|line| line.contains("partitions of a buffer were assigned"));
-    given.any(|line| !line.contains("partitions=[]"))
-}
-
 #[test]
 fn transitions_stay_in_order_while_workers_share_a_buffer_come_and_are_killed() {
     let kafka = Kafka::shared().unwrap();
@@ -326,6 +124,48 @@ fn transitions_stay_in_order_while_workers_share_a_buffer_come_and_are_killed() 
     posting.check(SEVERITIES.len());
     second.end(END).unwrap();
     assert_eq!(kafka.consume_committed("shared.dead-letter").unwrap(), []);
+}
+
+/// librdkafka joins as a new member then, and claims what others have.
+#[test]
+fn a_worker_that_is_thrown_out_while_it_joins_sends_nothing_again_that_others_sent() {
+    let kafka = Kafka::proxied().unwrap();
+    let mut posting = Posting::new(&kafka, "thrown-out", None);
+    let late = posting.worker_through(Listener::Proxied, "late", &["127.0.0.1"]);
+    posting.alerts(&SEVERITIES[..2]);
+    posting.wait_for(2, &late);
+    // Of a commit it would hear that it is unknown.
+    let committed = until("all to be committed", PATIENCE, || {
+        Ok(posting.is_committed()?.then_some(()))
+    });
+    or_tell("committed", &[&late], committed);
+    let joins = kafka
+        .proxy(0)
+        .unwrap()
+        .add(Rule::every(ApiKey::JOIN_GROUP).hold_request());
+    let other = posting.named_worker("other", &["127.0.0.1"]);
+    // That of the engine's group, and that of the sink's.
+    or_tell("it joins", &[&late, &other], joins.wait_for(2, PATIENCE));
+    let shares = until("all of the buffer", PATIENCE, || {
+        other.check()?;
+        Ok(has_partitions(&other).then_some(()))
+    });
+    or_tell("thrown out", &[&late, &other], shares);
+    joins.remove();
+    let left = late.wait_for_line("the consumer group of a sink threw this worker out", PATIENCE);
+    or_tell("it leaves", &[&late, &other], left);
+    let shares = until("a share of the buffer", PATIENCE, || {
+        late.check()?;
+        let said = late.said();
+        let behind = said.rsplit("a sink threw this worker out").next().unwrap_or_default();
+        Ok(behind.contains("partitions of a buffer were assigned").then_some(()))
+    });
+    or_tell("it comes back", &[&late, &other], shares);
+    posting.alerts(&SEVERITIES[2..4]);
+    posting.wait_for(4, &other);
+    assert_eq!(posting.check(4), 0, "nothing is sent again");
+    late.end(END).unwrap();
+    other.end(END).unwrap();
 }
 
 #[test]

@@ -99,7 +99,8 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
         return Ok(());
     }
     let state = Arc::new(Mutex::new(State::new(work)?));
-    let mut consumer = join(work, Arc::clone(&state))?;
+    let mut spoiled = None;
+    let mut consumer = join(work, Arc::clone(&state), spoiled)?;
     let (mut complaints, mut was_member) = (Complaints::default(), false);
     let mut is_reading = true;
     let mut committed = Instant::now();
@@ -115,11 +116,27 @@ pub fn run(work: &Work) -> Result<(), DeliveryError> {
                     forget_all(&state);
                     drop(consumer);
                     std::thread::park_timeout(BEFORE_JOINING);
-                    consumer = join(work, Arc::clone(&state))?;
+                    consumer = join(work, Arc::clone(&state), spoiled)?;
                     is_reading = true;
                 }
             }
             None => {}
+        }
+        if let Some(generation) = consumer.context().incarnation.spoiled() {
+            tracing::warn!(
+                sink = work.delivery.name,
+                "the consumer group of a sink threw this worker out while it joined: it leaves, and joins anew"
+            );
+            spoiled = Some(generation);
+            forget_all(&state);
+            drop(consumer);
+            leave(work);
+            let joins_at = Instant::now() + work.settings.cluster.before_joining_anew();
+            while Instant::now() < joins_at && !work.stop.is_raised() {
+                std::thread::park_timeout(POLL);
+            }
+            consumer = join(work, Arc::clone(&state), spoiled)?;
+            is_reading = true;
         }
         state.lock().go_on();
         let wants = state.lock().wants(is_reading);
@@ -154,6 +171,10 @@ fn forget_all(state: &Mutex<State>) {
 
 /// Commits what can be.
 pub fn commit(state: &Mutex<State>, consumer: &BaseConsumer<Member>, mode: CommitMode) {
+    // Of what others have it commits nothing.
+    if consumer.context().incarnation.has_changed(consumer) {
+        return;
+    }
     let Some(marks) = state.lock().marks() else { return };
     if let Err(error) = consumer.commit(&marks, mode) {
         tracing::warn!(%error, "what was delivered could not be committed: it may be delivered again");

@@ -17,7 +17,7 @@ use super::DeliveryError;
 use super::deliverer::{Work, commit};
 use super::metrics::count;
 use super::state::State;
-use crate::kafka::{Cluster, ClusterSettings, Fences, MemberTrouble, member_config};
+use crate::kafka::{Cluster, ClusterSettings, Fences, Generation, Incarnation, MemberTrouble, member_config};
 
 /// How long a question about offsets may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,8 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// While the brokers are away librdkafka says so many times a second: that is passed on less often.
 const BETWEEN_WORDS: Duration = Duration::from_secs(10);
 
-/// Joins the group of a sink.
-pub fn join(work: &Work, state: Arc<Mutex<State>>) -> Result<BaseConsumer<Member>, DeliveryError> {
+/// Joins the group of a sink, behind a consumer that was another member in a generation of it.
+pub fn join(
+    work: &Work,
+    state: Arc<Mutex<State>>,
+    spoiled: Option<Generation>,
+) -> Result<BaseConsumer<Member>, DeliveryError> {
     let member = Member {
         state,
         sink: work.delivery.name.clone(),
@@ -35,6 +39,7 @@ pub fn join(work: &Work, state: Arc<Mutex<State>>) -> Result<BaseConsumer<Member
         cluster: work.settings.cluster.clone(),
         metrics: Arc::clone(&work.metrics),
         was_assigned: AtomicBool::new(false),
+        incarnation: Incarnation::behind(spoiled),
     };
     // A rebalance waits for requests that are under way.
     let longest_poll = work.delivery.sink.timeout() + Duration::from_secs(60);
@@ -89,6 +94,8 @@ pub struct Member {
     metrics: Arc<super::DeliveryMetrics>,
     /// Whether the group has ever taken it in.
     pub was_assigned: AtomicBool,
+    /// Whether it is the member that was given its partitions.
+    pub incarnation: Incarnation,
 }
 
 impl ClientContext for Member {
@@ -107,7 +114,13 @@ impl ClientContext for Member {
 impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let is_another = self.incarnation.look(consumer);
         let outcome = match code {
+            // Whatever it had is another's, and what it gets is not to be relied on.
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if is_another => {
+                consumer.incremental_assign(list).and_then(|()| consumer.pause(list))
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if is_another => consumer.incremental_unassign(list),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 tracing::info!(sink = self.sink, ?partitions, "partitions of a buffer were assigned");
                 self.was_assigned.store(true, Ordering::Relaxed);

@@ -31,8 +31,9 @@ pub struct Cluster {
     tls: Option<Arc<ClientConfig>>,
     /// Addresses, as the cluster named them last.
     brokers: BTreeMap<i32, String>,
-    /// To whom metadata questions go.
+    /// To whom metadata questions go, and how often another was looked for.
     any: Option<Connection>,
+    others: usize,
     connections: BTreeMap<i32, Connection>,
     /// Asked in our place, if we cannot log in.
     pub(super) other: Option<Box<LibrdkafkaCluster>>,
@@ -113,6 +114,7 @@ impl Cluster {
             tls,
             brokers: BTreeMap::new(),
             any: None,
+            others: 0,
             connections: BTreeMap::new(),
         })
     }
@@ -312,7 +314,7 @@ impl Cluster {
     ) -> Result<kafka_protocol::messages::MetadataResponse, KafkaError> {
         let answer = self.any()?.call(what, request, METADATA);
         if answer.is_err() {
-            self.any = None;
+            self.forget_any();
         }
         answer
     }
@@ -327,8 +329,10 @@ impl Cluster {
         self.connections.remove(&broker);
     }
 
+    /// Asks another broker from now on: this one does not answer, or knows less than others.
     pub(super) fn forget_any(&mut self) {
         self.any = None;
+        self.others = self.others.wrapping_add(1);
     }
 
     pub(super) fn connect(&self, address: &str) -> Result<Connection, KafkaError> {
@@ -346,9 +350,14 @@ impl Cluster {
     }
 
     fn open_any(&self) -> Result<Connection, KafkaError> {
-        let known = self.brokers.values().map(String::as_str);
+        let mut named: Vec<&str> = self.brokers.values().map(String::as_str).collect();
+        let mut given: Vec<&str> = self.settings.brokers.iter().collect();
+        for addresses in [&mut named, &mut given] {
+            let first = self.others.checked_rem(addresses.len()).unwrap_or_default();
+            addresses.rotate_left(first);
+        }
         let mut outcome = Err(KafkaError::Stopped);
-        for address in known.chain(self.settings.brokers.iter()) {
+        for address in named.into_iter().chain(given) {
             outcome = Connection::open(address, &self.settings, self.tls.as_ref());
             match &outcome {
                 // The others would say the same.

@@ -1,35 +1,19 @@
-//! Consumer groups, as far as librdkafka has no word for it: offsets with their metadata, and leaving for good.
+//! Consumer groups, as far as librdkafka has no word for it: who coordinates one, who is a member, and leaving for good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Buf as _;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::{
     ConsumerProtocolAssignment, DescribeGroupsRequest, FindCoordinatorRequest, GroupId, LeaveGroupRequest,
-    OffsetFetchRequest,
 };
 use kafka_protocol::protocol::{Decodable as _, StrBytes};
-use tocsin_worker_core::kafka::error_code::{UNKNOWN_MEMBER_ID, UNSTABLE_OFFSET_COMMIT};
+use tocsin_worker_core::kafka::error_code::UNKNOWN_MEMBER_ID;
 
-use super::cluster::{Cluster, topic_name};
+use super::cluster::Cluster;
 use super::connection::Connection;
 use super::error::KafkaError;
-
-/// A committed offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The offset.
-    pub offset: i64,
-    /// Reign of the last record; -1 if it is not known.
-    pub epoch: i32,
-    /// What was written beside it.
-    pub metadata: String,
-}
-
-/// Committed offsets by topic and partition; partitions without one are left out.
-pub type CommittedOffsets = BTreeMap<(String, u32), Committed>;
 
 /// Whose coordinator is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +24,6 @@ pub(super) enum CoordinatorOf {
 
 /// Answer to FindCoordinator: version 4 and newer take several groups.
 const FIND_COORDINATOR: i16 = 4;
-/// OffsetFetch: version 8 and newer take several groups.
-const OFFSET_FETCH: i16 = 8;
 /// LeaveGroup: version 3 and newer take names of static members.
 const LEAVE_GROUP: i16 = 4;
 
@@ -53,87 +35,6 @@ const ASSIGNMENT: i16 = 3;
 const STABLE: &str = "Stable";
 
 impl Cluster {
-    /// Offsets that a group has committed. Nothing while a transaction that commits some of them is open.
-    ///
-    /// # Errors
-    /// If the group's coordinator does not answer.
-    pub fn committed(
-        &mut self,
-        group: &str,
-        partitions: &[(String, u32)],
-    ) -> Result<Option<CommittedOffsets>, KafkaError> {
-        if let Some(other) = &mut self.other {
-            return other.committed(group, partitions);
-        }
-        self.fetch_offsets(group, partitions, true)
-    }
-
-    /// The same without a look at transactions that are still open: nothing that a process has left open holds it up.
-    ///
-    /// # Errors
-    /// As [`Cluster::committed`].
-    pub fn committed_so_far(
-        &mut self,
-        group: &str,
-        partitions: &[(String, u32)],
-    ) -> Result<CommittedOffsets, KafkaError> {
-        if let Some(other) = &mut self.other {
-            return other.committed_so_far(group, partitions);
-        }
-        Ok(self.fetch_offsets(group, partitions, false)?.unwrap_or_default())
-    }
-
-    fn fetch_offsets(
-        &mut self,
-        group: &str,
-        partitions: &[(String, u32)],
-        require_stable: bool,
-    ) -> Result<Option<CommittedOffsets>, KafkaError> {
-        let what = "OffsetFetch";
-        let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-        for (topic, partition) in partitions {
-            topics.entry(topic).or_default().push(*partition as i32);
-        }
-        let topics = topics.into_iter().map(|(topic, partitions)| {
-            OffsetFetchRequestTopics::default()
-                .with_name(topic_name(topic))
-                .with_partition_indexes(partitions)
-        });
-        let asked = OffsetFetchRequestGroup::default()
-            .with_group_id(group_id(group))
-            .with_topics(Some(topics.collect()));
-        let request = OffsetFetchRequest::default()
-            .with_groups(vec![asked])
-            .with_require_stable(require_stable);
-        let mut connection = self.coordinator(CoordinatorOf::Group, group)?;
-        let response = connection.call(what, &request, OFFSET_FETCH)?;
-        let mut found = BTreeMap::new();
-        for answer in &response.groups {
-            if answer.error_code == UNSTABLE_OFFSET_COMMIT {
-                return Ok(None);
-            }
-            connection.check(what, answer.error_code)?;
-            for topic in &answer.topics {
-                for partition in &topic.partitions {
-                    if partition.error_code == UNSTABLE_OFFSET_COMMIT {
-                        return Ok(None);
-                    }
-                    connection.check(what, partition.error_code)?;
-                    if partition.committed_offset >= 0 {
-                        let committed = Committed {
-                            offset: partition.committed_offset,
-                            epoch: partition.committed_leader_epoch,
-                            metadata: partition.metadata.as_deref().unwrap_or_default().to_owned(),
-                        };
-                        let key = (topic.name.0.to_string(), partition.partition_index as u32);
-                        found.insert(key, committed);
-                    }
-                }
-            }
-        }
-        Ok(Some(found))
-    }
-
     /// Partitions of a topic that members of a group have. Nothing while the group has no members, or deals.
     ///
     /// # Errors
@@ -253,6 +154,6 @@ impl Cluster {
     }
 }
 
-fn group_id(group: &str) -> GroupId {
+pub(super) fn group_id(group: &str) -> GroupId {
     GroupId(StrBytes::from_string(group.to_owned()))
 }

@@ -4,6 +4,7 @@
 //! ([`tocsin_worker_core::kafka`]). Group membership is librdkafka's; fetching and writing too if it is asked for ([`ClientKind`]).
 
 mod cluster;
+mod committed;
 mod connection;
 mod error;
 mod fetcher;
@@ -22,11 +23,12 @@ mod transactions;
 mod writer;
 
 pub use self::cluster::{Cluster, PartitionInfo, Rights, Time, TopicInfo};
+pub use self::committed::{Barrier, Committed, CommittedNow, CommittedOffsets};
 pub use self::error::KafkaError;
 pub use self::fetcher::{Event, Fetched, FetcherSettings};
-pub use self::groups::{Committed, CommittedOffsets};
 pub use self::librdkafka::{
-    BEFORE_JOINING, Fences, MemberTrouble, PlainProducer, ProduceError, client_config, member_config, membership,
+    BEFORE_JOINING, Fences, Generation, Incarnation, MemberTrouble, PlainProducer, ProduceError, client_config,
+    member_config, membership,
 };
 pub use self::settings::{
     Brokers, ClientKind, ClusterSettings, Identity, InvalidBrokers, Sasl, SaslMechanism, Ticket, Tls,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tocsin_contract::pipeline::kafka::is_principal;
 
+use super::librdkafka::{BEFORE_JOINING, SESSION};
 use super::sasl;
 use super::tokens::{TokenLogin, Tokens};
 
@@ -59,6 +60,16 @@ impl ClusterSettings {
     pub(super) fn needs_librdkafka(&self) -> bool {
         let mechanism = self.sasl.as_ref().map(|sasl| sasl.mechanism);
         mechanism == Some(SaslMechanism::Kerberos)
+    }
+
+    /// How long a member that has left its group stays out of it. librdkafka cannot leave: the group forgets its members when a
+    /// session is over.
+    pub fn before_joining_anew(&self) -> Duration {
+        if self.needs_librdkafka() {
+            SESSION + BEFORE_JOINING
+        } else {
+            BEFORE_JOINING
+        }
     }
 
     /// What clients of librdkafka get tokens by.

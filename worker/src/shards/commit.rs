@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::ahead::{Awaited, Settled};
-use super::grant::{Grant, Ownership, Term};
+use super::grant::{Asking, Grant, Ownership, Term};
 use super::producer::{TRANSACTION_TIMEOUT, Transactional, Tried};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
-use crate::kafka::{Cluster, ClusterSettings, KafkaError};
+use crate::kafka::{Cluster, ClusterSettings, CommittedNow, KafkaError};
 use crate::metrics::Pulse;
 
 /// Time between two tries to begin anew.
@@ -299,10 +299,23 @@ impl Committing {
             .iter()
             .flat_map(|cut| cut.positions.iter().map(|(topic, _)| (topic.clone(), cut.shard)))
             .collect();
+        let terms = transaction.terms();
+        let mut asking = Asking::default();
         let committed = loop {
-            match self.cluster.committed(&self.group, &asked) {
-                Ok(Some(committed)) => break committed,
-                Ok(None) => {}
+            let answer = match (self.ownership.grant(&terms), transaction.shards.first()) {
+                (Some(grant), Some(first)) => {
+                    let journal = (self.journal.as_str(), first.shard);
+                    (self.ownership).committed_now(&mut self.cluster, &grant, &mut asking, journal, &asked)
+                }
+                // Shards that are lost are not gone on with. What was committed of them still is, also as an older answer has it.
+                _ => {
+                    let found = self.cluster.committed(&self.group, &asked);
+                    found.map(|found| found.map_or(CommittedNow::Unstable, CommittedNow::Offsets))
+                }
+            };
+            match answer {
+                Ok(CommittedNow::Offsets(committed)) => break committed,
+                Ok(CommittedNow::Unstable | CommittedNow::NotShown) => {}
                 Err(error) if error.may_pass() => {}
                 Err(error) => return Err(error.into()),
             }

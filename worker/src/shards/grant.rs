@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError as ClientError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
 
-use crate::kafka::{Membership, membership};
+use crate::kafka::{Barrier, Cluster, CommittedNow, KafkaError, Membership, membership};
 
 /// The group's metadata of one generation. It is taken inside the rebalance callback, together with the assignment: asked
 /// for at any other time, librdkafka gives the newest, and a thread that was left behind would pass for a member.
@@ -46,6 +49,18 @@ impl Grant {
 pub struct Ownership {
     state: Mutex<State>,
     changed: Condvar,
+    /// Commits offsets as the member of the group that we are now.
+    commit: Mutex<Option<Commit>>,
+}
+
+/// Commits offsets without waiting.
+pub type Commit = Box<dyn Fn(&TopicPartitionList) -> KafkaResult<()> + Send>;
+
+/// A question for what is committed, which may have to be repeated.
+#[derive(Default)]
+pub struct Asking {
+    /// The barrier that the group has taken, and by which grant.
+    behind: Option<(Grant, String)>,
 }
 
 /// Which of a shard's times with us it is: one that was lost and won back is not the one that it was.
@@ -83,6 +98,43 @@ impl Ownership {
         state.shards.retain(|shard, _| !shards.contains(shard));
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// From now on offsets are committed as this member, or as none.
+    pub(super) fn commits_by(&self, member: Option<Commit>) {
+        *self.commit.lock() = member;
+    }
+
+    /// What is committed for partitions of shards that are ours by this grant: what others committed before they lost them, all
+    /// of it, and nothing can be added. See [`Cluster::committed_now`]; the barrier is of a partition of the journal.
+    pub(super) fn committed_now(
+        &self,
+        cluster: &mut Cluster,
+        grant: &Grant,
+        asking: &mut Asking,
+        (journal, shard): (&str, u32),
+        partitions: &[(String, u32)],
+    ) -> Result<CommittedNow, KafkaError> {
+        let written = asking.behind.take().filter(|(by, _)| by.is(grant));
+        let is_written = written.is_some();
+        let text = written.map_or_else(
+            || format!("tocsin-barrier:{:016x}", fastrand::u64(..)),
+            |(_, text)| text,
+        );
+        let nobody = || ClientError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId);
+        let barrier = Barrier {
+            by: grant.membership(),
+            commit: &|offsets| self.commit.lock().as_ref().ok_or_else(nobody)?(offsets),
+            topic: journal,
+            partition: shard,
+            text: &text,
+            is_written,
+        };
+        let answer = cluster.committed_now(&barrier, partitions);
+        if matches!(answer, Ok(CommittedNow::Unstable)) {
+            asking.behind = Some((grant.clone(), text));
+        }
+        answer
     }
 
     /// The shards that are ours.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -17,7 +17,9 @@ use super::growth::Watch;
 use super::start::Layout;
 use super::thread::{Command, ShardThread};
 use super::{LONGEST_END, Settings, ShardsError};
-use crate::kafka::{BEFORE_JOINING, Cluster, Fences, MemberTrouble, TokenLogin, member_config};
+use crate::kafka::{
+    BEFORE_JOINING, Cluster, Fences, Generation, Incarnation, MemberTrouble, TokenLogin, member_config,
+};
 use crate::metrics::Measures;
 
 /// A poll waits so long: then an interrupt is heard.
@@ -26,6 +28,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// While the brokers are away librdkafka says so many times a second: that is passed on less often.
 const BETWEEN_WORDS: Duration = Duration::from_secs(1);
 const BETWEEN_SAME_WORDS: Duration = Duration::from_secs(10);
+
+/// Said of a member that was found to be another: see [`Incarnation`].
+const THROWN_OUT: &str = "the consumer group threw this worker out while it joined: it leaves, and joins anew";
 
 /// A thread that has not polled for so long has lost its shards.
 const LONGEST_POLL: Duration = Duration::from_secs(30);
@@ -41,7 +46,8 @@ pub fn run(
 ) -> Result<(), ShardsError> {
     let pulse = settings.measures.pulse("group");
     let instance = instance(settings);
-    let mut consumer = join(settings, &instance, layout, ownership, commands)?;
+    let mut spoiled = None;
+    let mut consumer = join(settings, &instance, layout, ownership, commands, spoiled)?;
     let mut fences = Fences::default();
     let mut was_member = false;
     let mut outcome = Ok(());
@@ -59,9 +65,10 @@ pub fn run(
                     }
                     tracing::warn!(%error, "another member of the consumer group has this worker's name: it joins anew");
                     settings.measures.group_trouble(&error);
+                    ownership.commits_by(None);
                     drop(consumer);
                     std::thread::park_timeout(BEFORE_JOINING);
-                    consumer = join(settings, &instance, layout, ownership, commands)?;
+                    consumer = join(settings, &instance, layout, ownership, commands, spoiled)?;
                 }
                 MemberTrouble::Final => {
                     let what = "joining the consumer group";
@@ -84,6 +91,20 @@ pub fn run(
                 }
             }
         }
+        if let Some(generation) = consumer.context().incarnation.spoiled() {
+            tracing::warn!("{THROWN_OUT}");
+            settings.measures.group_trouble(&THROWN_OUT);
+            spoiled = Some(generation);
+            ownership.commits_by(None);
+            drop(consumer);
+            leave(settings)?;
+            let joins_at = Instant::now() + settings.cluster.before_joining_anew();
+            while Instant::now() < joins_at && !settings.interrupt.is_raised() {
+                pulse.beat();
+                std::thread::park_timeout(POLL);
+            }
+            consumer = join(settings, &instance, layout, ownership, commands, spoiled)?;
+        }
     }
     pulse.rest();
     finish(commands);
@@ -92,6 +113,7 @@ pub fn run(
     while threads.iter().any(ShardThread::is_alive) && Instant::now() < until {
         consumer.poll(POLL);
     }
+    ownership.commits_by(None);
     drop(consumer);
     // A static member that only closes keeps its shards for the length of a session. Where a topic has grown it must join as
     // another, so that the group deals anew.
@@ -140,7 +162,8 @@ fn join(
     layout: &Layout,
     ownership: &Arc<Ownership>,
     commands: &[Sender<Command>],
-) -> Result<BaseConsumer<Member>, ShardsError> {
+    spoiled: Option<Generation>,
+) -> Result<Arc<BaseConsumer<Member>>, ShardsError> {
     leave_if_shards_are_nobodys(settings, layout)?;
     let failed = |what| {
         move |source: ClientError| ShardsError::Client {
@@ -155,6 +178,7 @@ fn join(
         measures: Arc::clone(&settings.measures),
         login: settings.cluster.token_login(),
         was_assigned: AtomicBool::new(false),
+        incarnation: Incarnation::behind(spoiled),
         ends_by: OnceLock::new(),
     };
     let mut config = member_config(&settings.cluster, &settings.group, instance, LONGEST_POLL);
@@ -169,6 +193,9 @@ fn join(
     consumer
         .subscribe(&[layout.journal.name.as_str()])
         .map_err(failed("joining the consumer group"))?;
+    let consumer = Arc::new(consumer);
+    let member = Arc::clone(&consumer);
+    ownership.commits_by(Some(Box::new(move |offsets| member.commit(offsets, CommitMode::Async))));
     Ok(consumer)
 }
 
@@ -190,6 +217,8 @@ struct Member {
     login: TokenLogin,
     /// Whether the group has ever taken it in.
     was_assigned: AtomicBool,
+    /// Whether it is the member that was given its shards.
+    incarnation: Incarnation,
     /// By when the threads have ended, once they were told to.
     ends_by: OnceLock<Instant>,
 }
@@ -215,7 +244,16 @@ impl ConsumerContext for Member {
             .map(|element| element.partition() as u32)
             .filter(|shard| *shard < self.n_shards)
             .collect();
+        let is_another = self.incarnation.look(consumer);
+        if is_another {
+            self.lose_all();
+        }
         let outcome = match code {
+            // It is heard, and counts for nothing.
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS if is_another => {
+                consumer.incremental_assign(list).and_then(|()| consumer.pause(list))
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if is_another => consumer.incremental_unassign(list),
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => consumer.incremental_assign(list).and_then(|()| {
                 consumer.pause(list)?;
                 if let Some(grant) = Grant::of(consumer) {

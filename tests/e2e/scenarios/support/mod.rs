@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod load;
+pub mod posting;
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! librdkafka does not tell ids of topics, rights and reigns, and has no question for leaving a group.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic as Wanted, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -15,8 +15,8 @@ use tokio::runtime::Runtime;
 use super::client_config;
 use super::consumer::Quiet;
 use crate::kafka::cluster::{PartitionInfo, Rights, Time, TopicInfo};
+use crate::kafka::committed::{Barrier, Committed, CommittedNow, CommittedOffsets};
 use crate::kafka::error::KafkaError;
-use crate::kafka::groups::{Committed, CommittedOffsets};
 use crate::kafka::settings::ClusterSettings;
 use crate::kafka::topics::NewTopic;
 
@@ -25,6 +25,9 @@ const MAKING: Duration = Duration::from_secs(15);
 
 /// How long committed offsets are waited for: those that a transaction is about to change are asked for again.
 const COMMITTED: Duration = Duration::from_secs(2);
+
+/// Between two looks whether a barrier shows.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// A cluster, asked by clients of librdkafka.
 pub struct LibrdkafkaCluster {
@@ -185,9 +188,65 @@ impl LibrdkafkaCluster {
         group: &str,
         partitions: &[(String, u32)],
     ) -> Result<Option<CommittedOffsets>, KafkaError> {
+        self.ask_as(group)?;
+        self.offsets_of_group(partitions)
+    }
+
+    /// Commits the barrier, and reads until it shows.
+    pub fn committed_now(
+        &mut self,
+        barrier: &Barrier<'_>,
+        partitions: &[(String, u32)],
+    ) -> Result<CommittedNow, KafkaError> {
+        let answer = self.commit_and_read(barrier, partitions);
+        if matches!(answer, Err(_) | Ok(CommittedNow::NotShown)) {
+            // It may stay with a broker that no longer coordinates the group.
+            self.group = None;
+        }
+        answer
+    }
+
+    fn commit_and_read(
+        &mut self,
+        barrier: &Barrier<'_>,
+        partitions: &[(String, u32)],
+    ) -> Result<CommittedNow, KafkaError> {
+        if !barrier.is_written {
+            // librdkafka commits no offset that is none.
+            let end = self.offsets(barrier.topic, &[barrier.partition], Time::Latest)?;
+            let mut offsets = TopicPartitionList::new();
+            let mut added = offsets.add_partition(barrier.topic, barrier.partition as i32);
+            added.set_metadata(barrier.text);
+            let added = added.set_offset(Offset::Offset(end.first().copied().unwrap_or_default()));
+            let committed = added.and_then(|()| (barrier.commit)(&offsets));
+            committed.map_err(|error| self.failed("OffsetCommit", &error))?;
+        }
+        let at = (barrier.topic.to_owned(), barrier.partition);
+        let until = Instant::now() + COMMITTED;
+        self.ask_as(&barrier.by.group)?;
+        loop {
+            let Some(found) = self.offsets_of_group(partitions)? else {
+                return Ok(CommittedNow::Unstable);
+            };
+            if found.get(&at).is_some_and(|shown| shown.metadata == barrier.text) {
+                return Ok(CommittedNow::Offsets(found));
+            }
+            if Instant::now() > until {
+                return Ok(CommittedNow::NotShown);
+            }
+            std::thread::park_timeout(BETWEEN_LOOKS);
+        }
+    }
+
+    /// From now on there is a client that asks for this group's offsets.
+    fn ask_as(&mut self, group: &str) -> Result<(), KafkaError> {
         if self.group.as_ref().is_none_or(|(of, _)| of != group) {
             self.group = Some((group.to_owned(), self.consumer(group, "read_committed")?));
         }
+        Ok(())
+    }
+
+    fn offsets_of_group(&self, partitions: &[(String, u32)]) -> Result<Option<CommittedOffsets>, KafkaError> {
         let Some((_, consumer)) = &self.group else {
             return Err(KafkaError::Stopped);
         };

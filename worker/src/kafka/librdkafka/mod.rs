@@ -14,7 +14,7 @@ mod source;
 
 pub use self::cluster::LibrdkafkaCluster;
 pub use self::config::client_config;
-pub use self::member::{BEFORE_JOINING, Fences, MemberTrouble, member_config};
+pub use self::member::{BEFORE_JOINING, Fences, Generation, Incarnation, MemberTrouble, SESSION, member_config};
 pub use self::membership::membership;
 pub use self::plain_producer::{PlainProducer, ProduceError};
 pub use self::source::LibrdkafkaSource;

@@ -369,6 +369,7 @@ impl TransactionalWriter {
                             (COORDINATOR_LOAD_IN_PROGRESS | CONCURRENT_TRANSACTIONS, Err(error)) => trouble.note(error),
                             (COORDINATOR_NOT_AVAILABLE | NOT_COORDINATOR, Err(error)) => {
                                 self.coordinators[call.of as usize] = None;
+                                self.cluster.forget_any();
                                 trouble.note(error);
                             }
                             (_, Err(error)) => return Err(error),

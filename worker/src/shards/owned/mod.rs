@@ -1,10 +1,9 @@
 //! A shard that is ours: how it comes to where the pipeline has committed, and its inputs.
 
+mod asked;
 mod beginning;
 mod replay;
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use tocsin_worker_core::engine::Engine;
@@ -18,17 +17,17 @@ use tocsin_contract::pipeline::kafka::StartingOffsets;
 use tocsin_contract::pipeline::source::Source;
 use tocsin_contract::worker::ShardPhase;
 
-use super::abandoned::{self, Abandoned};
+use super::abandoned::Abandoned;
 use super::busy::Busy;
-use super::grant::Term;
+use super::grant::{Asking, Ownership, Term};
 use super::input::Input;
 use super::restoring::Restoring;
 use super::schemas::Schemas;
-use super::sequence;
 use super::start::Layout;
 use super::{ShardsError, SnapshotSettings};
 use crate::kafka::{Cluster, Fetcher, KafkaError, Time};
 use crate::snapshots::{Begun, Restored, SnapshotError};
+use asked::Asked;
 use beginning::{Behind, check_beginning};
 use replay::Replaying;
 
@@ -48,6 +47,7 @@ pub struct Owned {
     phase: Phase,
     /// Since when a transaction is open that may have committed more than can be seen.
     unstable_since: Option<Instant>,
+    asking: Asking,
     /// How busy it keeps the thread.
     pub busy: Busy,
     /// Where the shard began, as long as the journal does not have it.
@@ -74,37 +74,17 @@ enum Phase {
     Running,
 }
 
-/// Where the pipeline has come to.
-#[derive(Clone)]
-struct Asked {
-    /// The last cut that is committed. Not known where the group's offsets are gone: then it is the journal's last.
-    until: Option<u64>,
-    /// Its run epoch; 0 where that is not known.
-    epoch: u32,
-    /// The offsets that are committed, by topic.
-    committed: BTreeMap<String, i64>,
-    /// Where the journal begins, and where it ended when it was looked at.
-    journal: Range<i64>,
-}
-
-impl Asked {
-    /// Whether nobody has been here: the journal has nothing, and nothing is committed.
-    fn is_new(&self) -> bool {
-        self.until.is_none() && self.journal.is_empty()
-    }
-}
-
 /// What shards of a thread share.
 pub struct Common<'a> {
     pub plan: &'a Plan,
     /// As the pipeline's file has them.
     pub sources: &'a [Source],
     pub layout: &'a Layout,
-    pub group: &'a str,
     pub snapshots: Option<&'a SnapshotSettings>,
     pub starting_offsets: StartingOffsets,
     pub schemas: &'a Schemas,
     pub abandoned: &'a Abandoned,
+    pub ownership: &'a Ownership,
     /// Whether a person watches the rows of stages.
     pub is_watched: bool,
     pub cluster: &'a mut Cluster,
@@ -122,6 +102,7 @@ impl Owned {
             inputs: layout.inputs.iter().map(|_| Input::new(now)).collect(),
             phase: Phase::Asking { not_before: now },
             unstable_since: None,
+            asking: Asking::default(),
             busy: Busy::new(now),
             beginning: None,
             committed_at: None,
@@ -206,81 +187,6 @@ impl Owned {
             self.recovery = tracing::Span::none();
         }
         Ok(goes_on)
-    }
-
-    /// Asks where the pipeline has come to.
-    fn ask(&mut self, common: &mut Common<'_>) -> Result<(), ShardsError> {
-        let layout = common.layout;
-        let there = (0..self.inputs.len()).filter(|&source| layout.has_partition(source, self.number));
-        let partitions: Vec<(String, u32)> = there
-            .map(|source| (layout.inputs[source].name.clone(), self.number))
-            .collect();
-        let later = Phase::Asking {
-            not_before: Instant::now() + ASK_AGAIN,
-        };
-        let committed = match common.cluster.committed(common.group, &partitions) {
-            Ok(Some(committed)) => committed,
-            // A transaction that is still open may have committed more.
-            Ok(None) => {
-                let since = self.unstable_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= abandoned::LONG {
-                    common.abandoned.end();
-                }
-                self.phase = later;
-                return Ok(());
-            }
-            Err(error) if error.may_pass() => {
-                tracing::warn!(%error, shard = self.number, "what is committed cannot be asked for yet");
-                self.phase = later;
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.unstable_since = None;
-        let mut until: Option<(u64, u32)> = None;
-        for ((topic, _), committed) in &committed {
-            let cut = sequence::of_metadata(&committed.metadata).ok_or_else(|| ShardsError::ForeignOffset {
-                shard: self.number,
-                topic: topic.clone(),
-                metadata: committed.metadata.clone(),
-            })?;
-            until = until.max(Some(cut));
-        }
-        let offsets = self
-            .offset(common, self.inputs.len(), Time::Earliest)
-            .and_then(|begins| {
-                let end = self.offset(common, self.inputs.len(), Time::LatestCommitted)?;
-                Ok((begins, end))
-            });
-        match offsets {
-            Ok((begins, end)) => {
-                let committed = committed.into_iter();
-                let committed = committed.map(|((topic, _), committed)| (topic, committed.offset));
-                if let Some((_, epoch)) = until.filter(|(_, epoch)| *epoch > layout.epoch) {
-                    let shard = self.number;
-                    return Err(ShardsError::LaterEpoch { shard, epoch });
-                }
-                let asked = Asked {
-                    until: until.map(|(sequence, _)| sequence),
-                    epoch: until.map_or(0, |(_, epoch)| epoch),
-                    committed: committed.collect(),
-                    journal: begins..end,
-                };
-                if self.rewinds(&asked, common)? {
-                    return Ok(());
-                }
-                if let Some(snapshots) = common.snapshots {
-                    let cut = (asked.until, asked.epoch);
-                    let restoring = Restoring::newest(snapshots, common, self.number, cut);
-                    self.phase = Phase::Restoring(restoring, asked);
-                } else {
-                    self.begin_replay(asked, common)?;
-                }
-            }
-            Err(error) if error.may_pass() => self.phase = later,
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
     }
 
     /// Begins from the front, after a while.
