@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, rounds};
+use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, few_rounds};
 use tocsin_e2e::{ApiKey, Kafka, Listener, Rule, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
     ];
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let (ids, stream, mut tail, mut worker) = under_load(&kafka, &format!("again-{round}"), "own");
         for (point, (named, api_key)) in (round..).zip(points) {
             let works = tail.wait_for(stream.written(), PATIENCE);
@@ -105,7 +105,7 @@ fn connections_that_break_lose_and_reorder_nothing() {
             let works = tail.wait_for(stream.written(), PATIENCE);
             works.unwrap_or_else(|error| panic!("{client}, {when}: {error}\n{}", worker.last_lines()));
         };
-        for _ in 0..5 * rounds() {
+        for _ in 0..5 * few_rounds() {
             works("before");
             // Answers are lost: what was asked is done, and asked again.
             let rule = proxy.add(Rule::nth(ApiKey::PRODUCE, 3).drop_answer_and_cut());

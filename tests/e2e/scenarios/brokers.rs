@@ -6,7 +6,7 @@ mod support;
 use std::time::Instant;
 
 use support::{END, PATIENCE, all_are_right, or_tell};
-use tocsin_e2e::ids::{Event, Ids, Pace, rounds};
+use tocsin_e2e::ids::{Event, Ids, Pace, few_rounds};
 use tocsin_e2e::kafka::{Isolation, may_mount};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, KafkaOptions, Listener};
@@ -18,7 +18,7 @@ const REFUSED: [&str; 2] = ["NotEnoughReplicas", "ConcurrentTransactions"];
 #[test]
 fn results_wait_until_enough_brokers_have_a_copy() {
     let kafka = Kafka::start(KafkaOptions::default().brokers(3)).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let ids = Ids::new(&kafka, &format!("few-copies-{round}"), Listener::Plain).unwrap();
         // Events are taken as before when a broker is gone, results are not.
@@ -68,7 +68,7 @@ fn a_broker_whose_disk_is_full_is_waited_for() {
     let stream = ids.stream(Pace::default()).unwrap();
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         or_tell(&at("before"), &[&worker], tail.wait_for(stream.written(), PATIENCE));
         kafka.fill_disk(0, 0).unwrap();
@@ -103,7 +103,7 @@ fn a_worker_whose_producers_were_forgotten_goes_on_with_others() {
     let mut tail = ids.tail().unwrap();
     let worker = ids.worker("w").unwrap();
     let (mut next, mut n_passing) = (0, 0);
-    for round in 0..=rounds() {
+    for round in 0..=few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let events: Vec<Event> = (next..next + 1_000)
             .map(|id| Event::of(id, 1_767_225_600_000 + id * 10))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use support::load::Load;
 use support::{PATIENCE, or_tell};
-use tocsin_e2e::ids::rounds;
+use tocsin_e2e::ids::few_rounds;
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Direction, Kafka, Listener, Rule, Worker};
 
@@ -27,7 +27,7 @@ const MEMORY: u64 = 600 << 20;
 /// and sent again under the new one, by those who still have the shards.
 fn check_stale_grants(kafka: &Kafka, name: &str) {
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("{name}, round {round}: {what}");
         let mut load = Load::start(kafka, &format!("{name}-{round}"), Listener::Proxied);
         let first = load.worker("first");
@@ -72,7 +72,7 @@ fn with_older_transactions_too_one_is_sent_again_under_the_new_grant() {
 fn a_transaction_of_a_grant_that_was_lost_is_not_committed_though_the_shards_came_back() {
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("lost-and-won-{round}"), Listener::Proxied);
         let worker = load.worker("w");
@@ -102,7 +102,7 @@ fn a_transaction_of_a_grant_that_was_lost_is_not_committed_though_the_shards_cam
 fn a_worker_that_is_thrown_out_while_it_joins_commits_nothing_of_shards_that_others_had_meanwhile() {
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("thrown-out-{round}"), Listener::Proxied);
         let late = load.worker("late");
@@ -131,7 +131,7 @@ fn a_worker_that_is_thrown_out_while_it_joins_commits_nothing_of_shards_that_oth
 fn shards_are_handed_over_though_their_transaction_does_not_end() {
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("handed-over-{round}"), Listener::Proxied);
         let first = load.worker("first");
@@ -191,8 +191,8 @@ fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_n
     let proxy = kafka.proxy(0).unwrap();
     let mut load = Load::start(&kafka, "swallowed", Listener::Proxied);
     let worker = load.worker("w");
-    let full = rounds() > 1;
-    for round in 0..rounds().min(3) {
+    let full = few_rounds() > 1;
+    for round in 0..few_rounds().min(3) {
         let at = |what: &str| format!("round {round}: {what}");
         load.goes_on(&at("before"), &[&worker]);
         for direction in [Direction::Requests, Direction::Answers] {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::{END, PATIENCE, all_are_right, keep_state, object_store, or_tell};
 use tocsin_e2e::http::HttpRule;
-use tocsin_e2e::ids::{Ids, Pace, rounds};
+use tocsin_e2e::ids::{Ids, Pace, few_rounds, rounds};
 use tocsin_e2e::kafka::{Record, SmallDisk, Topic, may_mount};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, KafkaOptions, Listener, Worker, WorkerOptions, home};
@@ -19,7 +19,7 @@ const RESTORED: &str = "state was restored";
 fn a_worker_killed_while_it_writes_or_reads_a_snapshot_loses_and_repeats_nothing() {
     let kafka = Kafka::shared().unwrap();
     let (_s3, proxy) = object_store().unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut ids = Ids::new(kafka, &format!("killed-snapshot-{round}"), Listener::Plain).unwrap();
         keep_state(&mut ids, &proxy);
@@ -51,7 +51,7 @@ fn a_full_disk_under_the_snapshots_holds_nothing_up() {
         return;
     }
     let kafka = Kafka::shared().unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let state = home::new_folder("state").unwrap();
         let log = home::new_folder("disk").unwrap().join("log");
         let disk = SmallDisk::mount(&state, 16 << 20, &log).unwrap();
@@ -119,7 +119,7 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
 fn brokers_that_go_away_one_after_the_other_take_no_result_with_them() {
     let options = KafkaOptions::default().brokers(3);
     let kafka = Kafka::start(options.setting("broker.session.timeout.ms", "3000")).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let ids = Ids::new(&kafka, &format!("coordinators-{round}"), Listener::Plain).unwrap();
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();

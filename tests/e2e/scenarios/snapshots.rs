@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::{END, keep_state, object_store, or_tell};
 use tocsin_e2e::http::{HttpRule, request};
-use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, rounds};
+use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, few_rounds, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::tocsin;
 use tocsin_e2e::{Kafka, Listener, S3, home};
@@ -229,7 +229,7 @@ fn snapshots_that_are_older_than_the_journal_are_said() {
 #[test]
 fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
     let kafka = Kafka::shared().unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let (s3, proxy) = object_store().unwrap();
         let mut ids = Ids::new(kafka, &format!("store-away-{round}"), Listener::Plain).unwrap();
         keep_state(&mut ids, &proxy);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use support::load::Load;
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::rounds;
+use tocsin_e2e::ids::{few_rounds, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::recoveries;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
@@ -52,7 +52,7 @@ fn a_worker_that_wakes_after_its_shards_went_to_another_writes_nothing_again() {
     let kafka = kafka.unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let held = [ApiKey::TXN_OFFSET_COMMIT, ApiKey::END_TXN, ApiKey::PRODUCE];
-    for (round, api_key) in (0..rounds()).zip(held.into_iter().cycle()) {
+    for (round, api_key) in (0..few_rounds()).zip(held.into_iter().cycle()) {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("zombie-{round}"), Listener::Proxied);
         let zombie = load.worker("zombie");
@@ -138,7 +138,7 @@ fn workers_that_come_and_are_killed_under_load_lose_and_repeat_nothing() {
 #[test]
 fn a_worker_that_is_asked_to_end_hands_its_shards_over_at_once() {
     let kafka = Kafka::shared().unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(kafka, &format!("leaving-{round}"), Listener::Plain);
         let stays = load.worker("stays");
@@ -170,7 +170,7 @@ fn a_worker_that_is_asked_to_end_hands_its_shards_over_at_once() {
 fn a_transaction_that_a_dead_worker_has_left_open_holds_up_nobody() {
     let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("left-open-{round}"), Listener::Proxied);
         let dead = load.worker("dead");
@@ -219,7 +219,7 @@ fn a_broker_that_goes_away_and_comes_back_makes_nothing_late_or_dead() {
     let kafka = Kafka::start(KafkaOptions::default()).unwrap();
     let mut load = Load::start(&kafka, "restarted", Listener::Plain);
     let worker = load.worker("w");
-    for round in 0..rounds() {
+    for round in 0..few_rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         load.goes_on(&at("before"), &[&worker]);
         if round % 2 == 0 {
@@ -228,7 +228,11 @@ fn a_broker_that_goes_away_and_comes_back_makes_nothing_late_or_dead() {
             kafka.stop(0).unwrap();
         }
         // Half a second's events come meanwhile; in the last of many rounds a minute's.
-        let meanwhile = if round == 19 { 60_000 } else { 500 };
+        let meanwhile = if round > 0 && round + 1 == few_rounds() {
+            60_000
+        } else {
+            500
+        };
         let until_then = load.stream.written() + meanwhile;
         until("events without a broker", 2 * PATIENCE, || {
             Ok((load.stream.written() >= until_then).then_some(()))

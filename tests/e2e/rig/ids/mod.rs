@@ -20,10 +20,19 @@ pub use self::tail::Tail;
 /// Partitions of the input, and so shards.
 pub const PARTITIONS: i32 = 4;
 
-/// How often a scenario that is repeated runs: once, or twenty times with `TOCSIN_TEST=full`.
+/// How often a scenario runs in which workers are killed, or the end of a transaction is lost: once, or twenty times with
+/// `TOCSIN_TEST=full`.
 pub fn rounds() -> u64 {
-    let full = std::env::var("TOCSIN_TEST").is_ok_and(|tier| tier == "full");
-    if full { 20 } else { 1 }
+    if is_full() { 20 } else { 1 }
+}
+
+/// How often any other scenario that is repeated runs: once, or eight times.
+pub fn few_rounds() -> u64 {
+    if is_full() { 8 } else { 1 }
+}
+
+fn is_full() -> bool {
+    std::env::var("TOCSIN_TEST").is_ok_and(|tier| tier == "full")
 }
 
 /// A pipeline and its topics.
