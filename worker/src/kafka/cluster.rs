@@ -19,7 +19,7 @@ use super::settings::ClusterSettings;
 use super::tls;
 
 /// Newest version of Metadata that is spoken; 10 has ids of topics.
-const METADATA: i16 = 12;
+pub(super) const METADATA: i16 = 12;
 
 /// Newest version of ListOffsets that is spoken; 4 knows epochs.
 const LIST_OFFSETS: i16 = 7;

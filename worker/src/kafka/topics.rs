@@ -1,16 +1,17 @@
 //! Making topics, and what they are set to.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DescribeConfigsRequest, MetadataRequest};
 use kafka_protocol::protocol::StrBytes;
 use tocsin_worker_core::kafka::error_code::{INVALID_PARTITIONS, TOPIC_ALREADY_EXISTS};
 
-use super::cluster::{Cluster, topic_name};
+use super::cluster::{Cluster, METADATA, topic_name};
 use super::error::KafkaError;
 
 /// A topic to make.
@@ -32,6 +33,9 @@ const CREATE_TOPICS: i16 = 5;
 const CREATE_PARTITIONS: i16 = 2;
 /// DescribeConfigs.
 const DESCRIBE_CONFIGS: i16 = 4;
+/// Brokers know of a new topic within this, and between two looks so much time passes.
+const KNOWN: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Kind of a resource: a topic.
 const TOPIC: i8 = 2;
 
@@ -105,6 +109,36 @@ impl Cluster {
         Ok(retentions)
     }
 
+    /// Waits until each broker that can be asked knows these topics, for a while. A group whose leader hears of none deals nobody
+    /// anything, and does not deal again.
+    fn await_topics(&mut self, topics: &[NewTopic]) {
+        let until = Instant::now() + KNOWN;
+        let mut unaware = self.addresses();
+        while !unaware.is_empty() && Instant::now() < until {
+            unaware.retain(|address| self.knows(address, topics) == Ok(false));
+            if !unaware.is_empty() {
+                std::thread::park_timeout(BETWEEN_LOOKS);
+            }
+        }
+    }
+
+    /// Whether a broker knows these topics with all their partitions. One that does not answer is asked no more.
+    fn knows(&self, address: &str, topics: &[NewTopic]) -> Result<bool, ()> {
+        let named = |topic: &NewTopic| MetadataRequestTopic::default().with_name(Some(topic_name(&topic.name)));
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics.iter().map(named).collect()))
+            .with_allow_auto_topic_creation(false);
+        let mut connection = self.connect(address).map_err(drop)?;
+        let response = connection.call("Metadata", &request, METADATA).map_err(drop)?;
+        Ok(topics.iter().all(|topic| {
+            let mut known = response.topics.iter();
+            known.any(|known| {
+                let is_it = known.name.as_ref().is_some_and(|name| name.0.as_str() == topic.name);
+                is_it && known.error_code == 0 && known.partitions.len() >= topic.partitions as usize
+            })
+        }))
+    }
+
     /// Makes topics; one that is there stays as it is.
     ///
     /// # Errors
@@ -160,6 +194,7 @@ impl Cluster {
                     (error, _) => error,
                 })?;
         }
+        self.await_topics(topics);
         Ok(())
     }
 }
