@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, few_rounds};
+use tocsin_e2e::ids::{Ids, Pace, Stream, Tail, few_rounds, rounds};
 use tocsin_e2e::{ApiKey, Kafka, Listener, Rule, Worker};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ fn workers_that_are_killed_repeat_results_and_lose_and_invent_none() {
     ];
     let kafka = Kafka::proxied().unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let (ids, stream, mut tail, mut worker) = under_load(&kafka, &format!("again-{round}"), "own");
         for (point, (named, api_key)) in (round..).zip(points) {
             let works = tail.wait_for(stream.written(), PATIENCE);

@@ -19,7 +19,7 @@ const RESTORED: &str = "state was restored";
 fn a_worker_killed_while_it_writes_or_reads_a_snapshot_loses_and_repeats_nothing() {
     let kafka = Kafka::shared().unwrap();
     let (_s3, proxy) = object_store().unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut ids = Ids::new(kafka, &format!("killed-snapshot-{round}"), Listener::Plain).unwrap();
         keep_state(&mut ids, &proxy);

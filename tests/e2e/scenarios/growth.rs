@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use support::events::Events;
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::{Event, Ids, Tail, few_rounds};
+use tocsin_e2e::ids::{Event, Ids, Tail, rounds};
 use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Listener, Worker, home};
@@ -144,7 +144,7 @@ fn finish(events: &mut Events, tail: &mut Tail, ids: &Ids<'_>, workers: &[&Worke
 #[test]
 fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
     let kafka = Kafka::shared().unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let name = format!("growing-{round}");
         let mut ids = pipeline(kafka, &name, "onGrowth: Restore");
         ids.state = Some(home::new_folder("state").unwrap().display().to_string());
@@ -179,7 +179,7 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
 #[test]
 fn workers_come_and_go_and_partitions_are_added_and_each_result_is_there_once() {
     let kafka = Kafka::shared().unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let mut ids = beginning_with(4, kafka, &format!("rescaling-{round}"), "onGrowth: Restore");
         ids.state = Some(home::new_folder("state").unwrap().display().to_string());
         let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());

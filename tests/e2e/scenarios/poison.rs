@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tocsin_contract::pipeline::source::Partitioner;
-use tocsin_e2e::ids::{Event, Ids, PARTITIONS, Pace, SERVICES, few_rounds};
+use tocsin_e2e::ids::{Event, Ids, PARTITIONS, Pace, SERVICES, rounds};
 use tocsin_e2e::kafka::{Record, produce_with};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule};
@@ -133,7 +133,7 @@ fn poison_among_good_records_is_a_dead_letter_once_also_when_the_worker_is_kille
     let kafka = Kafka::start(options).unwrap();
     let proxy = kafka.proxy(0).unwrap();
     let of_topic = [("max.message.bytes", LARGEST), ("segment.bytes", "134217728")];
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let ids = Ids::with(&kafka, &format!("poison-{round}"), Listener::Proxied, "", &of_topic).unwrap();
         let stream = ids.stream(Pace::default()).unwrap();
         let mut tail = ids.tail().unwrap();

@@ -4,7 +4,7 @@
 mod support;
 
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::{Ids, Pace, Placing, few_rounds};
+use tocsin_e2e::ids::{Ids, Pace, Placing, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Worker};
 
@@ -26,7 +26,7 @@ fn wait_for_results(ids: &Ids<'_>, n_events: i64, workers: &[&Worker]) {
 #[test]
 fn events_of_a_key_in_all_partitions_come_together_though_workers_come_and_are_killed() {
     let kafka = Kafka::shared().unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut ids = Ids::placed(kafka, &format!("dealt-{round}"), Placing::Anywhere).unwrap();
         let snapshots = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use support::events::Events;
 use support::{END, PATIENCE, end_with_savepoint, or_tell};
-use tocsin_e2e::ids::{Event, Expected, Ids, PARTITIONS, Placing, SERVICES, few_rounds};
+use tocsin_e2e::ids::{Event, Expected, Ids, PARTITIONS, Placing, SERVICES, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::tocsin;
 use tocsin_e2e::{Kafka, Listener, RigError, Worker, home};
@@ -60,7 +60,7 @@ fn all_are_resumed(ids: &Ids<'_>, name: &str) -> Result<(), RigError> {
 #[test]
 fn a_pipeline_that_is_resumed_from_a_savepoint_goes_on_as_if_its_change_had_never_been() {
     let kafka = Kafka::shared().unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let name = format!("resumed-{round}");
         let mut ids = Ids::new(kafka, &name, Listener::Plain).unwrap();
         let mut events = Events::new();

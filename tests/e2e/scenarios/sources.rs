@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::{or_tell, survives_kills};
 use tocsin_e2e::http::request;
-use tocsin_e2e::ids::{Ids, Pace, few_rounds};
+use tocsin_e2e::ids::{Ids, Pace, rounds};
 use tocsin_e2e::kafka::{ALICE, Kerberos, Record, SCOPE, unsigned_token};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{HttpProxy, HttpRule, Kafka, KafkaOptions, Listener, Worker, home};
@@ -28,7 +28,7 @@ fn a_worker_that_reads_by_librdkafka_loses_and_repeats_nothing_when_it_is_killed
     ids.further = vec!["--client".to_owned(), "librdkafka".to_owned()];
     let worker = ids.worker("w").unwrap();
     worker.wait_for_line(BY_LIBRDKAFKA, PATIENCE).unwrap();
-    survives_kills(&ids, worker, 3 * few_rounds());
+    survives_kills(&ids, worker, 3 * rounds());
 }
 
 /// Milliseconds since 1970.

@@ -170,7 +170,7 @@ fn a_worker_that_is_asked_to_end_hands_its_shards_over_at_once() {
 fn a_transaction_that_a_dead_worker_has_left_open_holds_up_nobody() {
     let kafka = Kafka::start(KafkaOptions::default().listener(Listener::Proxied)).unwrap();
     let proxy = kafka.proxy(0).unwrap();
-    for round in 0..few_rounds() {
+    for round in 0..rounds() {
         let at = |what: &str| format!("round {round}: {what}");
         let mut load = Load::start(&kafka, &format!("left-open-{round}"), Listener::Proxied);
         let dead = load.worker("dead");
