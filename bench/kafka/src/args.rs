@@ -47,7 +47,7 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 100_000)]
     pub recovery_rate: u64,
     /// Services that are in the state of the rows `recovery` and `snapshots`
-    #[arg(long, default_value_t = 4_000_000)]
+    #[arg(long, default_value_t = 10_000_000)]
     pub state_keys: u64,
     /// Partitions of topics; engines work with as many threads
     #[arg(long, default_value_t = 2)]

@@ -336,7 +336,7 @@ fn pager_rounds(args: &RunArgs, broker: &Broker) -> anyhow::Result<()> {
 fn live_name(rate: u64, case: LiveCase) -> String {
     let strict = if case.is_strict { "strict" } else { "not strict" };
     let hop = if case.is_dealt {
-        ", half of the rows over a repartition topic"
+        ", each row over a repartition topic"
     } else {
         ""
     };

@@ -120,10 +120,10 @@ fn text(topics: &Topics, options: Options<'_>) -> String {
             ),
         ),
     };
-    let (claim, by) = if is_dealt {
-        ("", "service, severity")
+    let claim = if is_dealt {
+        ""
     } else {
-        ("\n    partitionedBy: {key: [service], partitioner: Murmur2}", "service")
+        "\n    partitionedBy: {key: [service], partitioner: Murmur2}"
     };
     // The ends of the topic lie hours ahead of its alerts, hence `maxAhead`.
     format!(
@@ -140,7 +140,7 @@ spec:
   stages:
   - {{name: critical, from: alerts, filter: "severity = 'CRITICAL'"}}
   - {{name: counts, from: critical, aggregate: {{by: [service], window: {{tumbling: {window}}}, select: {{{select}}}}}}}
-  - {{name: escalated, from: critical, escalate: {{by: [{by}], count: 3, within: 1m}}}}
+  - {{name: escalated, from: critical, escalate: {{by: [service], count: 3, within: 1m}}}}
   sinks:
   - {{name: counts, from: counts, kafka: {{topic: {counts}}}}}
   - {{name: escalations, from: escalated, kafka: {{topic: {escalations}}}}}

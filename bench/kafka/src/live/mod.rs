@@ -52,7 +52,7 @@ pub struct LiveCase {
     pub delivery: Delivery,
     /// Whether it checks what it does not read.
     pub is_strict: bool,
-    /// Whether half of the rows go to another shard through a repartition topic.
+    /// Whether each row goes to another shard through a repartition topic.
     pub is_dealt: bool,
 }
 
@@ -87,7 +87,7 @@ pub fn run(broker: &Broker, load: Load, prepared: &mut Prepared, case: LiveCase)
         kept: None,
     };
     let engine = tocsin::start(broker, &topics, options)?;
-    let probes = Probes::new(load.warm_up + load.measured);
+    let probes = Probes::new(load.warm_up + load.measured).moved(case.is_dealt);
     let live = under_load(broker, &topics, load, prepared, &probes, &engine.process, |begin| {
         let pid = engine.process.pid();
         sender::wait_until(begin + load.warm_up);
@@ -145,6 +145,7 @@ fn under_load<T>(
             probes.wait_for_first(broker, &topics.alerts, engine, START)?;
             let begin = Instant::now() + LEAD;
             let send = |(partition, batches)| {
+                let partition = probes.moved_partition(partition, broker.partitions());
                 scope.spawn(move || sender::send(broker, &topics.alerts, partition, batches, begin))
             };
             let senders: Vec<_> = partitions.into_iter().map(send).collect();

@@ -38,6 +38,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The probes of a run.
 pub struct Probes {
     n_probes: u32,
+    is_moved: bool,
     n_first: AtomicU32,
     n_received: AtomicU64,
 }
@@ -47,9 +48,15 @@ impl Probes {
     pub fn new(duration: Duration) -> Self {
         Self {
             n_probes: u32::try_from(duration.as_millis() / EVERY.as_millis()).unwrap_or(u32::MAX),
+            is_moved: false,
             n_first: AtomicU32::new(0),
             n_received: AtomicU64::new(0),
         }
+    }
+
+    /// The same, sent to another partition than that of their service: each must go to another shard.
+    pub fn moved(self, is_moved: bool) -> Self {
+        Self { is_moved, ..self }
     }
 
     /// How many there are.
@@ -80,7 +87,7 @@ impl Probes {
             let belongs = |name: &String| partition_of(name.as_bytes(), broker.partitions()) == partition;
             let names = (0_u32..).map(|number| format!("{FIRST_ALERTS}{number}"));
             let service = names.into_iter().find(belongs).unwrap_or_default();
-            escalate(&mut producer, broker, &service, FIRST)?;
+            self.escalate(&mut producer, broker, &service, FIRST)?;
         }
         producer.finish()?;
         let started = Instant::now();
@@ -123,7 +130,7 @@ impl Probes {
             let after = EVERY * number;
             wait_until(begin + after);
             let time = FIRST + i64::try_from(after.as_millis())?;
-            escalate(&mut producer, broker, &format!("{PROBE}{number}"), time)?;
+            self.escalate(&mut producer, broker, &format!("{PROBE}{number}"), time)?;
             producer.finish()?;
             acknowledged.push((number, Instant::now()));
         }
@@ -170,18 +177,24 @@ impl Probes {
         let missing = due.saturating_sub(came.len());
         Latencies::new(came, missing, LATEST)
     }
-}
 
-/// Sends as many alerts of a service as escalate.
-fn escalate(producer: &mut Producer, broker: &Broker, service: &str, time: i64) -> anyhow::Result<()> {
-    let alert = critical(service, time);
-    let mut builder = Builder::default();
-    for _ in 0..ESCALATES {
-        builder.push(service.as_bytes(), alert.as_bytes());
+    /// Sends as many alerts of a service as escalate.
+    fn escalate(&self, producer: &mut Producer, broker: &Broker, service: &str, time: i64) -> anyhow::Result<()> {
+        let alert = critical(service, time);
+        let mut builder = Builder::default();
+        for _ in 0..ESCALATES {
+            builder.push(service.as_bytes(), alert.as_bytes());
+        }
+        let mut batch = builder.finish();
+        set_time(&mut batch, now());
+        let partition = partition_of(service.as_bytes(), broker.partitions());
+        producer.send(self.moved_partition(partition, broker.partitions()), &batch)
     }
-    let mut batch = builder.finish();
-    set_time(&mut batch, now());
-    producer.send(partition_of(service.as_bytes(), broker.partitions()), &batch)
+
+    /// The partition that alerts stand in whose services belong to this one: the same, or the next.
+    pub fn moved_partition(&self, partition: u32, partitions: u32) -> u32 {
+        (partition + u32::from(self.is_moved)) % partitions.max(1)
+    }
 }
 
 /// The service of an escalation.
