@@ -92,7 +92,8 @@ impl InternalTopics {
         self.topic(&format!("{sink}.buffer"))
     }
 
-    /// The first generation has no number; each restore into another plan begins the next.
+    /// The first generation has no number. So far there is no other: rows say by which form they were written, and a savepoint to
+    /// begin anew with is drained.
     fn of_stage(&self, stage: &str, what: &str, generation: u32) -> InternalTopic {
         match generation {
             0 => self.topic(&format!("{stage}.{what}")),

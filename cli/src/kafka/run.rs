@@ -63,6 +63,12 @@ pub fn run(
     let targets = targets(args, &pipeline, &plan, &settings.topics, &paths)?;
     let deliveries = webhooks::deliveries(args, &pipeline, &plan, &paths)?;
     note(format!("{}: from Kafka at {bootstrap}; Ctrl-C ends it", plan.name));
+    if settings.cluster.client() == ClientKind::Librdkafka {
+        note(format!(
+            "records are read and written by {}",
+            settings.cluster.client_and_why()
+        ));
+    }
     let admin = serve_admin(args, &plan, &settings)?;
     let started = Instant::now();
     let job = Job {

@@ -65,3 +65,17 @@ where
         .with_filter(Targets::new().with_target("tocsin_worker", LevelFilter::INFO));
     Ok(Some((Box::new(layer), Traces(provider))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::Registry;
+
+    #[test]
+    fn there_are_none_unless_a_collector_is_named() {
+        if VARIABLES.iter().all(|variable| std::env::var_os(variable).is_none()) {
+            assert!(begin::<Registry>(None, "noc", "0").is_ok_and(|traces| traces.is_none()));
+        }
+        assert!(begin::<Registry>(Some("http://127.0.0.1:4318"), "noc", "0").is_ok_and(|traces| traces.is_some()));
+    }
+}

@@ -243,7 +243,16 @@ impl Worker {
 /// # Errors
 /// When the program was not built, or cannot be started.
 pub fn tocsin(arguments: &[&str]) -> Result<(Option<i32>, String), RigError> {
-    let output = Command::new(program()?).args(arguments).output();
+    tocsin_with(&[], arguments)
+}
+
+/// The same with variables of its environment.
+///
+/// # Errors
+/// As [`tocsin`].
+pub fn tocsin_with(variables: &[(String, String)], arguments: &[&str]) -> Result<(Option<i32>, String), RigError> {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let output = Command::new(program()?).args(arguments).envs(variables).output();
     let output = output.map_err(RigError::io(format!("running tocsin {}", arguments.join(" "))))?;
     let said = [output.stdout, output.stderr].concat();
     Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))

@@ -6,10 +6,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::load::Load;
-use support::{PATIENCE, or_tell};
+use support::{MEMORY, PATIENCE, memory, or_tell};
 use tocsin_e2e::ids::few_rounds;
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{ApiKey, Direction, Kafka, Listener, Rule, Worker};
+use tocsin_e2e::{ApiKey, Direction, Kafka, Listener, Rule};
 
 /// A session is over after 6 s.
 const ALMOST_A_SESSION: Duration = Duration::from_millis(4_500);
@@ -19,9 +19,6 @@ const LONGEST_END: Duration = Duration::from_secs(14);
 
 /// Whatever waits on a connection that lost bytes gives that up within this, and begins anew.
 const LONGEST_BEHIND_SILENCE: Duration = Duration::from_secs(25);
-
-/// A worker takes no more memory than this, whatever waits for it, in bytes.
-const MEMORY: u64 = 600 << 20;
 
 /// The group has gone on to another generation while a transaction was under way: by the grant under which it began it is refused,
 /// and sent again under the new one, by those who still have the shards.
@@ -173,17 +170,6 @@ fn a_worker_that_cannot_commit_ends_within_its_deadline_and_another_goes_on() {
     load.end(&[&worker]);
 }
 
-/// Resident memory of a worker, in bytes.
-fn memory(worker: &Worker) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap_or("0").parse().unwrap();
-    kib << 10
-}
-
 /// Bytes vanish in both directions, as behind a firewall that forgot its connections: nobody hangs up.
 #[test]
 fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_no_memory() {
@@ -207,7 +193,8 @@ fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_n
         let since = Instant::now();
         until("events meanwhile", 2 * long, || {
             worker.check()?;
-            assert!(memory(&worker) < MEMORY, "{} bytes", memory(&worker));
+            let taken = memory(&worker, "VmRSS:");
+            assert!(taken < MEMORY, "{taken} bytes");
             Ok((since.elapsed() > long).then_some(()))
         })
         .unwrap();
@@ -217,7 +204,8 @@ fn a_network_that_swallows_everything_for_a_while_makes_nothing_late_and_takes_n
         load.goes_on(&at("after"), &[&worker]);
         println!("{} after {:?}", at("it goes on"), back.elapsed());
         assert!(back.elapsed() < LONGEST_BEHIND_SILENCE, "{:?}", back.elapsed());
-        assert!(memory(&worker) < MEMORY, "{} bytes", memory(&worker));
+        let taken = memory(&worker, "VmRSS:");
+        assert!(taken < MEMORY, "{taken} bytes");
     }
     load.end(&[&worker]);
 }

@@ -5,9 +5,9 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value as Json;
-use support::events::Events;
-use support::{END, PATIENCE, or_tell};
+use support::events::{Events, while_written};
+use support::windows::newest;
+use support::{END, PATIENCE, or_tell, wait_for_shards};
 use tocsin_e2e::ids::{Event, Ids, Tail, rounds};
 use tocsin_e2e::kafka::{Record, Topic};
 use tocsin_e2e::wait::until;
@@ -72,24 +72,6 @@ fn recomputed(events: &Events, key: impl Fn(&Event) -> String) -> BTreeMap<Strin
     windows
 }
 
-/// The newest row of each key and window; none may be there twice.
-fn windows(ids: &Ids<'_>, part: &str, key: &str) -> BTreeMap<String, (i64, i64)> {
-    let mut newest: BTreeMap<String, BTreeMap<i64, (i64, i64)>> = BTreeMap::new();
-    for record in ids.kafka.consume_committed(&ids.topic(part)).unwrap() {
-        let row: Json = serde_json::from_str(&record.text()).unwrap();
-        let start: jiff::Timestamp = row["window_start"].as_str().unwrap().parse().unwrap();
-        let name = format!("{} {}", row[key].as_str().unwrap(), start.as_second());
-        let counted = (row["events"].as_i64().unwrap(), row["ids"].as_i64().unwrap());
-        let revisions = newest.entry(name).or_default();
-        let before = revisions.insert(row["_rev"].as_i64().unwrap(), counted);
-        assert_eq!(before, None, "{part}: twice: {row}");
-    }
-    newest
-        .into_iter()
-        .map(|(name, mut revisions)| (name, revisions.pop_last().unwrap().1))
-        .collect()
-}
-
 /// What names the window of an event, beside its time.
 type Key = fn(&Event) -> String;
 
@@ -105,7 +87,7 @@ fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
         let expected = recomputed(events, of);
         let mut found = BTreeMap::new();
         let right = until(part, PATIENCE, || {
-            found = windows(ids, part, key);
+            found = newest(ids, part, key);
             Ok((found == expected).then_some(()))
         });
         let differs = expected
@@ -175,6 +157,9 @@ fn a_topic_that_grows_under_load_is_gone_on_with_though_a_worker_is_killed() {
     }
 }
 
+/// So many events are written at once under load, fifty times a second.
+const BURST: i64 = 20;
+
 /// One worker, four, two, and two partitions more, with events all the while and a kill at each step.
 #[test]
 fn workers_come_and_go_and_partitions_are_added_and_each_result_is_there_once() {
@@ -183,37 +168,37 @@ fn workers_come_and_go_and_partitions_are_added_and_each_result_is_there_once() 
         let mut ids = beginning_with(4, kafka, &format!("rescaling-{round}"), "onGrowth: Restore");
         ids.state = Some(home::new_folder("state").unwrap().display().to_string());
         let (mut events, mut tail) = (Events::new(), ids.tail().unwrap());
-        let first = ids.worker("a").unwrap();
-        write(&mut events, &ids, 1_000);
-        events.wait_until_read(&mut tail, &[&first]);
-        let others = ["b", "c", "d"].map(|name| ids.worker(name).unwrap());
-        write(&mut events, &ids, 1_000);
-        let [b, c, d] = &others;
-        or_tell(
-            "all have shards",
-            &[d],
-            d.wait_for_line("shards were assigned", PATIENCE),
+        let mut last = None;
+        while_written(
+            &mut events,
+            |events| write(events, &ids, BURST),
+            |load| {
+                let first = ids.worker("a").unwrap();
+                load.goes_on("one", &mut tail, &[&first]);
+                let [b, c, d] = ["b", "c", "d"].map(|name| ids.worker(name).unwrap());
+                for worker in [&b, &c, &d] {
+                    or_tell("it has a shard", &[worker], wait_for_shards(worker, 1, PATIENCE));
+                }
+                load.goes_on("four", &mut tail, &[&first, &b, &c, &d]);
+                c.kill().unwrap();
+                d.end(END).unwrap();
+                load.goes_on("two", &mut tail, &[&first, &b]);
+                kafka.add_partitions(&ids.topic("events"), 6).unwrap();
+                or_tell(
+                    "it grows",
+                    &[&first],
+                    first.wait_for_line("goes on from a savepoint", PATIENCE),
+                );
+                first.kill().unwrap();
+                let first = ids.worker("a").unwrap();
+                or_tell("both begin anew", &[&first, &b], b.wait_for_line(BEGINS_ANEW, PATIENCE));
+                load.goes_on("of six partitions", &mut tail, &[&first, &b]);
+                b.kill().unwrap();
+                load.goes_on("one is left", &mut tail, &[&first]);
+                last = Some(first);
+            },
         );
-        write(&mut events, &ids, 500);
-        c.kill().unwrap();
-        write(&mut events, &ids, 500);
-        d.end(END).unwrap();
-        events.wait_until_read(&mut tail, &[&first, b]);
-        kafka.add_partitions(&ids.topic("events"), 6).unwrap();
-        write(&mut events, &ids, 1_000);
-        or_tell(
-            "it grows",
-            &[&first],
-            first.wait_for_line("goes on from a savepoint", PATIENCE),
-        );
-        first.kill().unwrap();
-        write(&mut events, &ids, 500);
-        let first = ids.worker("a").unwrap();
-        or_tell("both begin anew", &[&first, b], b.wait_for_line(BEGINS_ANEW, PATIENCE));
-        write(&mut events, &ids, 500);
-        b.kill().unwrap();
-        write(&mut events, &ids, 500);
-        finish(&mut events, &mut tail, &ids, &[&first]);
+        finish(&mut events, &mut tail, &ids, &[&last.unwrap()]);
     }
 }
 

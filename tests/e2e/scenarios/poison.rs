@@ -1,17 +1,17 @@
 //! Records that nobody can read, among good ones: each is a dead letter once, and the good ones come through once.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use support::{MEMORY, PATIENCE, memory};
 use tocsin_contract::pipeline::source::Partitioner;
 use tocsin_e2e::ids::{Event, Ids, PARTITIONS, Pace, SERVICES, rounds};
 use tocsin_e2e::kafka::{Record, produce_with};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule};
 use tocsin_worker_core::kafka::partitioner::{hash, partition};
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The largest record that the test's broker takes, and a little more.
 const LARGEST: &str = "60000000";
@@ -150,6 +150,8 @@ fn poison_among_good_records_is_a_dead_letter_once_also_when_the_worker_is_kille
         let passed = tail.wait_for_count(wanted, PATIENCE);
         passed.unwrap_or_else(|error| panic!("{error}\n{}", worker.last_lines()));
         let letters = wait_for_letters(&ids, poison.places.len()).unwrap();
+        let highest = memory(&worker, "VmHWM:");
+        assert!(highest < MEMORY, "{highest} bytes");
         worker.end(PATIENCE).unwrap();
 
         let n_all = ids.check_without(|record| poison.places.contains_key(&(record.partition, record.offset)));

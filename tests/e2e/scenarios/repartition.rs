@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
+use support::windows::newest;
 use support::{END, PATIENCE, or_tell};
-use tocsin_e2e::ids::{Ids, Pace, Placing, rounds};
+use tocsin_e2e::ids::{Event, Ids, Pace, Placing, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::{Kafka, Worker};
 
@@ -78,9 +81,39 @@ fn events_that_stand_elsewhere_than_said_count_with_their_key() {
         ids.escalations_are_gathered().map(|right| right.then_some(()))
     });
     or_tell("escalations", &workers, escalated);
+    let expected = closed_windows(&ids);
+    let mut differs = Vec::new();
+    let totals = until("totals", PATIENCE, || {
+        let found = newest(&ids, "totals", "service");
+        let wrong = expected
+            .iter()
+            .filter(|(name, counted)| found.get(*name) != Some(*counted));
+        differs = wrong.map(|row| format!("{row:?}: {:?}", found.get(row.0))).collect();
+        Ok(differs.is_empty().then_some(()))
+    });
+    or_tell(&format!("totals: {differs:?}"), &workers, totals);
     for worker in workers {
         worker.end(END).unwrap();
     }
+}
+
+/// Events and the sum of their ids, by service and second, of windows that all partitions have passed.
+fn closed_windows(ids: &Ids<'_>) -> BTreeMap<String, (i64, i64)> {
+    let partitions = ids.events(|_| false).unwrap();
+    let newest = |events: &Vec<Event>| events.iter().map(|event| event.time).max();
+    let passed = partitions.values().filter_map(newest).min().unwrap() / 1_000 - 2;
+    let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for event in partitions
+        .values()
+        .flatten()
+        .filter(|event| event.time / 1_000 < passed)
+    {
+        let window = windows
+            .entry(format!("{} {}", event.service, event.time / 1_000))
+            .or_default();
+        *window = (window.0 + 1, window.1 + event.id);
+    }
+    windows
 }
 
 /// What stands in the topics between shards means something else to it: it would take a column for another one.

@@ -11,7 +11,7 @@ use support::{END, keep_state, object_store, or_tell};
 use tocsin_e2e::http::{HttpRule, request};
 use tocsin_e2e::ids::{Ids, PARTITIONS, Pace, few_rounds, rounds};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::worker::tocsin;
+use tocsin_e2e::worker::{tocsin, tocsin_with};
 use tocsin_e2e::{Kafka, Listener, S3, home};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -192,15 +192,17 @@ fn state_that_a_changed_pipeline_has_no_place_for_is_dropped_only_with_leave() {
     assert_eq!(worker.wait(PATIENCE).unwrap().code(), Some(4));
     let said = worker.last_lines();
     assert!(
-        said.contains("state of [totals] has no place") && said.contains("kept: [escalated]"),
+        said.contains("state of [totals] has no place") && said.contains("kept: [escalated], new: [totals]"),
         "{said}"
     );
     ids.further = vec!["--allow-non-restored-state".to_owned()];
     let worker = ids.worker("w").unwrap();
     worker.wait_for_line("dropped=[\"totals\"]", PATIENCE).unwrap();
     let n_events = stream.end().unwrap();
-    tail.wait_for_all_passed(n_events, PATIENCE).unwrap();
+    let passed = tail.wait_for_all_passed(n_events, PATIENCE);
+    or_tell("what passes", &[&worker], passed);
     worker.end(END).unwrap();
+    assert!(tail.seen().values().all(|times| *times == 1));
 }
 
 #[test]
@@ -263,6 +265,12 @@ fn a_store_that_is_not_there_for_a_while_holds_nothing_up() {
         assert_eq!(i64::try_from(ids.check().unwrap()).unwrap(), n_events);
         let said = worker.said();
         assert!(!said.contains(S3::SECRET_KEY), "{said}");
+        for command in ["list", "verify"] {
+            let ask = ["snapshot", command, "--state", "s3://state/tocsin"];
+            let (code, said) = tocsin_with(&ids.variables, &ask).unwrap();
+            assert_eq!(code, Some(0), "{command}: {said}");
+            assert!(said.contains(&format!("{}/shards/", ids.name)), "{command}: {said}");
+        }
     }
 }
 

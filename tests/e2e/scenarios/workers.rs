@@ -6,11 +6,11 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::load::Load;
-use support::{END, PATIENCE, or_tell};
+use support::{ASSIGNED, END, MEMORY, PATIENCE, memory, or_tell, times_given_shards, wait_for_shards};
 use tocsin_e2e::ids::{few_rounds, rounds};
 use tocsin_e2e::wait::until;
 use tocsin_e2e::worker::recoveries;
-use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, RigError, Rule, Worker};
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule};
 
 /// Within this the others have the shards of a worker that left for good, and within this they have brought each back. To wait
 /// for the end of its session, or of a transaction, would take 6 s and 10 s.
@@ -18,28 +18,6 @@ const HANDED_OVER: Duration = Duration::from_secs(2);
 
 /// A shard that a dead worker's transaction may have been for is brought back within this, once it is somebody's.
 const LEFT_OPEN: Duration = Duration::from_secs(3);
-
-/// What a worker says when the group has told it its shards.
-const ASSIGNED: &str = "shards were assigned";
-
-/// Of shards that were assigned, when they are none.
-const NONE: &str = "shards=[]";
-
-/// How often a worker was given shards, one at least.
-fn times_given_shards(worker: &Worker) -> usize {
-    let said = worker.said();
-    let given = said
-        .lines()
-        .filter(|line| line.contains(ASSIGNED) && !line.contains(NONE));
-    given.count()
-}
-
-fn wait_for_shards(worker: &Worker, times: usize, within: Duration) -> Result<(), RigError> {
-    until("a worker's shards", within, || {
-        worker.check()?;
-        Ok((times_given_shards(worker) >= times).then_some(()))
-    })
-}
 
 /// A session is over after 6 s, a transaction after 10 s, and brokers look every second.
 const BOTH_TIME_OUTS: Duration = Duration::from_secs(12);
@@ -239,6 +217,8 @@ fn a_broker_that_goes_away_and_comes_back_makes_nothing_late_or_dead() {
         })
         .unwrap();
         or_tell(&at("without a broker"), &[&worker], worker.check());
+        let taken = memory(&worker, "VmRSS:");
+        assert!(taken < MEMORY, "{taken} bytes");
         kafka.start_again(0).unwrap();
         let back = Instant::now();
         load.goes_on(&at("after"), &[&worker]);

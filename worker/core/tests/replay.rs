@@ -11,7 +11,7 @@ use support::{Decoding, Results, engine, plan};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{PartitionReader, Settings};
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::shard::{JournalRecord, Shard, Wants};
+use tocsin_worker_core::shard::{JournalRecord, ReplayError, Shard, Wants};
 
 const START: Position = Position { offset: 0, epoch: -1 };
 
@@ -129,6 +129,35 @@ proptest! {
                 n_cuts += 1;
             }
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_journal_that_lacks_a_record_in_its_midst_is_refused_by_name(
+        alerts in records("ms"),
+        metrics in records("cpu"),
+        lacks in 0..6_usize,
+    ) {
+        let (stages, streams) = PIPELINES[0];
+        let plan = plan(&spec(stages, streams));
+        let logs = [log(&alerts, 3), log(&metrics, 3)];
+        let (mut live, mut again) = (Run::new(&plan, &logs, 500), Run::new(&plan, &logs, 500));
+        let mut journals = Vec::new();
+        for source in [0, 1].into_iter().cycle().take(12) {
+            live.act(Action::Read(source, 1));
+            journals.extend(live.act(Action::Cut).map(|(journal, _)| journal));
+        }
+        prop_assume!(journals.len() > lacks + 1);
+        for journal in &journals[..lacks] {
+            again.replay(journal);
+        }
+        let behind = JournalRecord::decode(&journals[lacks + 1]).unwrap();
+        let gap = ReplayError::Gap {
+            expected: again.shard.sequence() + 1,
+            found: behind.sequence,
+        };
+        prop_assert_eq!(again.shard.replay(behind).err(), Some(gap));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Events that a test writes in parts, and knows all of.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tocsin_e2e::Worker;
 use tocsin_e2e::ids::{Event, Tail};
@@ -9,6 +11,9 @@ use super::{PATIENCE, or_tell};
 
 /// Event time between two events, in milliseconds.
 const STEP: i64 = 10;
+
+/// Time between two writes of a load.
+const PACE: Duration = Duration::from_millis(20);
 
 /// The events that were made so far. They begin an hour ago: event time stays behind the clock.
 pub struct Events {
@@ -51,4 +56,45 @@ impl Events {
     pub fn wait_until_read(&self, tail: &mut Tail, workers: &[&Worker]) {
         or_tell("what passes", workers, tail.wait_for_count(self.n_pass(), PATIENCE));
     }
+}
+
+/// Events that are written at a steady pace while something else is done.
+pub struct Written<'a> {
+    events: Mutex<&'a mut Events>,
+    is_over: AtomicBool,
+}
+
+impl Written<'_> {
+    /// Waits until all that was written by now is through.
+    pub fn goes_on(&self, when: &str, tail: &mut Tail, workers: &[&Worker]) {
+        let n_pass = self.events.lock().unwrap().n_pass();
+        or_tell(when, workers, tail.wait_for_count(n_pass, PATIENCE));
+    }
+}
+
+/// Writes events again and again while `steps` are done.
+pub fn while_written(events: &mut Events, write: impl Fn(&mut Events) + Send + Sync, steps: impl FnOnce(&Written<'_>)) {
+    /// Ends the load, also when a step panics.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let written = Written {
+        events: Mutex::new(events),
+        is_over: AtomicBool::new(false),
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !written.is_over.load(Ordering::Relaxed) {
+                let mut events = written.events.lock().unwrap();
+                write(&mut events);
+                drop(events);
+                std::thread::park_timeout(PACE);
+            }
+        });
+        let _over = Over(&written.is_over);
+        steps(&written);
+    });
 }

@@ -4,6 +4,7 @@
 pub mod events;
 pub mod load;
 pub mod posting;
+pub mod windows;
 
 use std::time::Duration;
 
@@ -18,6 +19,40 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A worker that nobody disturbs ends within this.
 pub const END: Duration = Duration::from_secs(12);
+
+/// What a worker says when the group has told it its shards.
+pub const ASSIGNED: &str = "shards were assigned";
+
+/// Of shards that were assigned, when they are none.
+const NONE: &str = "shards=[]";
+
+/// How often a worker was given shards, one at least.
+pub fn times_given_shards(worker: &Worker) -> usize {
+    let said = worker.said();
+    let given = said
+        .lines()
+        .filter(|line| line.contains(ASSIGNED) && !line.contains(NONE));
+    given.count()
+}
+
+/// Waits until a worker was given shards so often.
+pub fn wait_for_shards(worker: &Worker, times: usize, within: Duration) -> Result<(), RigError> {
+    until("a worker's shards", within, || {
+        worker.check()?;
+        Ok((times_given_shards(worker) >= times).then_some(()))
+    })
+}
+
+/// What a worker over the events of `Ids` may take of memory, in bytes, whatever befalls it.
+pub const MEMORY: u64 = 600 << 20;
+
+/// A worker's resident memory, in bytes: now (`VmRSS`), or at its highest (`VmHWM`).
+pub fn memory(worker: &Worker, which: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
+    let kib = line.and_then(|line| line.split_whitespace().next()).unwrap_or("0");
+    kib.parse::<u64>().unwrap() << 10
+}
 
 /// What came out, or a panic that says what the workers said last.
 pub fn or_tell<T>(when: &str, workers: &[&Worker], outcome: Result<T, RigError>) -> T {
