@@ -55,7 +55,7 @@ conditions! {
         RetentionNear
     }
     /// Whether all workers have the newest rules and models.
-    RULES_APPLIED = "RulesApplied" { Applied Applying RuleRefused RuleSetMissing RolledBack }
+    RULES_APPLIED = "RulesApplied" { Applied Applying RuleRefused RuleSetMissing RolledBack NotSupportedByWorker }
     /// Whether a model is loaded. Of an IncidentModel.
     LOADED = "Loaded" { Loaded Loading ArtifactMissing ChecksumMismatch ArtifactInvalid NotReferenced RolledBack }
     /// Whether a snapshot is complete. Of a PipelineSnapshot.

@@ -135,6 +135,9 @@ pub struct PipelineSnapshotStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(with = "Report<1024>")]
     pub path: String,
+    /// Run epoch that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
     /// Its size in bytes.
     pub size_bytes: i64,
     /// SHA-256 of its manifest.

@@ -248,6 +248,9 @@ pub struct WorkersStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schemars(with = "Report<128>")]
     pub version: String,
+    /// Run epoch that they are in: each restore, and each upgrade, begins the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
 }
 
 /// How far a pipeline is behind.

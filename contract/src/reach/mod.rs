@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::pipeline::IncidentPipelineSpec;
 use crate::problem::Problem;
 use crate::rule_set::IncidentRuleSetSpec;
-use table::{CLUSTER_ONLY, EFFECT, KAFKA, REFUSED, REFUSED_RULES, Refused, When};
+use table::{CLUSTER_ONLY, EFFECT, KAFKA, REFUSED, REFUSED_IN_CLUSTER, REFUSED_RULES, Refused, When};
 
 /// How far a field reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,11 @@ pub fn refused_problems(spec: &IncidentPipelineSpec) -> Vec<Problem> {
     refused(&document(spec), REFUSED)
 }
 
+/// What `spec` uses that a cluster does not run, or not yet, each with its path and what to do.
+pub fn refused_in_cluster_problems(spec: &IncidentPipelineSpec) -> Vec<Problem> {
+    refused(&document(spec), REFUSED_IN_CLUSTER)
+}
+
 /// What a rule set uses that is not built yet.
 pub fn refused_rule_problems(spec: &IncidentRuleSetSpec) -> Vec<Problem> {
     refused(&json!({ "spec": spec }), REFUSED_RULES)
@@ -69,6 +74,15 @@ pub fn kafka_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
 /// The fields that `spec` sets and only a cluster reads, as paths.
 pub fn cluster_only_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
     set_fields(spec, CLUSTER_ONLY)
+}
+
+/// The part of `spec` that workers read: the whole without the fields that only a cluster reads.
+pub fn worker_part(spec: &IncidentPipelineSpec) -> Value {
+    let mut document = document(spec);
+    for path in CLUSTER_ONLY {
+        walk::remove(&mut document, path);
+    }
+    document.get_mut("spec").map(Value::take).unwrap_or_default()
 }
 
 fn set_fields(spec: &IncidentPipelineSpec, paths: &[&str]) -> Vec<String> {
@@ -95,6 +109,7 @@ fn refused(document: &Value, lines: &[Refused]) -> Vec<Problem> {
             let word = value.as_str().unwrap_or_default();
             let message = match line.when {
                 When::Given => "is not built yet".to_owned(),
+                When::InCluster => "works only outside a cluster".to_owned(),
                 When::Word(refused) if word == refused => format!("`{word}` is not built yet"),
                 When::OtherThan(built) if word != built => format!("`{word}` is not built yet; only `{built}` is"),
                 _ => continue,

@@ -18,6 +18,8 @@ pub(super) enum When {
     Word(&'static str),
     /// All words but one.
     OtherThan(&'static str),
+    /// Any, in a cluster: on one machine it has its effect.
+    InCluster,
 }
 
 const fn given(path: &'static str, advice: &'static str) -> Refused {
@@ -40,6 +42,14 @@ const fn other_than(path: &'static str, built: &'static str, advice: &'static st
     Refused {
         path,
         when: When::OtherThan(built),
+        advice,
+    }
+}
+
+const fn in_cluster(path: &'static str, advice: &'static str) -> Refused {
+    Refused {
+        path,
+        when: When::InCluster,
         advice,
     }
 }
@@ -204,4 +214,49 @@ pub(super) const REFUSED: &[Refused] = &[
 pub(super) const REFUSED_RULES: &[Refused] = &[
     word("spec.rules[].onNoData", "Alert", "use Keep or Ok"),
     other_than("spec.rollout", "Active", "remove `rollout`: rules take effect at once"),
+];
+
+/// What a cluster does not run, or not yet. The other fields that only a cluster reads have their effect there.
+pub(super) const REFUSED_IN_CLUSTER: &[Refused] = &[
+    in_cluster(
+        "spec.sources[].file",
+        "have the events in a Kafka topic: `tocsin produce` writes a file to one",
+    ),
+    in_cluster(
+        "spec.sources[].stdin",
+        "have the events in a Kafka topic: `tocsin produce` writes them to one",
+    ),
+    in_cluster(
+        "spec.sources[].generator",
+        "have the events in a Kafka topic: `tocsin produce --generate` makes some",
+    ),
+    in_cluster("spec.sources[].http", "have the events in a Kafka topic"),
+    in_cluster(
+        "spec.sinks[].file",
+        "write to a Kafka topic: `tocsin consume` reads one",
+    ),
+    in_cluster(
+        "spec.sinks[].stdout",
+        "write to a Kafka topic: `tocsin consume` reads one",
+    ),
+    other_than(
+        "spec.infrastructure.provider",
+        "None",
+        "remove `infrastructure`: the workers run on the nodes that the cluster has",
+    ),
+    other_than(
+        "spec.autoscaling.mode",
+        "Off",
+        "remove `autoscaling`, and set `workers.replicas` or use `kubectl scale`",
+    ),
+    other_than(
+        "spec.upgrade.mode",
+        "Savepoint",
+        "remove `upgrade.mode`: each upgrade begins with a savepoint",
+    ),
+    other_than(
+        "spec.upgrade.fallback",
+        "None",
+        "remove `upgrade.fallback`: an upgrade whose savepoint fails does not begin",
+    ),
 ];

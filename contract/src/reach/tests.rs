@@ -252,3 +252,24 @@ fn rule_sets_are_refused_likewise() {
         .collect();
     assert_eq!(paths, ["spec.rules[b].onNoData", "spec.rollout"]);
 }
+
+#[test]
+fn workers_read_all_but_what_only_a_cluster_reads() {
+    let mut spec = IncidentPipelineSpec::default();
+    spec.workers.replicas = 7;
+    spec.suspend = true;
+    spec.kafka.partitions = 3;
+    spec.state.allow_non_restored_state = true;
+    let part = worker_part(&spec);
+    let one_more = |spec: &mut IncidentPipelineSpec| spec.workers.replicas += 1;
+    one_more(&mut spec);
+    assert_eq!(part, worker_part(&spec), "a field of the cluster changed");
+    for only_of_the_cluster in ["/workers", "/suspend", "/kafka/partitions"] {
+        assert_eq!(part.pointer(only_of_the_cluster), None, "{only_of_the_cluster}");
+    }
+    assert_eq!(part.pointer("/state/allowNonRestoredState"), Some(&true.into()));
+    assert_eq!(
+        cluster_only_fields(&serde_json::from_value(part).unwrap()),
+        Vec::<String>::new()
+    );
+}

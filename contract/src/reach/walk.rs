@@ -46,6 +46,16 @@ pub(super) fn find<'a>(document: &'a Value, pattern: &str) -> Vec<(String, &'a V
     found
 }
 
+/// Removes the field at `path`, which goes through no list. An object that is empty then stays.
+pub(super) fn remove(document: &mut Value, path: &str) {
+    let (outer, field) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut outer = outer.split('.').filter(|segment| !segment.is_empty());
+    let object = outer.try_fold(document, |value, segment| value.get_mut(segment));
+    if let Some(Value::Object(fields)) = object {
+        fields.shift_remove(field);
+    }
+}
+
 fn item_name(item: &Value, at: usize) -> String {
     let name = item.get("name").or_else(|| item.get("id")).and_then(Value::as_str);
     name.map_or_else(|| at.to_string(), str::to_owned)
