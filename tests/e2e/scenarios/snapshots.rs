@@ -169,6 +169,10 @@ fn check_tools(state: &Path, pipeline: &str, older: &Path, damaged: &Path) {
     assert!(said.contains("there is no snapshot nobody"), "{said}");
 }
 
+/// A stage that is new: what shards send to it is one more input, behind those that the journal knows.
+const MINORS: &str = "  - {name: minors, from: events, aggregate: {by: [service], window: {tumbling: 1s}, \
+                      select: {events: count(*)}}}\n  sinks:\n";
+
 #[test]
 fn state_that_a_changed_pipeline_has_no_place_for_is_dropped_only_with_leave() {
     let kafka = Kafka::shared().unwrap();
@@ -185,14 +189,16 @@ fn state_that_a_changed_pipeline_has_no_place_for_is_dropped_only_with_leave() {
     // Other windows: what is kept of the old ones fits nowhere. What escalates is kept whatever the count.
     let changed = text
         .replace("tumbling: 1s", "tumbling: 2s")
-        .replace("count: 5", "count: 6");
+        .replace("count: 5", "count: 6")
+        .replace("  sinks:\n", MINORS);
     assert_ne!(text, changed);
+    let changed = changed + "  - {name: minors, from: minors, kafka: {topic: changed-minors}}\n";
     std::fs::write(&ids.pipeline, changed).unwrap();
     let worker = ids.worker("w").unwrap();
     assert_eq!(worker.wait(PATIENCE).unwrap().code(), Some(4));
     let said = worker.last_lines();
     assert!(
-        said.contains("state of [totals] has no place") && said.contains("kept: [escalated], new: [totals]"),
+        said.contains("state of [totals] has no place") && said.contains("kept: [escalated], new: [totals, minors]"),
         "{said}"
     );
     ids.further = vec!["--allow-non-restored-state".to_owned()];
@@ -203,6 +209,8 @@ fn state_that_a_changed_pipeline_has_no_place_for_is_dropped_only_with_leave() {
     or_tell("what passes", &[&worker], passed);
     worker.end(END).unwrap();
     assert!(tail.seen().values().all(|times| *times == 1));
+    let minors = ids.kafka.consume_committed("changed-minors").unwrap();
+    assert!(!minors.is_empty(), "what is new gives nothing out");
 }
 
 #[test]

@@ -59,7 +59,10 @@ impl Shard {
                 *position = *to;
             }
         }
+        // Inputs that came behind the others since are none of this record's.
+        let n_inputs = record.cut.len();
         let reached = positions.into_iter().map(|(source, offset)| (source as usize, offset));
+        let reached = reached.filter(|(source, _)| *source < n_inputs);
         let promised = record.cut.iter().enumerate();
         let promised = promised.filter_map(|(source, position)| Some((source, position.as_ref()?.offset)));
         if !reached.eq(promised) {
@@ -157,7 +160,9 @@ impl Replay {
                     shard.sequence = self.sequence;
                     shard.epoch = shard.epoch.max(self.epoch);
                     shard.doubtful = doubtful(&shard.doubtful, &shard.positions, &self.cut);
-                    shard.positions.clone_from(&self.cut);
+                    for (position, cut) in shard.positions.iter_mut().zip(&self.cut) {
+                        position.clone_from(cut);
+                    }
                     shard.steps.clear();
                     // It was given out before.
                     shard.outputs = Outputs::default();
