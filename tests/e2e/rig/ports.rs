@@ -21,6 +21,15 @@ static RESERVED: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
 /// # Errors
 /// When the folder of locks cannot be written, or no port is free.
 pub fn reserve() -> Result<u16, RigError> {
+    listen().map(|(port, _)| port)
+}
+
+/// Reserves a port of 127.0.0.1, and listens on it. Whoever wants to listen takes this: a port that was let go is taken for a moment
+/// more where another thread starts a process meanwhile, which has the listener until it runs its program.
+///
+/// # Errors
+/// As [`reserve`].
+pub fn listen() -> Result<(u16, TcpListener), RigError> {
     let folder = std::env::temp_dir().join(format!("tocsin-e2e-ports-{}", rustix::process::geteuid().as_raw()));
     std::fs::create_dir_all(&folder).map_err(RigError::io(format!("making {}", folder.display())))?;
     let mut reserved = RESERVED.lock();
@@ -38,9 +47,11 @@ pub fn reserve() -> Result<u16, RigError> {
             .truncate(false)
             .open(&path)
             .map_err(RigError::io(format!("opening {}", path.display())))?;
-        if file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if file.try_lock().is_ok()
+            && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        {
             reserved.push((port, file));
-            return Ok(port);
+            return Ok((port, listener));
         }
     }
     Err(RigError::Misused(format!("no port from {FIRST} on is free")))

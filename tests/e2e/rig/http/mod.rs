@@ -102,9 +102,9 @@ impl HttpProxy {
     }
 
     fn start(upstream: Option<SocketAddr>) -> Result<Self, RigError> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::reserve()?));
+        let (port, listener) = ports::listen()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let failed = || RigError::io(format!("starting the HTTP proxy at {address}"));
-        let listener = TcpListener::bind(address).map_err(failed())?;
         let shared = Arc::new(Shared::default());
         let accepting = Arc::clone(&shared);
         thread(move || accept(&accepting, &listener, upstream)).map_err(failed())?;
