@@ -16,3 +16,6 @@ pub mod plan;
 pub mod queue;
 pub mod status;
 pub mod validate;
+
+#[cfg(test)]
+mod testing;

@@ -8,16 +8,9 @@ use expect_test::expect_file;
 use tocsin_contract::document;
 
 use super::*;
-use crate::pipeline::PipelineId;
-use crate::validate::{Subject, validate};
+use crate::testing::{HEAD, settings};
 
 const PIPELINE: &str = "
-apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {name: noc}
-spec:
-  sources:
-  - {name: alerts, kafka: {topic: incident_alerts}, format: {type: Json}, eventTime: {field: ts, unit: Milliseconds}}
   stages:
   - {name: escalated, from: alerts, escalate: {by: [service], count: 3, within: 1h}}
   sinks:
@@ -26,13 +19,7 @@ spec:
 ";
 
 const WITH_EVERYTHING: &str = "
-apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {name: noc}
-spec:
   restartNonce: 3
-  sources:
-  - {name: alerts, kafka: {topic: incident_alerts}, format: {type: Json}, eventTime: {field: ts, unit: Milliseconds}}
   stages:
   - {name: escalated, from: alerts, escalate: {by: [service], count: 3, within: 1h}}
   sinks:
@@ -56,28 +43,8 @@ spec:
         containers: [{name: worker, env: [{name: MALLOC_ARENA_MAX, value: \"2\"}]}]
 ";
 
-fn pipeline(yaml: &str) -> Pipeline {
-    let parsed = document::parse_pipeline(yaml).unwrap();
-    let subject = Subject {
-        id: PipelineId {
-            namespace: "ops".to_owned(),
-            name: "noc".to_owned(),
-            uid: "5c0e7a8e-0000-4000-8000-000000000001".to_owned(),
-        },
-        generation: 1,
-        spec: parsed.spec,
-    };
-    match validate(subject, &BTreeMap::new(), None) {
-        Ok(pipeline) => pipeline,
-        Err(problems) => panic!("{problems:?}"),
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        worker_image: "tocsin-worker:1".to_owned(),
-        namespace: "tocsin-system".to_owned(),
-    }
+fn pipeline(rest: &str) -> Pipeline {
+    crate::testing::pipeline(&format!("{HEAD}{rest}"))
 }
 
 fn run(pipeline: &Pipeline) -> Run {

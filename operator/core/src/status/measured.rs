@@ -60,9 +60,8 @@ pub fn checkpoint(workers: &[WorkerStatus]) -> Option<CheckpointStatus> {
         .iter()
         .map(|checkpoint| whole(checkpoint.duration_seconds * 1_000.0))
         .max();
-    let written = workers.iter().map(|worker| whole(worker.checkpoints.written as f64));
     Some(CheckpointStatus {
-        last_id: written.fold(0, i64::saturating_add),
+        last_id: oldest.map_or(0, |checkpoint| whole(checkpoint.sequence as f64)),
         last_completed_time: oldest
             .and_then(|checkpoint| Timestamp::from_millisecond(checkpoint.completed_ms).ok())
             .map(Time),
@@ -140,9 +139,9 @@ mod tests {
 
     #[test]
     fn the_pipeline_can_go_back_to_the_oldest_of_its_shards_checkpoints() {
-        let shard = |completed_ms, size_bytes| ShardStatus {
+        let shard = |sequence, completed_ms, size_bytes| ShardStatus {
             checkpoint: Some(ShardCheckpoint {
-                sequence: 1,
+                sequence,
                 completed_ms,
                 size_bytes,
                 duration_seconds: 0.25,
@@ -151,8 +150,7 @@ mod tests {
             ..ShardStatus::default()
         };
         let mut one = worker(0, 0.0);
-        one.shards = vec![shard(5_000, 100), shard(3_000, 50)];
-        one.checkpoints.written = 7;
+        one.shards = vec![shard(9, 5_000, 100), shard(7, 3_000, 50)];
         let told = checkpoint(&[one.clone(), worker(0, 0.0)]).unwrap();
         assert_eq!(told.last_completed_time, Some(Time(at(3))));
         assert_eq!((told.size_bytes, told.duration_millis, told.last_id), (150, 250, 7));

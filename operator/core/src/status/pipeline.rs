@@ -85,7 +85,7 @@ fn measured_into(status: &mut IncidentPipelineStatus, look: &Look<'_>, planned: 
     status.workers = Some(WorkersStatus {
         replicas: workers.map_or(0, |workers| workers.pods),
         ready_replicas: workers.map_or(0, |workers| workers.ready),
-        updated_replicas: status.workers.as_ref().map_or(0, |said| said.updated_replicas),
+        updated_replicas: workers.map_or(0, |workers| workers.updated),
         shards: shards(planned.answers)
             .or(status.workers.as_ref().map(|said| said.shards))
             .unwrap_or(0),
@@ -263,13 +263,13 @@ fn state_healthy(planned: &Planned<'_>) -> Finding {
             "SnapshotFailed",
             format!("{failures} checkpoints in a row have failed; the workers' logs say why (kubectl logs)"),
         ),
+        None => finding(Verdict::Unknown, "CheckpointingOk", "no worker has said yet"),
         _ if planned.pipeline.spec.state.storage.volume.is_some() => finding(
             Verdict::True,
             "VolumeOnly",
             "snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere",
         ),
         Some(_) => finding(Verdict::True, "CheckpointingOk", "checkpoints succeed"),
-        None => finding(Verdict::Unknown, "CheckpointingOk", "no worker has said yet"),
     }
 }
 

@@ -3,36 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use expect_test::{Expect, expect};
-use tocsin_contract::document;
 
-use super::*;
+use crate::testing::{HEAD, validated};
 
-const HEAD: &str = "
-apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {name: noc}
-spec:
-  sources:
-  - {name: alerts, kafka: {topic: incident_alerts}, format: {type: Json}, eventTime: {field: ts, unit: Milliseconds}}
-  kafka: {bootstrapServers: \"kafka.ops:9092\"}
-";
+const KAFKA: &str = "  kafka: {bootstrapServers: \"kafka.ops:9092\"}\n";
 
 fn check(rest: &str, expected: &Expect) {
-    check_whole(&format!("{HEAD}{rest}"), expected);
-}
-
-fn check_whole(yaml: &str, expected: &Expect) {
-    let parsed = document::parse_pipeline(yaml).unwrap();
-    let subject = Subject {
-        id: PipelineId {
-            namespace: "ops".to_owned(),
-            name: "noc".to_owned(),
-            uid: "5c0e".to_owned(),
-        },
-        generation: 1,
-        spec: parsed.spec,
-    };
-    let told = match validate(subject, &BTreeMap::new(), None) {
+    let told = match validated(&format!("{HEAD}{rest}{KAFKA}")) {
         Ok(_) => "ok".to_owned(),
         Err(problems) => problems.iter().map(|problem| format!("{problem}\n")).collect(),
     };
@@ -74,9 +51,8 @@ fn expressions_are_compiled() {
 
 #[test]
 fn two_sources_of_one_topic_are_refused() {
-    let second = "  - {name: again, kafka: {topic: incident_alerts}, format: {type: Json}, eventTime: {field: ts, unit: Milliseconds}}\n  kafka:";
-    check_whole(
-        &HEAD.replace("  kafka:", second),
+    check(
+        "  - {name: again, kafka: {topic: incident_alerts}, format: {type: Json}, eventTime: {field: ts, unit: Milliseconds}}\n",
         &expect![[r#"
         spec.sources[again].kafka.topic: another source reads topic incident_alerts too
             make them one source: stages can share it"#]],

@@ -34,6 +34,7 @@ impl Default for World {
                 replicas: 2,
                 pods: 2,
                 ready: 2,
+                updated: 2,
             }),
             savepoint: None,
             topics: vec!["noc.journal".to_owned()],

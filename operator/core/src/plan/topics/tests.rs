@@ -3,21 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use expect_test::{Expect, expect};
-use tocsin_contract::document;
 
 use super::*;
-use crate::pipeline::PipelineId;
-use crate::validate::{Subject, validate};
+use crate::testing::{self, HEAD};
 
 fn pipeline(kafka: &str) -> Pipeline {
-    let yaml = format!(
-        "
-apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {{name: noc}}
-spec:
-  sources:
-  - {{name: alerts, kafka: {{topic: incident_alerts}}, format: {{type: Json}}, eventTime: {{field: ts, unit: Milliseconds}}}}
+    testing::pipeline(&format!(
+        "{HEAD}
   stages:
   - {{name: escalated, from: alerts, escalate: {{by: [service], count: 3, within: 1h}}}}
   sinks:
@@ -25,19 +17,7 @@ spec:
   - {{name: pager, from: escalated, webhook: {{urlSecretRef: {{name: pager, key: url}}}}}}
   kafka: {{bootstrapServers: \"kafka.ops:9092\", replicationFactor: 1{kafka}}}
 "
-    );
-    let subject = Subject {
-        id: PipelineId {
-            namespace: "ops".to_owned(),
-            name: "noc".to_owned(),
-            uid: "5c0e".to_owned(),
-        },
-        generation: 1,
-        spec: document::parse_pipeline(&yaml)
-            .unwrap_or_else(|problems| panic!("{problems:?}"))
-            .spec,
-    };
-    validate(subject, &BTreeMap::new(), None).unwrap_or_else(|problems| panic!("{problems:?}"))
+    ))
 }
 
 fn told(topics: &[Topic]) -> String {

@@ -19,6 +19,8 @@ pub struct Workers {
     pub pods: u32,
     /// How many are ready.
     pub ready: u32,
+    /// How many are of the newest pod template.
+    pub updated: u32,
 }
 
 /// A PipelineSnapshot as it is.

@@ -5,37 +5,17 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
-use tocsin_contract::document;
 use tocsin_contract::snapshot::SnapshotTrigger;
 use tocsin_contract::worker::{self, ShardStatus};
 
 use super::*;
 use crate::build::record::Record;
-use crate::pipeline::PipelineId;
-use crate::validate::{Subject, validate};
-
-const PIPELINE: &str = "
-apiVersion: tocsin.dev/v1alpha1
-kind: IncidentPipeline
-metadata: {name: noc}
-spec:
-  sources:
-  - {name: alerts, kafka: {topic: incident_alerts}, format: {type: Json}, eventTime: {field: ts, unit: Milliseconds}}
-  kafka: {bootstrapServers: \"kafka.ops:9092\"}
-  workers: {replicas: 2}
-";
+use crate::testing::{self, HEAD};
 
 fn pipeline() -> Pipeline {
-    let subject = Subject {
-        id: PipelineId {
-            namespace: "ops".to_owned(),
-            name: "noc".to_owned(),
-            uid: "5c0e".to_owned(),
-        },
-        generation: 3,
-        spec: document::parse_pipeline(PIPELINE).unwrap().spec,
-    };
-    validate(subject, &Default::default(), None).unwrap_or_else(|problems| panic!("{problems:?}"))
+    testing::pipeline(&format!(
+        "{HEAD}  kafka: {{bootstrapServers: \"kafka.ops:9092\"}}\n  workers: {{replicas: 2}}\n"
+    ))
 }
 
 fn at(second: i64) -> Timestamp {
@@ -61,6 +41,7 @@ fn workers(replicas: u32, pods: u32, ready: u32) -> Workers {
         replicas,
         pods,
         ready,
+        updated: pods,
     }
 }
 
@@ -140,16 +121,16 @@ fn a_pipeline_that_is_new_says_what_is_awaited() {
     check(
         &of(&Doing::Running, None, &[]),
         &expect![[r#"
-        Deploying: the workers are being made
-        Ready=False ComponentNotReady: the workers are being made
-        Reconciling=True Deploying: the workers are being made
-        Stalled=False NotStalled: nothing stands in the way
-        WorkersReady=False RollingOut: the workers are being made
-        StateHealthy=True VolumeOnly: snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere
-        UpgradeStable=True Stable: the workers run what the spec asks for
-        LagWithinTarget=Unknown Unknown: no worker has said yet
-        RulesApplied=True Applied: the pipeline refers to no rule set
-    "#]],
+            Deploying: the workers are being made
+            Ready=False ComponentNotReady: the workers are being made
+            Reconciling=True Deploying: the workers are being made
+            Stalled=False NotStalled: nothing stands in the way
+            WorkersReady=False RollingOut: the workers are being made
+            StateHealthy=Unknown CheckpointingOk: no worker has said yet
+            UpgradeStable=True Stable: the workers run what the spec asks for
+            LagWithinTarget=Unknown Unknown: no worker has said yet
+            RulesApplied=True Applied: the pipeline refers to no rule set
+        "#]],
     );
 }
 

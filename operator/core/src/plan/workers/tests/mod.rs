@@ -11,7 +11,8 @@ use tocsin_contract::pipeline::state::RestoreFrom;
 
 use super::facts::RestorePoint;
 use super::*;
-use world::{BAD, OLD, World, doing, settings};
+use crate::testing::settings;
+use world::{BAD, OLD, World, doing};
 
 fn running() -> World {
     let mut world = World::default();

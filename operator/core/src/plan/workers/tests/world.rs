@@ -11,9 +11,10 @@ use tocsin_contract::snapshot::SnapshotState;
 
 use crate::build::arguments::Start;
 use crate::hash::hash_of;
-use crate::pipeline::{KafkaAccess, Pipeline, PipelineId, Settings};
+use crate::pipeline::{KafkaAccess, Pipeline};
 use crate::plan::workers::facts::{Facts, RestorePoint, Savepoint, Workers};
 use crate::plan::workers::{Decision, Doing, decide};
+use crate::testing::{id, settings};
 use crate::validate::compiled::Compiled;
 
 /// What a user may change.
@@ -37,13 +38,6 @@ impl Default for Asked {
             stages: vec![("escalated", "escalate by service")],
             may_drop: false,
         }
-    }
-}
-
-pub fn settings() -> Settings {
-    Settings {
-        worker_image: "worker".to_owned(),
-        namespace: "tocsin-system".to_owned(),
     }
 }
 
@@ -87,11 +81,7 @@ impl World {
         }
         let state = self.asked.stages.iter();
         Pipeline {
-            id: PipelineId {
-                namespace: "ops".to_owned(),
-                name: "noc".to_owned(),
-                uid: "5c0e".to_owned(),
-            },
+            id: id(),
             generation: self.generation,
             spec,
             compiled: Arc::new(Compiled {
@@ -163,6 +153,7 @@ impl World {
                     replicas: run.replicas,
                     pods: 0,
                     ready: 0,
+                    updated: 0,
                 });
             }
             Decision::Remember(record) => self.workers.as_mut().unwrap().record = (**record).clone(),
