@@ -4,14 +4,20 @@
 //! broker that used it is down.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::RigError;
+use crate::wait::until;
 
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 20_000;
+
+/// A process that was started runs its program within this.
+const LET_GO: Duration = Duration::from_secs(2);
 
 /// Locked files, one a port; the kernel unlocks them at the end of this process.
 static RESERVED: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
@@ -21,15 +27,6 @@ static RESERVED: Mutex<Vec<(u16, File)>> = Mutex::new(Vec::new());
 /// # Errors
 /// When the folder of locks cannot be written, or no port is free.
 pub fn reserve() -> Result<u16, RigError> {
-    listen().map(|(port, _)| port)
-}
-
-/// Reserves a port of 127.0.0.1, and listens on it. Whoever wants to listen takes this: a port that was let go is taken for a moment
-/// more where another thread starts a process meanwhile, which has the listener until it runs its program.
-///
-/// # Errors
-/// As [`reserve`].
-pub fn listen() -> Result<(u16, TcpListener), RigError> {
     let folder = std::env::temp_dir().join(format!("tocsin-e2e-ports-{}", rustix::process::geteuid().as_raw()));
     std::fs::create_dir_all(&folder).map_err(RigError::io(format!("making {}", folder.display())))?;
     let mut reserved = RESERVED.lock();
@@ -47,12 +44,25 @@ pub fn listen() -> Result<(u16, TcpListener), RigError> {
             .truncate(false)
             .open(&path)
             .map_err(RigError::io(format!("opening {}", path.display())))?;
-        if file.try_lock().is_ok()
-            && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        {
+        if file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             reserved.push((port, file));
-            return Ok((port, listener));
+            return Ok(port);
         }
     }
     Err(RigError::Misused(format!("no port from {FIRST} on is free")))
+}
+
+/// Listens on a port that is reserved. One that was let go just now is taken for a moment more where another thread starts a process
+/// meanwhile: that has the listener until it runs its program.
+///
+/// # Errors
+/// When somebody else listens there.
+pub fn listen(port: u16) -> Result<TcpListener, RigError> {
+    until(&format!("port {port}"), LET_GO, || {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(None),
+            Err(error) => Err(RigError::io(format!("listening on port {port}"))(error)),
+        }
+    })
 }

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use support::events::{Events, while_written};
-use support::windows::newest;
+use support::windows::{Key, Windows, newest, recomputed, severity};
 use support::{END, PATIENCE, or_tell, wait_for_shards};
 use tocsin_e2e::ids::{Event, Ids, Tail, rounds};
 use tocsin_e2e::kafka::{Record, Topic};
@@ -59,33 +59,21 @@ fn close(events: &mut Events, ids: &Ids<'_>) {
     ids.write(&events.add(ends)).unwrap();
 }
 
-/// Events and the sum of their ids, by key and window, of windows that are closed.
-fn recomputed(events: &Events, key: impl Fn(&Event) -> String) -> BTreeMap<String, (i64, i64)> {
-    let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+/// What must come out of the windows that are closed.
+fn closed(events: &Events, key: Key) -> Windows {
     let newest = events.all.last().unwrap().time;
-    for event in events.all.iter().filter(|event| event.time < newest) {
-        let window = windows
-            .entry(format!("{} {}", key(event), event.time / 1_000))
-            .or_default();
-        *window = (window.0 + 1, window.1 + event.id);
-    }
-    windows
+    recomputed(events.all.iter().filter(|event| event.time < newest), key)
 }
-
-/// What names the window of an event, beside its time.
-type Key = fn(&Event) -> String;
 
 /// Holds all results against a recomputation.
 fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
     let parts: [(&str, &str, Key); 2] = [
         ("totals", "service", |event| event.service.clone()),
-        ("levels", "severity", |event| {
-            if event.passes { "CRITICAL" } else { "MINOR" }.to_owned()
-        }),
+        ("levels", "severity", severity),
     ];
     for (part, key, of) in parts {
-        let expected = recomputed(events, of);
-        let mut found = BTreeMap::new();
+        let expected = closed(events, of);
+        let mut found = Windows::new();
         let right = until(part, PATIENCE, || {
             found = newest(ids, part, key);
             Ok((found == expected).then_some(()))

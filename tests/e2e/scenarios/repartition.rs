@@ -3,9 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
-use support::windows::newest;
+use support::windows::{Windows, newest, recomputed};
 use support::{END, PATIENCE, or_tell};
 use tocsin_e2e::ids::{Event, Ids, Pace, Placing, rounds};
 use tocsin_e2e::wait::until;
@@ -81,7 +79,8 @@ fn events_that_stand_elsewhere_than_said_count_with_their_key() {
         ids.escalations_are_gathered().map(|right| right.then_some(()))
     });
     or_tell("escalations", &workers, escalated);
-    let expected = closed_windows(&ids);
+    let expected = closed(&ids);
+    assert!(!expected.is_empty());
     let mut differs = Vec::new();
     let totals = until("totals", PATIENCE, || {
         let found = newest(&ids, "totals", "service");
@@ -97,23 +96,15 @@ fn events_that_stand_elsewhere_than_said_count_with_their_key() {
     }
 }
 
-/// Events and the sum of their ids, by service and second, of windows that all partitions have passed.
-fn closed_windows(ids: &Ids<'_>) -> BTreeMap<String, (i64, i64)> {
+/// What must come out of the windows that all partitions have passed.
+fn closed(ids: &Ids<'_>) -> Windows {
     let partitions = ids.events(|_| false).unwrap();
     let newest = |events: &Vec<Event>| events.iter().map(|event| event.time).max();
     let passed = partitions.values().filter_map(newest).min().unwrap() / 1_000 - 2;
-    let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    for event in partitions
-        .values()
-        .flatten()
-        .filter(|event| event.time / 1_000 < passed)
-    {
-        let window = windows
-            .entry(format!("{} {}", event.service, event.time / 1_000))
-            .or_default();
-        *window = (window.0 + 1, window.1 + event.id);
-    }
-    windows
+    let events = partitions.values().flatten();
+    recomputed(events.filter(|event| event.time / 1_000 < passed), |event| {
+        event.service.clone()
+    })
 }
 
 /// What stands in the topics between shards means something else to it: it would take a column for another one.

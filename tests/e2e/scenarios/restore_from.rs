@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 use support::events::Events;
+use support::windows::{Key, Windows, recomputed, row, severity};
 use support::{END, PATIENCE, end_with_savepoint};
 use tocsin_e2e::ids::{Event, Expected, Ids, SERVICES};
 use tocsin_e2e::kafka::Topic;
@@ -191,27 +192,12 @@ fn wanted(events: &[Event], from: usize) -> [Vec<String>; 2] {
     [passed, escalated]
 }
 
-/// Events and the sum of their ids, by key and window, as a row of the window has them.
-fn windows(events: &[Event], key: Key) -> BTreeMap<String, (i64, i64)> {
-    let mut windows: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-    for event in events {
-        let window = windows
-            .entry(format!("{} {}", key(event), event.time / 1_000))
-            .or_default();
-        *window = (window.0 + 1, window.1 + event.id);
-    }
-    windows
-}
-
 /// Windows that were given out, by run epoch: each once in it, and what a recomputation of all events gives.
-fn check_windows(ids: &Ids<'_>, part: &str, key: &str, expected: &BTreeMap<String, (i64, i64)>) -> [Vec<String>; 2] {
+fn check_windows(ids: &Ids<'_>, part: &str, key: &str, expected: &Windows) -> [Vec<String>; 2] {
     let mut of_epoch = [Vec::new(), Vec::new()];
     for record in ids.kafka.consume_committed(&ids.topic(part)).unwrap() {
         let epoch = record.headers.iter().any(|(name, _)| name == "tocsin.epoch");
-        let row: Json = serde_json::from_str(&record.text()).unwrap();
-        let start: jiff::Timestamp = row["window_start"].as_str().unwrap().parse().unwrap();
-        let name = format!("{} {}", row[key].as_str().unwrap(), start.as_second());
-        let counted = (row["events"].as_i64().unwrap(), row["ids"].as_i64().unwrap());
+        let (name, counted, row) = row(&record, key);
         assert_eq!(Some(&counted), expected.get(&name), "{part}: {row}");
         let seen = &mut of_epoch[usize::from(epoch)];
         assert!(!seen.contains(&name), "{part}: twice in an epoch: {row}");
@@ -287,20 +273,15 @@ fn check_wound_back(name: &str, is_dealt: bool) {
     }
 }
 
-/// What names the window of an event, beside its time.
-type Key = fn(&Event) -> String;
-
 /// Windows that end behind the savepoint are given out in the new epoch, those before it are not: which are missing there.
 fn missing_windows(ids: &Ids<'_>, events: &[Event], n_before: usize, is_dealt: bool) -> Vec<String> {
     let parts: [(&str, &str, Key); 2] = [
         ("totals", "service", |event| event.service.clone()),
-        ("levels", "severity", |event| {
-            if event.passes { "CRITICAL" } else { "MINOR" }.to_owned()
-        }),
+        ("levels", "severity", severity),
     ];
     let mut missing = Vec::new();
     for (part, key, of) in parts.into_iter().take(if is_dealt { 2 } else { 1 }) {
-        let all = windows(events, of);
+        let all = recomputed(events, of);
         let [before, behind] = check_windows(ids, part, key, &all);
         assert!(!before.is_empty(), "{part}: nothing came of the first epoch");
         // Those of the last events are open.

@@ -102,7 +102,8 @@ impl HttpProxy {
     }
 
     fn start(upstream: Option<SocketAddr>) -> Result<Self, RigError> {
-        let (port, listener) = ports::listen()?;
+        let port = ports::reserve()?;
+        let listener = ports::listen(port)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let failed = || RigError::io(format!("starting the HTTP proxy at {address}"));
         let shared = Arc::new(Shared::default());

@@ -8,7 +8,7 @@ mod link;
 mod rules;
 mod state;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -274,7 +274,7 @@ impl RuleHandle {
 /// Takes connections as long as the proxy lives; gives the port back while it is cut.
 fn accept(shared: &Arc<Shared>, address: SocketAddr, upstream: SocketAddr, protocol: Protocol) {
     loop {
-        let listener = match TcpListener::bind(address) {
+        let listener = match ports::listen(address.port()) {
             Ok(listener) => listener,
             Err(error) => return shared.change(|state| state.failed = Some(error.to_string())),
         };

@@ -49,9 +49,8 @@ pub const MEMORY: u64 = 600 << 20;
 /// A worker's resident memory, in bytes: now (`VmRSS`), or at its highest (`VmHWM`).
 pub fn memory(worker: &Worker, which: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(which));
-    let kib = line.and_then(|line| line.split_whitespace().next()).unwrap_or("0");
-    kib.parse::<u64>().unwrap() << 10
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
 }
 
 /// What came out, or a panic that says what the workers said last.
