@@ -15,6 +15,7 @@ use tocsin_worker_core::kafka::error_code::UNSUPPORTED_VERSION;
 use super::error::KafkaError;
 use super::sasl;
 use super::settings::ClusterSettings;
+use super::spare_memory::SpareMemory;
 use super::stream::{HangUp, Stream};
 use super::tls;
 
@@ -35,6 +36,8 @@ pub struct Connection {
     /// Until when the broker believes who we are.
     expires: Option<Instant>,
     answered: bool,
+    /// What answers are read into.
+    memory: SpareMemory,
 }
 
 /// A question that was sent.
@@ -59,6 +62,7 @@ impl Connection {
             request_timeout: settings.connect_timeout,
             expires: None,
             answered: false,
+            memory: SpareMemory::default(),
         };
         connection.learn_versions()?;
         if let Some(sasl) = &settings.sasl {
@@ -71,6 +75,11 @@ impl Connection {
     /// The broker's address.
     pub fn broker(&self) -> &str {
         &self.broker
+    }
+
+    /// Reads answers into memory that other connections use too.
+    pub fn share(&mut self, memory: &SpareMemory) {
+        self.memory = memory.clone();
     }
 
     /// Ends the connection from another thread.
@@ -180,9 +189,10 @@ impl Connection {
                 what: format!("an answer claims to have {length} bytes"),
             });
         }
-        let answer = self.stream.read_bytes(length);
-        let answer = answer.map_err(|error| self.failed(error, sent.what, timeout))?;
-        Ok(answer.into())
+        let mut answer = self.memory.take(length, Instant::now());
+        let outcome = self.stream.read_into(&mut answer, length);
+        outcome.map_err(|error| self.failed(error, sent.what, timeout))?;
+        Ok(self.memory.lend(answer))
     }
 
     /// Learns what the broker knows. It answers in version 0 if it does not know that of the question.

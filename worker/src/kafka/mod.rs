@@ -14,6 +14,7 @@ mod sasl;
 mod scram;
 mod settings;
 mod source;
+mod spare_memory;
 mod stream;
 mod throttled;
 mod tls;

@@ -75,17 +75,16 @@ fn connect(broker: &str, timeout: Duration) -> io::Result<TcpStream> {
 }
 
 impl Stream {
-    /// Reads so many bytes into memory of their own, which is not cleared before.
-    pub fn read_bytes(&mut self, n_bytes: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(n_bytes);
+    /// Reads so many bytes into empty memory, which is not cleared before.
+    pub fn read_into(&mut self, bytes: &mut Vec<u8>, n_bytes: usize) -> io::Result<()> {
         match self {
-            Self::Plain(socket) => socket.take(n_bytes as u64).read_to_end(&mut bytes)?,
-            Self::Tls(stream) => stream.take(n_bytes as u64).read_to_end(&mut bytes)?,
+            Self::Plain(socket) => socket.take(n_bytes as u64).read_to_end(bytes)?,
+            Self::Tls(stream) => stream.take(n_bytes as u64).read_to_end(bytes)?,
         };
         if bytes.len() < n_bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 

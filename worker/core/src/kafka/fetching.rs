@@ -319,6 +319,15 @@ impl Fetching {
         asks
     }
 
+    /// Whether a partition of a broker is not asked for just now. A question about the others must not be out for long.
+    pub fn leaves_out(&self, broker: i32) -> bool {
+        self.partitions.values().any(|state| {
+            let follower = state.follower.map(|(broker, _)| broker);
+            let read_from = follower.or(state.leader.map(|leader| leader.broker));
+            read_from == Some(broker) && state.asked.is_none()
+        })
+    }
+
     /// When a partition of a broker may be asked for that may not now.
     pub fn next_try(&self, broker: i32, now: Millis) -> Option<Millis> {
         let throttled = self.throttling.until(broker, now);

@@ -9,6 +9,7 @@ use tocsin_worker_core::kafka::fetching::{Ask, Fetching, Millis};
 
 use super::{Event, FetcherSettings};
 use crate::kafka::cluster::TopicInfo;
+use crate::kafka::spare_memory::SpareMemory;
 use crate::kafka::stream::HangUp;
 
 /// What the threads share. The lock is held for an instant, once a question.
@@ -18,6 +19,7 @@ pub struct Shared {
     started: Instant,
     pub topics: Vec<TopicInfo>,
     pub settings: FetcherSettings,
+    pub memory: SpareMemory,
     events: Sender<Event>,
 }
 
@@ -48,6 +50,7 @@ impl Shared {
             started: Instant::now(),
             topics,
             settings,
+            memory: SpareMemory::default(),
             events,
         }
     }

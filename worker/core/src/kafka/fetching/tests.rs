@@ -87,8 +87,14 @@ fn what_waits_to_be_processed_is_bounded() {
     fetching.answered(&ask, &answer, 0);
     fetching.told(&ask);
     assert_eq!(fetching.ask(1, 0), [], "122 bytes wait");
+    let quiet = Partition { topic: 1, partition: 0 };
+    fetching.add(quiet, START);
+    fetching.led(quiet, Some(LEADER), 0);
+    assert_eq!(fetching.ask(1, 0)[0].partition, quiet);
+    assert!(fetching.leaves_out(1), "there may be records that nobody asks for");
     fetching.processed(P, 61);
     assert_eq!(fetching.ask(1, 0).len(), 1);
+    assert!(!fetching.leaves_out(1));
 }
 
 #[test]
