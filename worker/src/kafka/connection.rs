@@ -36,8 +36,8 @@ pub struct Connection {
     /// Until when the broker believes who we are.
     expires: Option<Instant>,
     answered: bool,
-    /// What answers are read into.
-    memory: SpareMemory,
+    /// What answers are read into, if not into memory of their own.
+    memory: Option<SpareMemory>,
 }
 
 /// A question that was sent.
@@ -62,7 +62,7 @@ impl Connection {
             request_timeout: settings.connect_timeout,
             expires: None,
             answered: false,
-            memory: SpareMemory::default(),
+            memory: None,
         };
         connection.learn_versions()?;
         if let Some(sasl) = &settings.sasl {
@@ -77,9 +77,9 @@ impl Connection {
         &self.broker
     }
 
-    /// Reads answers into memory that other connections use too.
-    pub fn share(&mut self, memory: &SpareMemory) {
-        self.memory = memory.clone();
+    /// Reads answers into memory that those before have left behind, of this connection and others.
+    pub fn read_into(&mut self, memory: &SpareMemory) {
+        self.memory = Some(memory.clone());
     }
 
     /// Ends the connection from another thread.
@@ -189,10 +189,16 @@ impl Connection {
                 what: format!("an answer claims to have {length} bytes"),
             });
         }
-        let mut answer = self.memory.take(length, Instant::now());
-        let outcome = self.stream.read_into(&mut answer, length);
-        outcome.map_err(|error| self.failed(error, sent.what, timeout))?;
-        Ok(self.memory.lend(answer))
+        let memory = self.memory.as_ref();
+        let mut answer = memory.map_or_else(Vec::new, |memory| memory.take(length, Instant::now()));
+        answer.reserve_exact(length);
+        if let Err(error) = self.stream.read_into(&mut answer, length) {
+            return Err(self.failed(error, sent.what, timeout));
+        }
+        Ok(match &self.memory {
+            Some(memory) => memory.lend(answer),
+            None => answer.into(),
+        })
     }
 
     /// Learns what the broker knows. It answers in version 0 if it does not know that of the question.

@@ -1,4 +1,4 @@
-//! Memory of answers, used again: of fresh memory the kernel clears each page first, which takes as long as reading into it.
+//! Memory of answers, used again: of fresh memory the kernel clears each page before it is read into.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -9,9 +9,11 @@ use parking_lot::Mutex;
 /// Smaller answers get memory of their own.
 const LEAST: usize = 64 << 10;
 
-/// Sizes of memory are multiples of this, so that an answer's fits one that is a little larger. Pages that are not reached are
-/// not there.
+/// Sizes of memory are multiples of this, so that it fits an answer that is a little larger, too.
 const STEP: usize = 1 << 20;
+
+/// An answer gets no memory that is so much larger: it may wait for long, and its bytes alone are counted.
+const FITTING: usize = 4;
 
 /// The most bytes that are kept.
 const MOST: usize = 32 << 20;
@@ -25,9 +27,10 @@ pub struct SpareMemory(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// The oldest first.
     spare: Vec<Vec<u8>>,
-    /// When the last large answer came.
-    used: Option<Instant>,
+    /// When the last large answer came; none if nothing is to be kept.
+    last_large: Option<Instant>,
 }
 
 /// The bytes of an answer, whose memory goes back.
@@ -39,17 +42,25 @@ struct Lent {
 impl SpareMemory {
     /// Empty memory with room for an answer that comes now.
     pub fn take(&self, n_bytes: usize, now: Instant) -> Vec<u8> {
-        let mut kept = self.0.lock();
         if n_bytes < LEAST {
-            if kept.used.is_some_and(|used| now.duration_since(used) > PATIENCE) {
-                *kept = Kept::default();
-            }
+            self.let_go(now);
             return Vec::with_capacity(n_bytes);
         }
-        kept.used = Some(now);
-        match kept.spare.pop() {
-            Some(spare) if spare.capacity() >= n_bytes => spare,
-            _ => Vec::with_capacity(n_bytes.next_multiple_of(STEP)),
+        let mut kept = self.0.lock();
+        kept.last_large = Some(now);
+        let size = n_bytes.next_multiple_of(STEP);
+        let fits = |spare: &Vec<u8>| (n_bytes..=size.saturating_mul(FITTING)).contains(&spare.capacity());
+        match kept.spare.iter().rposition(fits) {
+            Some(at) => kept.spare.swap_remove(at),
+            None => Vec::with_capacity(size),
+        }
+    }
+
+    /// Keeps nothing any more if no large answer came for a while.
+    pub fn let_go(&self, now: Instant) {
+        let mut kept = self.0.lock();
+        if kept.last_large.is_some_and(|last| now.duration_since(last) > PATIENCE) {
+            *kept = Kept::default();
         }
     }
 
@@ -73,11 +84,15 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let Some(kept) = self.to.upgrade() else { return };
         let mut kept = kept.lock();
-        let n_kept: usize = kept.spare.iter().map(Vec::capacity).sum();
-        if kept.used.is_some() && n_kept + self.bytes.capacity() <= MOST {
-            let mut bytes = std::mem::take(&mut self.bytes);
-            bytes.clear();
-            kept.spare.push(bytes);
+        if kept.last_large.is_none() {
+            return;
+        }
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        kept.spare.push(bytes);
+        // What nobody took for longest may fit nothing.
+        while kept.spare.iter().map(Vec::capacity).sum::<usize>() > MOST {
+            kept.spare.remove(0);
         }
     }
 }
@@ -112,20 +127,24 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_answer_gets_larger_memory_and_leaves_it() {
+    fn an_answer_gets_no_memory_that_is_too_small_or_much_too_large() {
         let memory = SpareMemory::default();
-        drop(read(&memory, STEP));
-        drop(read(&memory, STEP + 1));
-        assert_eq!(kept(&memory), 2 * STEP);
+        drop([read(&memory, STEP), read(&memory, 5 * STEP)]);
+        let sizes = [2 * STEP, STEP, 3 * STEP].map(|n_bytes| memory.take(n_bytes, Instant::now()).capacity());
+        assert_eq!(sizes, [5 * STEP, STEP, 3 * STEP]);
+        assert_eq!(kept(&memory), 0);
+        drop(read(&memory, 5 * STEP));
+        assert_eq!(memory.take(STEP, Instant::now()).capacity(), STEP);
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
         let memory = SpareMemory::default();
-        drop((0..5).map(|_| read(&memory, 8 * STEP)).collect::<Vec<_>>());
-        assert_eq!(kept(&memory), MOST);
+        let answers: Vec<Bytes> = (1..9).map(|n| read(&memory, n * STEP)).collect();
+        drop(answers);
+        assert_eq!(kept(&memory), (4 + 5 + 6 + 7 + 8) * STEP);
         drop(read(&memory, MOST + 1));
-        assert_eq!(kept(&memory), MOST - 8 * STEP);
+        assert_eq!(kept(&memory), 0, "larger than all that is kept");
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn connect(broker: &str, timeout: Duration) -> io::Result<TcpStream> {
 }
 
 impl Stream {
-    /// Reads so many bytes into empty memory, which is not cleared before.
+    /// Reads so many bytes into empty memory, which is not cleared before but for TLS.
     pub fn read_into(&mut self, bytes: &mut Vec<u8>, n_bytes: usize) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.take(n_bytes as u64).read_to_end(bytes)?,

@@ -25,8 +25,8 @@ pub struct Answer<'a> {
 /// What an answer means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// Batches, or none. Where reading goes on, and how many bytes there are to process.
-    Good { next: Position, bytes: usize },
+    /// Batches, or none. Where reading goes on.
+    Good { next: Position },
     /// The broker does not lead the partition.
     OtherLeader,
     /// Another try may do.
@@ -75,8 +75,5 @@ pub fn meaning(from: Position, answer: &Answer<'_>) -> Meaning {
             epoch,
         };
     }
-    Meaning::Good {
-        next,
-        bytes: answer.records.len() - rest.len(),
-    }
+    Meaning::Good { next }
 }

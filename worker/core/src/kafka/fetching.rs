@@ -4,13 +4,19 @@
 //! ends a partition. A partition is never read from another position than the one that was asked for: where the log
 //! has lost it, reading stops with a name for the loss.
 
+mod loss;
+
 use std::collections::BTreeMap;
 
+pub use self::loss::Loss;
 use super::answer::{self, Answer, Meaning};
 use super::throttling::Throttling;
 
 /// A time of the caller's clock, in milliseconds.
 pub type Millis = u64;
+
+/// A question about quiet partitions is out for so long, at first, while another is left out: it may have enough waiting.
+const SHORTEST_WAIT: Millis = 10;
 
 /// A partition of a topic, by the caller's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +48,8 @@ pub struct Position {
 /// What to ask a leader for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
+    /// Whom.
+    pub broker: i32,
     /// The partition.
     pub partition: Partition,
     /// From where on.
@@ -94,48 +102,6 @@ pub enum Verdict {
     Unwanted,
 }
 
-/// Why a partition is not read any more. Going on would lose or repeat records, so a person decides.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Loss {
-    /// Retention was faster than the reader.
-    #[error("records from offset {wanted} on are gone: the log begins at {begins} (ReplayGap)")]
-    ReplayGap {
-        /// The position.
-        wanted: i64,
-        /// The first offset that is left.
-        begins: i64,
-    },
-    /// The log was cut behind a position that was read.
-    #[error("the log was cut at offset {end}, before offset {read} that was read (LogTruncated)")]
-    LogTruncated {
-        /// Where the log ends that both agree on.
-        end: i64,
-        /// The position.
-        read: i64,
-    },
-    /// A topic of the same name is another one.
-    #[error("the topic was deleted and made again (TopicRecreated)")]
-    TopicRecreated,
-    /// The topic, or the partition, is not there.
-    #[error("the topic or the partition is not there (UnknownTopic)")]
-    UnknownTopic,
-    /// The broker does not let us.
-    #[error("reading the topic is not allowed (TopicAuthorizationFailed)")]
-    NotAllowed,
-    /// A batch is damaged, at every look.
-    #[error("the batch at offset {offset} is damaged in the log (CorruptBatch)")]
-    Corrupt {
-        /// First offset of the batch.
-        offset: i64,
-    },
-    /// An answer that nobody knows how to go on from.
-    #[error("the broker answers with error {code}")]
-    Unknown {
-        /// Kafka's number of the error.
-        code: i16,
-    },
-}
-
 #[derive(Clone, Debug)]
 struct State {
     position: Position,
@@ -158,6 +124,8 @@ pub struct Fetching {
     settings: Settings,
     partitions: BTreeMap<Partition, State>,
     throttling: Throttling,
+    /// For how long brokers may keep the next question that leaves out a partition, if it may be so long.
+    waits: BTreeMap<i32, Millis>,
     wants_leaders: bool,
     n_questions: u64,
 }
@@ -169,6 +137,7 @@ impl Fetching {
             settings,
             partitions: BTreeMap::new(),
             throttling: Throttling::default(),
+            waits: BTreeMap::new(),
             wants_leaders: false,
             n_questions: 0,
         }
@@ -306,6 +275,7 @@ impl Fetching {
                 self.n_questions += 1;
                 state.asked = Some(self.n_questions);
                 asks.push(Ask {
+                    broker,
                     partition,
                     from: state.position,
                     leader_epoch: leader.epoch,
@@ -319,13 +289,21 @@ impl Fetching {
         asks
     }
 
-    /// Whether a partition of a broker is not asked for just now. A question about the others must not be out for long.
-    pub fn leaves_out(&self, broker: i32) -> bool {
-        self.partitions.values().any(|state| {
-            let follower = state.follower.map(|(broker, _)| broker);
-            let read_from = follower.or(state.leader.map(|leader| leader.broker));
-            read_from == Some(broker) && state.asked.is_none()
-        })
+    /// For how long a broker may keep what it was asked just now, if it has no records: at most `longest`. While a partition of
+    /// its is left out, which may have some, only for a moment, and longer each time until it has some of others.
+    pub fn next_wait(&mut self, broker: i32, now: Millis, longest: Millis) -> Millis {
+        let leaves_out = self.partitions.values_mut().any(|state| {
+            let leader = state.leader.filter(|_| state.asked.is_none());
+            leader.is_some_and(|leader| state.reads_from(leader, now) == broker)
+        });
+        if !leaves_out {
+            self.waits.remove(&broker);
+            return longest;
+        }
+        let next = self.waits.entry(broker).or_insert(SHORTEST_WAIT);
+        let wait = longest.min(*next);
+        *next = wait.saturating_mul(2);
+        wait
     }
 
     /// When a partition of a broker may be asked for that may not now.
@@ -371,9 +349,13 @@ impl Fetching {
             state.asked = None;
         }
         match meaning {
-            Meaning::Good { next, bytes } => {
+            Meaning::Good { next } => {
                 state.position = next;
-                state.buffered += bytes;
+                // With the batch at the end that is cut: it takes memory until the others are processed.
+                state.buffered += answer.records.len();
+                if !answer.records.is_empty() {
+                    self.waits.remove(&ask.broker);
+                }
                 if let Some(follower) = answer.follower {
                     state.follower = Some((follower, now + settings.follower_for));
                 }

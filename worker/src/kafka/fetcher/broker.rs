@@ -10,7 +10,7 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
 use kafka_protocol::protocol::StrBytes;
 use rustls::ClientConfig;
-use tocsin_worker_core::kafka::fetching::{Ask, Verdict};
+use tocsin_worker_core::kafka::fetching::{Ask, Millis, Verdict};
 use tocsin_worker_core::kafka::{AbortedTransaction, Answer};
 
 use super::shared::Shared;
@@ -29,10 +29,6 @@ const OLDEST: i16 = 12;
 
 /// A thread that is not woken looks by itself.
 const PATIENCE: Duration = Duration::from_millis(200);
-
-/// How long a broker waits for records of quiet partitions while others are not asked for: they may have records, and soon be
-/// wanted again.
-const SHORT_WAIT: Duration = Duration::from_millis(10);
 
 struct Broker {
     number: i32,
@@ -69,17 +65,15 @@ impl Broker {
             if !asks.is_empty() {
                 break asks;
             }
+            self.shared.memory.let_go(Instant::now());
             let wait = state.fetching.next_try(self.number, now);
             let wait = wait.map_or(PATIENCE, |at| Duration::from_millis(at.saturating_sub(now).max(1)));
             self.shared.wait(&mut state, wait.min(PATIENCE));
         };
-        let max_wait = if state.fetching.leaves_out(self.number) {
-            SHORT_WAIT.min(self.shared.settings.max_wait)
-        } else {
-            self.shared.settings.max_wait
-        };
+        let longest = self.shared.settings.max_wait.as_millis() as Millis;
+        let wait = state.fetching.next_wait(self.number, self.shared.now(), longest);
         drop(state);
-        match self.fetch(&asks, max_wait) {
+        match self.fetch(&asks, wait) {
             Ok(response) => {
                 self.heed_throttling(&response);
                 self.take(&asks, response)
@@ -114,7 +108,7 @@ impl Broker {
         self.throttled.note(self.number, millis);
     }
 
-    fn fetch(&mut self, asks: &[Ask], max_wait: Duration) -> Result<FetchResponse, KafkaError> {
+    fn fetch(&mut self, asks: &[Ask], wait: Millis) -> Result<FetchResponse, KafkaError> {
         let shared = Arc::clone(&self.shared);
         let connection = self.connect()?;
         let what = "Fetch";
@@ -126,12 +120,12 @@ impl Broker {
         if version < OLDEST {
             return Err(too_old());
         }
-        let request = request(&shared, &self.settings, asks, max_wait);
+        let request = request(&shared, &self.settings, asks, wait);
         let Some(connection) = &mut self.connection else {
             return Err(KafkaError::Stopped);
         };
         let sent = connection.send(what, &request, version)?;
-        let response = connection.receive::<FetchRequest>(sent, max_wait)?;
+        let response = connection.receive::<FetchRequest>(sent, Duration::from_millis(wait))?;
         connection.check(what, response.error_code)?;
         Ok(response)
     }
@@ -144,7 +138,7 @@ impl Broker {
                 let address = self.shared.lock().addresses.get(&self.number).cloned();
                 let address = address.ok_or(KafkaError::Stopped)?;
                 let mut connection = Connection::open(&address, &self.settings, self.tls.as_ref())?;
-                connection.share(&self.shared.memory);
+                connection.read_into(&self.shared.memory);
                 let hang_up = connection.hang_up()?;
                 let mut state = self.shared.lock();
                 if state.stopped {
@@ -242,7 +236,7 @@ impl Broker {
     }
 }
 
-fn request(shared: &Shared, settings: &ClusterSettings, asks: &[Ask], max_wait: Duration) -> FetchRequest {
+fn request(shared: &Shared, settings: &ClusterSettings, asks: &[Ask], wait: Millis) -> FetchRequest {
     let mut topics: Vec<(u32, Vec<FetchPartition>)> = Vec::new();
     for ask in asks {
         let partition = FetchPartition::default()
@@ -265,7 +259,7 @@ fn request(shared: &Shared, settings: &ClusterSettings, asks: &[Ask], max_wait: 
     });
     FetchRequest::default()
         .with_replica_id(BrokerId(-1))
-        .with_max_wait_ms(max_wait.as_millis() as i32)
+        .with_max_wait_ms(wait as i32)
         .with_min_bytes(shared.settings.min_bytes as i32)
         .with_max_bytes(shared.settings.max_bytes as i32)
         .with_isolation_level(i8::from(shared.settings.committed))

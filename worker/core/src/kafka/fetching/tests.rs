@@ -90,11 +90,45 @@ fn what_waits_to_be_processed_is_bounded() {
     let quiet = Partition { topic: 1, partition: 0 };
     fetching.add(quiet, START);
     fetching.led(quiet, Some(LEADER), 0);
-    assert_eq!(fetching.ask(1, 0)[0].partition, quiet);
-    assert!(fetching.leaves_out(1), "there may be records that nobody asks for");
+    let ask_of_quiet = fetching.ask(1, 0)[0];
+    assert_eq!(ask_of_quiet.partition, quiet);
+    let waits: Vec<Millis> = (0..5).map(|_| fetching.next_wait(1, 0, 100)).collect();
+    assert_eq!(
+        waits,
+        [10, 20, 40, 80, 100],
+        "there may be records that nobody asks for"
+    );
     fetching.processed(P, 61);
+    let ask = fetching.ask(1, 0)[0];
+    assert_eq!(fetching.next_wait(1, 0, 100), 100, "all are asked for");
+    fetching.answered(&ask, &answer, 0);
+    fetching.told(&ask);
+    let mut next = |longest| fetching.next_wait(1, 0, longest);
+    assert_eq!((next(100), next(100), next(5)), (10, 20, 5));
+    fetching.answered(&ask_of_quiet, &answer, 0);
+    assert_eq!(fetching.next_wait(1, 0, 100), 10, "records came");
+}
+
+#[test]
+fn what_waits_is_counted_with_the_batch_at_the_end_that_is_cut() {
+    let settings = Settings {
+        buffered: 100,
+        ..Settings::default()
+    };
+    let mut fetching = Fetching::new(settings);
+    fetching.add(P, START);
+    fetching.led(P, Some(LEADER), 0);
+    let records = [batch(10, 0, 0), batch(11, 0, 0)[..39].to_vec()].concat();
+    let answer = Answer {
+        records: &records,
+        ..Answer::default()
+    };
+    let ask = fetching.ask(1, 0)[0];
+    fetching.answered(&ask, &answer, 0);
+    fetching.told(&ask);
+    assert_eq!(fetching.ask(1, 0), [], "100 bytes wait");
+    fetching.processed(P, records.len());
     assert_eq!(fetching.ask(1, 0).len(), 1);
-    assert!(!fetching.leaves_out(1));
 }
 
 #[test]
