@@ -69,66 +69,68 @@ fn a_broker_that_throttles_us_is_left_alone_for_as_long_and_others_are_not() {
     assert_eq!(fetching.next_try(1, 105), None);
 }
 
-#[test]
-fn what_waits_to_be_processed_is_bounded() {
-    let settings = Settings {
+/// A partition of which 100 bytes may wait, and these came.
+fn holding(records: &[u8]) -> Fetching {
+    let mut fetching = Fetching::new(Settings {
         buffered: 100,
         ..Settings::default()
-    };
-    let mut fetching = Fetching::new(settings);
+    });
     fetching.add(P, START);
     fetching.led(P, Some(LEADER), 0);
-    let records = [batch(10, 0, 0), batch(11, 0, 0)].concat();
+    let ask = fetching.ask(1, 0)[0];
+    bring(&mut fetching, &ask, records);
+    fetching
+}
+
+fn bring(fetching: &mut Fetching, ask: &Ask, records: &[u8]) {
     let answer = Answer {
-        records: &records,
+        records,
         ..Answer::default()
     };
-    let ask = fetching.ask(1, 0)[0];
-    fetching.answered(&ask, &answer, 0);
-    fetching.told(&ask);
+    assert_eq!(fetching.answered(ask, &answer, 0), Verdict::Good);
+    fetching.told(ask);
+}
+
+#[test]
+fn what_waits_to_be_processed_is_bounded() {
+    let mut fetching = holding(&[batch(10, 0, 0), batch(11, 0, 0)].concat());
     assert_eq!(fetching.ask(1, 0), [], "122 bytes wait");
+    fetching.processed(P, 61);
+    assert_eq!(fetching.ask(1, 0).len(), 1);
+}
+
+#[test]
+fn what_waits_is_counted_with_the_batch_at_the_end_that_is_cut() {
+    let records = [&batch(10, 0, 0)[..], &batch(11, 0, 0)[..39]].concat();
+    let mut fetching = holding(&records);
+    assert_eq!(fetching.ask(1, 0), [], "100 bytes wait");
+    fetching.processed(P, records.len());
+    assert_eq!(fetching.ask(1, 0).len(), 1);
+}
+
+#[test]
+fn a_question_that_leaves_a_partition_out_is_short_and_longer_each_time_until_records_come() {
+    let records = [batch(10, 0, 0), batch(11, 0, 0)].concat();
+    let mut fetching = holding(&records);
     let quiet = Partition { topic: 1, partition: 0 };
     fetching.add(quiet, START);
     fetching.led(quiet, Some(LEADER), 0);
     let ask_of_quiet = fetching.ask(1, 0)[0];
     assert_eq!(ask_of_quiet.partition, quiet);
-    let waits: Vec<Millis> = (0..5).map(|_| fetching.next_wait(1, 0, 100)).collect();
-    assert_eq!(
-        waits,
-        [10, 20, 40, 80, 100],
-        "there may be records that nobody asks for"
-    );
-    fetching.processed(P, 61);
-    let ask = fetching.ask(1, 0)[0];
-    assert_eq!(fetching.next_wait(1, 0, 100), 100, "all are asked for");
-    fetching.answered(&ask, &answer, 0);
-    fetching.told(&ask);
     let mut next = |longest| fetching.next_wait(1, 0, longest);
-    assert_eq!((next(100), next(100), next(5)), (10, 20, 5));
-    fetching.answered(&ask_of_quiet, &answer, 0);
+    assert_eq!([100; 5].map(&mut next), [10, 20, 40, 80, 100]);
+    assert_eq!(next(5), 5, "the longest that was asked for");
+    bring(&mut fetching, &ask_of_quiet, &records);
     assert_eq!(fetching.next_wait(1, 0, 100), 10, "records came");
-}
-
-#[test]
-fn what_waits_is_counted_with_the_batch_at_the_end_that_is_cut() {
-    let settings = Settings {
-        buffered: 100,
-        ..Settings::default()
-    };
-    let mut fetching = Fetching::new(settings);
-    fetching.add(P, START);
-    fetching.led(P, Some(LEADER), 0);
-    let records = [batch(10, 0, 0), batch(11, 0, 0)[..39].to_vec()].concat();
-    let answer = Answer {
-        records: &records,
-        ..Answer::default()
-    };
-    let ask = fetching.ask(1, 0)[0];
-    fetching.answered(&ask, &answer, 0);
-    fetching.told(&ask);
-    assert_eq!(fetching.ask(1, 0), [], "100 bytes wait");
+    assert_eq!(
+        fetching.next_wait(2, 0, 100),
+        100,
+        "another broker has nothing that is left out"
+    );
     fetching.processed(P, records.len());
-    assert_eq!(fetching.ask(1, 0).len(), 1);
+    fetching.processed(quiet, records.len());
+    assert_eq!(fetching.ask(1, 0).len(), 2);
+    assert_eq!(fetching.next_wait(1, 0, 100), 100, "all are asked for");
 }
 
 #[test]
