@@ -73,6 +73,7 @@ fn compare(ids: &Ids<'_>, events: &Events, workers: &[&Worker]) {
     ];
     for (part, key, of) in parts {
         let expected = closed(events, of);
+        assert!(!expected.is_empty());
         let mut found = Windows::new();
         let right = until(part, PATIENCE, || {
             found = newest(ids, part, key);

@@ -12,7 +12,8 @@ const LEAST: usize = 64 << 10;
 /// Sizes of memory are multiples of this, so that it fits an answer that is a little larger, too.
 const STEP: usize = 1 << 20;
 
-/// An answer gets no memory that is so much larger: it may wait for long, and its bytes alone are counted.
+/// An answer gets no memory that is so much larger than what it would get anew: it may wait for long, and its bytes alone are
+/// counted.
 const FITTING: usize = 4;
 
 /// The most bytes that are kept.
@@ -51,7 +52,7 @@ impl SpareMemory {
         let size = n_bytes.next_multiple_of(STEP);
         let fits = |spare: &Vec<u8>| (n_bytes..=size.saturating_mul(FITTING)).contains(&spare.capacity());
         match kept.spare.iter().rposition(fits) {
-            Some(at) => kept.spare.swap_remove(at),
+            Some(at) => kept.spare.remove(at),
             None => Vec::with_capacity(size),
         }
     }
@@ -60,7 +61,9 @@ impl SpareMemory {
     pub fn let_go(&self, now: Instant) {
         let mut kept = self.0.lock();
         if kept.last_large.is_some_and(|last| now.duration_since(last) > PATIENCE) {
-            *kept = Kept::default();
+            let idle = std::mem::take(&mut *kept);
+            drop(kept);
+            drop(idle);
         }
     }
 

@@ -61,7 +61,7 @@ pub fn checkpoint(workers: &[WorkerStatus]) -> Option<CheckpointStatus> {
         .map(|checkpoint| whole(checkpoint.duration_seconds * 1_000.0))
         .max();
     Some(CheckpointStatus {
-        last_id: oldest.map_or(0, |checkpoint| whole(checkpoint.sequence as f64)),
+        last_id: oldest.map_or(0, |checkpoint| i64::try_from(checkpoint.sequence).unwrap_or(i64::MAX)),
         last_completed_time: oldest
             .and_then(|checkpoint| Timestamp::from_millisecond(checkpoint.completed_ms).ok())
             .map(Time),

@@ -45,10 +45,10 @@ pub struct Position {
     pub epoch: i32,
 }
 
-/// What to ask a leader for.
+/// What to ask a broker for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Whom.
+    /// The broker that is asked: the leader, or a follower near by.
     pub broker: i32,
     /// The partition.
     pub partition: Partition,
@@ -302,7 +302,7 @@ impl Fetching {
         }
         let next = self.waits.entry(broker).or_insert(SHORTEST_WAIT);
         let wait = longest.min(*next);
-        *next = wait.saturating_mul(2);
+        *next = next.saturating_mul(2);
         wait
     }
 
