@@ -78,7 +78,7 @@ impl Connection {
     }
 
     /// Reads answers into memory that those before have left behind, of this connection and others.
-    pub fn read_into(&mut self, memory: &SpareMemory) {
+    pub fn share_memory(&mut self, memory: &SpareMemory) {
         self.memory = Some(memory.clone());
     }
 

@@ -138,7 +138,7 @@ impl Broker {
                 let address = self.shared.lock().addresses.get(&self.number).cloned();
                 let address = address.ok_or(KafkaError::Stopped)?;
                 let mut connection = Connection::open(&address, &self.settings, self.tls.as_ref())?;
-                connection.read_into(&self.shared.memory);
+                connection.share_memory(&self.shared.memory);
                 let hang_up = connection.hang_up()?;
                 let mut state = self.shared.lock();
                 if state.stopped {
