@@ -9,7 +9,7 @@ use support::{END, PATIENCE, all_are_right, or_tell};
 use tocsin_e2e::ids::{Event, Ids, Pace, few_rounds};
 use tocsin_e2e::kafka::{Isolation, may_mount};
 use tocsin_e2e::wait::until;
-use tocsin_e2e::{Kafka, KafkaOptions, Listener};
+use tocsin_e2e::{ApiKey, Kafka, KafkaOptions, Listener, Rule};
 
 /// What a worker is told where too few brokers have a copy: a batch is refused; or it was taken as the broker went,
 /// and then the marker that ends its transaction is.
@@ -125,4 +125,22 @@ fn a_worker_whose_producers_were_forgotten_goes_on_with_others() {
     }
     worker.end(END).unwrap();
     assert_eq!(i64::try_from(ids.check().unwrap()), Ok(next));
+}
+
+#[test]
+fn a_worker_that_starts_as_its_broker_goes_down_waits_until_it_is_back() {
+    let kafka = Kafka::proxied().unwrap();
+    let proxy = kafka.proxy(0).unwrap();
+    for client in ["own", "librdkafka"] {
+        let mut ids = Ids::new(&kafka, &format!("early-{client}"), Listener::Proxied).unwrap();
+        ids.further = vec!["--client".to_owned(), client.to_owned()];
+        let stream = ids.stream(Pace::default()).unwrap();
+        let tail = ids.tail().unwrap();
+        // It takes connections and closes them, as one does that expects TLS.
+        let closes = proxy.add(Rule::every(ApiKey::API_VERSIONS).cut_before());
+        let worker = ids.worker("w").unwrap();
+        or_tell(client, &[&worker], closes.wait_for(3, PATIENCE));
+        closes.remove();
+        all_are_right(client, &ids, stream, tail, &[&worker]);
+    }
 }

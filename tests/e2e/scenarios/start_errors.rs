@@ -152,15 +152,23 @@ fn what_cannot_be_reached_or_is_not_there_is_named() {
             &["SCRAM-SHA-512"],
         ),
     ];
+    let check_case = |(what, pipeline, bootstrap, secrets, words): (&str, &Path, String, &PathBuf, &[&str]),
+                      client: &str| {
+        let options = WorkerOptions {
+            further: vec!["--client".to_owned(), client.to_owned()],
+            ..options(pipeline, bootstrap, Some(secrets.clone()))
+        };
+        check(&format!("{what}, {client}"), &options, words)
+    };
     let mut outcomes = Vec::new();
-    for (what, pipeline, bootstrap, secrets, words) in cases {
-        for client in ["own", "librdkafka"] {
-            let options = WorkerOptions {
-                further: vec!["--client".to_owned(), client.to_owned()],
-                ..options(pipeline, bootstrap.clone(), Some(secrets.clone()))
-            };
-            outcomes.push(check(&format!("{what}, {client}"), &options, words));
-        }
+    for case in cases {
+        // Some wait for a moment before they give up: the two wait together.
+        let of_both = std::thread::scope(|scope| {
+            let own = scope.spawn(|| check_case(case.clone(), "own"));
+            let librdkafka = check_case(case.clone(), "librdkafka");
+            [own.join().unwrap(), librdkafka]
+        });
+        outcomes.extend(of_both);
     }
     let without = options(&both, bootstrap(Listener::SaslTls), None);
     outcomes.push(check("no secrets", &without, &["authority/ca.crt", "--secrets"]));

@@ -185,6 +185,12 @@ impl KafkaError {
         on_the_way || self.is_transient()
     }
 
+    /// Whether it may pass within moments for somebody who has not been let in yet: a broker that goes down takes connections
+    /// that it closes at once, as one does that expects something else.
+    pub fn may_be_of_a_moment(&self) -> bool {
+        matches!(self, Self::Closed { .. }) || self.is_transient()
+    }
+
     /// Whether another try may do. What is not transient needs a person: a password, a certificate, another setting.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -16,6 +16,9 @@ use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
 const PATIENCE: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// How long a worker that has not met its brokers yet waits for them: one of them may just be going down or coming up.
+const PATIENCE_AT_FIRST: Duration = Duration::from_secs(3);
+
 /// Until what could not be reached is tried again.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
@@ -77,7 +80,7 @@ pub struct Prepared {
 }
 
 /// The same as [`prepare`]; until it is interrupted it waits for a store that cannot be reached, and, where `has_run`, for
-/// brokers: at the first start an address without a broker is a mistake that must show.
+/// brokers. At the first start it does not wait long for those: an address without a broker is a mistake that must show.
 pub fn prepare_when_there(
     cluster: &mut Cluster,
     job: &Job,
@@ -92,7 +95,8 @@ pub fn prepare_when_there(
             ShardsError::Snapshot(error) => error.may_pass(),
             // A broker that starts again knows its topics a little later.
             ShardsError::Kafka(KafkaError::UnknownTopic(_)) => has_run && started.elapsed() < PATIENCE,
-            ShardsError::Kafka(error) => has_run && error.may_pass(),
+            ShardsError::Kafka(error) if has_run => error.may_pass(),
+            ShardsError::Kafka(error) => error.may_be_of_a_moment() && started.elapsed() < PATIENCE_AT_FIRST,
             _ => false,
         };
         match prepare(cluster, job, targets, settings) {
