@@ -152,3 +152,34 @@ fn a_claim_comes_and_goes_where_rows_stay_of_their_form() {
     let (rows, state) = after(&no, &other);
     assert!(rows.is_some() && state.is_some(), "{rows:?}, {state:?}");
 }
+
+/// What becomes of the state of these stages when these others take it back, in one shard.
+fn goes_on(before: &str, now: &str) -> Result<(), RestoreError> {
+    let [before, now] = [before, now].map(|stages| {
+        let (pipeline, mut plan) = pipeline(&spec(stages, &["critical"]));
+        repartition(&mut plan, &pipeline.spec.sources, &[1, 1]);
+        plan
+    });
+    let mut engine = shard(&before, 0);
+    let record = |ts: u32| format!(r#"{{"ts":{ts},"service":"s","host":"h","ms":1,"cpu":1,"severity":"CRITICAL"}}"#);
+    let records: Vec<String> = (0..20).map(record).collect();
+    push(&mut engine, 0, &records, 0, &before, &mut Results::default());
+    let head = engine.begin_capture(Extent::Whole).save();
+    Restore::resume(&mut shard(&now, 0), head, true).map(drop)
+}
+
+#[test]
+fn a_stage_that_has_no_state_may_change_and_others_come_beside_it() {
+    const FILTER: &str = "{name: critical, from: alerts, filter: \"severity = 'CRITICAL'\"}";
+    const OTHER: &str = "{name: critical, from: alerts, filter: \"severity = 'MAJOR' AND event_time IS NOT NULL\"}";
+    const ALARM: &str = "{name: hot, from: alerts, alarm: {by: [service], when: 'cpu > 50', severity: MAJOR}}";
+    const LATER: &str = "{name: hot, from: alerts, alarm: {by: [service], when: 'cpu > 50 AND event_time IS NOT NULL', severity: MAJOR}}";
+    for (before, now) in [
+        (format!("{FILTER}, {ALARM}"), format!("{FILTER}, {LATER}")),
+        (FILTER.to_owned(), OTHER.to_owned()),
+        (FILTER.to_owned(), format!("{FILTER}, {ALARM}")),
+        (format!("{FILTER}, {ALARM}"), format!("{ALARM}, {OTHER}")),
+    ] {
+        goes_on(&before, &now).unwrap_or_else(|error| panic!("{before} -> {now}: {error}"));
+    }
+}

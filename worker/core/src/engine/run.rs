@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 
 use super::capture::{SavedStage, StageHead};
 use super::lanes::{Lane, LaneHead, Lanes, OneOf, SavedLanes, deal_out};
-use super::work::{SavedWork, Work, first_steps};
+use super::work::{SavedWork, Work, first_steps, stateful};
 use super::{StageCounters, first_columns};
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
@@ -242,7 +242,7 @@ impl StageRun {
         let mut lanes = self.lanes.iter_mut().enumerate();
         lanes.find_map(|(lane, of)| {
             let (step, block) = of.work.next_block()?;
-            Some(((lane * of.work.n_steps()) as u32 + step, block))
+            Some(((lane * of.work.n_stateful()) as u32 + step, block))
         })
     }
 
@@ -340,7 +340,7 @@ impl StageRun {
         rows: &[Row<'_>],
         hashes: &[u32],
     ) -> Result<(), CorruptState> {
-        let n_steps = self.plan.steps.len().max(1);
+        let n_steps = stateful(&self.plan).len().max(1);
         let place = (from, step as usize / n_steps);
         let lane = self.lanes.iter_mut().find(|lane| lane.from == place).ok_or(CORRUPT)?;
         if let Some(lanes) = &mut self.apart {

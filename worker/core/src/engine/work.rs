@@ -26,6 +26,8 @@ pub(super) struct Work {
     input: SchemaRef,
     merge: Option<Merge>,
     steps: Vec<Box<dyn Stage>>,
+    /// Numbers of the steps that have state. What is saved counts these alone: the others come and go with a changed pipeline.
+    stateful: Vec<usize>,
     /// So many steps are done before rows are dealt out by key.
     n_first: usize,
 }
@@ -59,6 +61,7 @@ impl Work {
             n_first: dealt.map_or(0, |dealt| dealt.n_steps),
             merge,
             steps: plan.steps.iter().map(step).collect(),
+            stateful: stateful(plan),
         }
     }
 
@@ -128,28 +131,30 @@ impl Work {
         !self.has_more() && self.steps.iter().all(|step| step.may_join(watermark))
     }
 
-    /// How many steps it has.
-    pub fn n_steps(&self) -> usize {
-        self.steps.len()
+    /// How many of its steps have state.
+    pub fn n_stateful(&self) -> usize {
+        self.stateful.len()
     }
 
     /// Begins a capture; answers what is not kept by key.
     pub fn begin_capture(&mut self, extent: Extent) -> WorkHead {
-        let steps = self.steps.iter_mut().map(|step| step.begin_capture(extent)).collect();
+        let stateful = self.stateful.iter();
+        let steps = stateful.map(|step| self.steps[*step].begin_capture(extent)).collect();
         let merge = self.merge.as_ref().map(Merge::capture);
         WorkHead { merge, steps }
     }
 
-    /// The next block of the capture under way, with the number of its step.
+    /// The next block of the capture under way, with the number of its step among those that have state.
     pub fn next_block(&mut self) -> Option<(u32, Block)> {
-        let mut steps = self.steps.iter_mut().enumerate();
-        steps.find_map(|(number, step)| Some((number as u32, step.next_block()?)))
+        let mut stateful = self.stateful.iter().enumerate();
+        stateful.find_map(|(number, step)| Some((number as u32, self.steps[*step].next_block()?)))
     }
 
     /// Takes back what is not kept by key: of one, or of several whose rows come together here.
     pub fn begin_restore(&mut self, heads: &[SavedWork<'_>]) -> Result<(), CorruptState> {
-        let fits =
-            |head: &SavedWork<'_>| head.steps.len() == self.steps.len() && head.merge.is_some() == self.merge.is_some();
+        let fits = |head: &SavedWork<'_>| {
+            head.steps.len() == self.stateful.len() && head.merge.is_some() == self.merge.is_some()
+        };
         if !heads.iter().all(fits) {
             return Err(CORRUPT);
         }
@@ -157,9 +162,9 @@ impl Work {
             let saved: Vec<&[u8]> = heads.iter().filter_map(|head| head.merge).collect();
             merge.restore(&saved)?;
         }
-        for (number, step) in self.steps.iter_mut().enumerate() {
+        for (number, step) in self.stateful.iter().enumerate() {
             let heads: Vec<&[u8]> = heads.iter().map(|head| head.steps[number].as_slice()).collect();
-            step.begin_restore(&heads)?;
+            self.steps[*step].begin_restore(&heads)?;
         }
         Ok(())
     }
@@ -178,8 +183,8 @@ impl Work {
         block: BlockId,
         rows: &[Row<'_>],
     ) -> Result<(), CorruptState> {
-        let step = self.steps.get_mut(step).ok_or(CORRUPT)?;
-        step.restore_rows(from, block, rows)
+        let step = self.stateful.get(step).ok_or(CORRUPT)?;
+        self.steps[*step].restore_rows(from, block, rows)
     }
 
     pub fn end_restore(&mut self) -> Result<(), CorruptState> {
@@ -216,6 +221,22 @@ impl Work {
 pub(super) fn first_steps(plan: &StagePlan) -> Vec<Box<dyn Stage>> {
     let n_first = plan.repartition.as_ref().map_or(0, |dealt| dealt.n_steps);
     plan.steps.iter().take(n_first).map(step).collect()
+}
+
+/// Numbers of the steps of a stage that have state.
+pub(super) fn stateful(plan: &StagePlan) -> Vec<usize> {
+    let steps = plan.steps.iter().enumerate();
+    steps
+        .filter(|(_, step)| has_state(step))
+        .map(|(number, _)| number)
+        .collect()
+}
+
+fn has_state(step: &Step) -> bool {
+    match step {
+        Step::AddEventTime(_) | Step::Filter(_) | Step::Project(..) => false,
+        Step::Aggregate(_) | Step::Escalate(_) | Step::Alarm(..) | Step::Incident(_) => true,
+    }
 }
 
 fn step(step: &Step) -> Box<dyn Stage> {

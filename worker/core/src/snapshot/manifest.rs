@@ -9,7 +9,7 @@ use crate::kafka::fetching::Position;
 use crate::shard::Drained;
 
 /// Version of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 7;
+pub const FORMAT: u32 = 8;
 
 /// What a snapshot holds, and where the shard stood. Written as JSON, so that a person can read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
