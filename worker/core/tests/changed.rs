@@ -165,7 +165,7 @@ fn goes_on(before: &str, now: &str) -> Result<(), RestoreError> {
     let records: Vec<String> = (0..20).map(record).collect();
     push(&mut engine, 0, &records, 0, &before, &mut Results::default());
     let head = engine.begin_capture(Extent::Whole).save();
-    Restore::resume(&mut shard(&now, 0), head, true).map(drop)
+    Restore::resume(&mut shard(&now, 0), head, false).map(drop)
 }
 
 #[test]

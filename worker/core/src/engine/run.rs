@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 
 use super::capture::{SavedStage, StageHead};
 use super::lanes::{Lane, LaneHead, Lanes, OneOf, SavedLanes, deal_out};
-use super::work::{SavedWork, Work, first_steps, stateful};
+use super::work::{SavedWork, Work, first_steps};
 use super::{StageCounters, first_columns};
 use crate::aggregate::CorruptState;
 use crate::capture::{Block, BlockId, Extent, Row};
@@ -340,7 +340,8 @@ impl StageRun {
         rows: &[Row<'_>],
         hashes: &[u32],
     ) -> Result<(), CorruptState> {
-        let n_steps = stateful(&self.plan).len().max(1);
+        let of_capture = self.lanes.iter().find(|lane| lane.from.0 == from).ok_or(CORRUPT)?;
+        let n_steps = of_capture.work.n_saved().max(1);
         let place = (from, step as usize / n_steps);
         let lane = self.lanes.iter_mut().find(|lane| lane.from == place).ok_or(CORRUPT)?;
         if let Some(lanes) = &mut self.apart {

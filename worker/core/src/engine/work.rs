@@ -28,6 +28,8 @@ pub(super) struct Work {
     steps: Vec<Box<dyn Stage>>,
     /// Numbers of the steps that have state. What is saved counts these alone: the others come and go with a changed pipeline.
     stateful: Vec<usize>,
+    /// The step of each number in what is taken back.
+    saved: Vec<usize>,
     /// So many steps are done before rows are dealt out by key.
     n_first: usize,
 }
@@ -61,6 +63,7 @@ impl Work {
             n_first: dealt.map_or(0, |dealt| dealt.n_steps),
             merge,
             steps: plan.steps.iter().map(step).collect(),
+            saved: stateful(plan),
             stateful: stateful(plan),
         }
     }
@@ -136,6 +139,11 @@ impl Work {
         self.stateful.len()
     }
 
+    /// How many steps are counted in what is taken back.
+    pub fn n_saved(&self) -> usize {
+        self.saved.len()
+    }
+
     /// Begins a capture; answers what is not kept by key.
     pub fn begin_capture(&mut self, extent: Extent) -> WorkHead {
         let stateful = self.stateful.iter();
@@ -152,17 +160,23 @@ impl Work {
 
     /// Takes back what is not kept by key: of one, or of several whose rows come together here.
     pub fn begin_restore(&mut self, heads: &[SavedWork<'_>]) -> Result<(), CorruptState> {
-        let fits = |head: &SavedWork<'_>| {
-            head.steps.len() == self.stateful.len() && head.merge.is_some() == self.merge.is_some()
-        };
-        if !heads.iter().all(fits) {
+        let counts = |n: usize| heads.iter().all(|head| head.steps.len() == n);
+        if counts(self.stateful.len()) {
+            self.saved.clone_from(&self.stateful);
+        } else if counts(self.steps.len()) {
+            // Before manifests of format 8 all steps were counted.
+            self.saved = (0..self.steps.len()).collect();
+        } else {
+            return Err(CORRUPT);
+        }
+        if heads.iter().any(|head| head.merge.is_some() != self.merge.is_some()) {
             return Err(CORRUPT);
         }
         if let Some(merge) = &mut self.merge {
             let saved: Vec<&[u8]> = heads.iter().filter_map(|head| head.merge).collect();
             merge.restore(&saved)?;
         }
-        for (number, step) in self.stateful.iter().enumerate() {
+        for (number, step) in self.saved.iter().enumerate() {
             let heads: Vec<&[u8]> = heads.iter().map(|head| head.steps[number].as_slice()).collect();
             self.steps[*step].begin_restore(&heads)?;
         }
@@ -183,7 +197,7 @@ impl Work {
         block: BlockId,
         rows: &[Row<'_>],
     ) -> Result<(), CorruptState> {
-        let step = self.stateful.get(step).ok_or(CORRUPT)?;
+        let step = self.saved.get(step).ok_or(CORRUPT)?;
         self.steps[*step].restore_rows(from, block, rows)
     }
 
@@ -224,19 +238,11 @@ pub(super) fn first_steps(plan: &StagePlan) -> Vec<Box<dyn Stage>> {
 }
 
 /// Numbers of the steps of a stage that have state.
-pub(super) fn stateful(plan: &StagePlan) -> Vec<usize> {
+fn stateful(plan: &StagePlan) -> Vec<usize> {
     let steps = plan.steps.iter().enumerate();
     steps
-        .filter(|(_, step)| has_state(step))
-        .map(|(number, _)| number)
+        .filter_map(|(number, step)| step.has_state().then_some(number))
         .collect()
-}
-
-fn has_state(step: &Step) -> bool {
-    match step {
-        Step::AddEventTime(_) | Step::Filter(_) | Step::Project(..) => false,
-        Step::Aggregate(_) | Step::Escalate(_) | Step::Alarm(..) | Step::Incident(_) => true,
-    }
 }
 
 fn step(step: &Step) -> Box<dyn Stage> {

@@ -184,6 +184,16 @@ pub enum Step {
     Incident(IncidentPlan),
 }
 
+impl Step {
+    /// Whether it keeps something of the rows that it saw.
+    pub fn has_state(&self) -> bool {
+        match self {
+            Self::AddEventTime(_) | Self::Filter(_) | Self::Project(..) => false,
+            Self::Aggregate(_) | Self::Escalate(_) | Self::Alarm(..) | Self::Incident(_) => true,
+        }
+    }
+}
+
 /// A sink.
 #[derive(Clone, Debug)]
 pub struct SinkPlan {

@@ -158,8 +158,7 @@ struct By {
 
 /// How many steps come before the one that keeps something.
 fn n_steps_before(stage: &StagePlan) -> Option<usize> {
-    let keeps = |step: &Step| !matches!(step, Step::AddEventTime(_) | Step::Filter(_) | Step::Project(..));
-    stage.steps.iter().position(keeps)
+    stage.steps.iter().position(Step::has_state)
 }
 
 /// The columns that step `n_steps` of a stage sees.
