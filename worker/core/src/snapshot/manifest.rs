@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::kafka::fetching::Position;
 use crate::shard::Drained;
 
-/// Version of the format that is written, and the newest that is read.
+/// Version of the format that is written, and the newest that is read. Since 8 blocks and heads number only steps with state.
 pub const FORMAT: u32 = 8;
 
 /// What a snapshot holds, and where the shard stood. Written as JSON, so that a person can read it.
