@@ -2,7 +2,7 @@
 # As root on Debian it installs what is missing; TOCSIN_INSTALL=no only tells.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-full soak lint doc bench bench-flink generate fmt
+.PHONY: help demo install images test test-full soak lint doc bench bench-flink bench-operator generate fmt
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,9 @@ demo: ## Builds Tocsin and shows it at work on real series; SERVE=1 keeps the li
 
 install: ## Puts `tocsin` into ~/.cargo/bin
 	@scripts/install.sh
+
+images: ## Builds the images of the operator and the worker with docker, podman or buildah
+	@scripts/images.sh
 
 test: ## All checks and all tests in their short form; what CI runs
 	@scripts/test.sh
@@ -33,6 +36,9 @@ bench: ## Measures; writes figures with machine and commit to bench/results/; BE
 
 bench-flink: ## Measures against Flink and librdkafka on one Kafka, for an hour; ARGS="--rows exactly-once" runs a part
 	@BENCH=flink scripts/bench.sh
+
+bench-operator: ## Measures the operator with 1,000 and 10,000 pipelines on a real API server
+	@BENCH=operator scripts/bench.sh
 
 generate: ## Writes the generated files (crds/) from the code
 	@scripts/generate.sh

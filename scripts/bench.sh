@@ -2,7 +2,8 @@
 # Runs the benchmarks on a release build: every executable `bench/*.sh`, or the one that BENCH names. Each prints result
 # lines (see bench/README.md), which are kept in bench/results/ with the machine and the commit.
 #
-# `flink` runs only when it is named (`make bench-flink`): it takes an hour and wants Kafka and Flink.
+# `flink` and `operator` run only when they are named (`make bench-flink`, `make bench-operator`): they take long, and want
+# Kafka and Flink, or Kubernetes.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 scripts/need.sh rust cc git librdkafka
@@ -19,7 +20,7 @@ for benchmark in bench/*.sh; do
     if [ -n "${BENCH:-}" ] && [ "$BENCH" != "$name" ]; then
         continue
     fi
-    if [ "$name" = flink ] && [ -z "${BENCH:-}" ]; then
+    if [[ "$name" =~ ^(flink|operator)$ ]] && [ -z "${BENCH:-}" ]; then
         continue
     fi
     step "$name"

@@ -86,6 +86,41 @@ need_librdkafka() {
         package libssl-dev "OpenSSL with its headers (librdkafka is built with it)" "Install OpenSSL's development files"
 }
 
+need_etcd() {
+    command -v etcd >/dev/null || package etcd-server "etcd (the operator's tests start Kubernetes' API on it)" "Install etcd 3.4 or newer"
+}
+
+need_buildah() {
+    command -v buildah >/dev/null || package buildah "buildah (it builds the images that the operator's tests run)" "Install buildah"
+}
+
+need_debootstrap() {
+    command -v debootstrap >/dev/null || package debootstrap "debootstrap (it makes what images are built on)" "Install debootstrap"
+}
+
+need_faketime() {
+    find /usr/lib* -name libfaketime.so.1 2>/dev/null | grep -q . || package faketime "libfaketime (it moves the clock of an operator)" "Install libfaketime"
+}
+
+need_curl() {
+    command -v curl >/dev/null || package curl "curl (it asks for the live page of a pipeline in a cluster)" "Install curl"
+}
+
+need_busybox() {
+    [ -x /bin/busybox ] || package busybox-static "busybox (the shell in the images of the operator's tests)" "Install a static busybox as /bin/busybox"
+}
+
+# What makes a machine a node of Kubernetes.
+need_node_of_kubernetes() {
+    local program
+    for program in containerd:containerd runc:runc iptables:iptables conntrack:conntrack ip:iproute2; do
+        PATH=$PATH:/usr/sbin command -v "${program%:*}" >/dev/null ||
+            package "${program#*:}" "${program%:*} (the operator's tests run pods with it)" "Install ${program#*:}"
+    done
+    [ -x /usr/lib/cni/bridge ] ||
+        package containernetworking-plugins "CNI's plugins in /usr/lib/cni (pods are joined to a network by them)" "Install the CNI plugins"
+}
+
 need_kerberos() {
     local program
     for program in krb5kdc:krb5-kdc kadmin.local:krb5-admin-server; do

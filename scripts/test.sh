@@ -19,10 +19,13 @@ full)
 *) fail "TOCSIN_TEST is '$TOCSIN_TEST'; expected short or full" ;;
 esac
 
-scripts/need.sh rust cc git chromium node deny librdkafka java mvn go kerberos
+scripts/need.sh rust cc git chromium node deny librdkafka java mvn go kerberos etcd buildah busybox curl faketime \
+    jdk node_of_kubernetes
 scripts/kafka.sh
 scripts/schema-registry.sh
 scripts/s3-server.sh
+scripts/kubernetes.sh
+scripts/strimzi.sh
 scripts/trim-cache.sh
 started=$(date +%s)
 log=$(mktemp)
@@ -48,6 +51,8 @@ code=0
 
 step "building the tests"
 cargo test --locked --workspace --no-run
+cargo build --locked --workspace --bins
+scripts/test-images.sh >/dev/null
 built=$(date +%s)
 
 step "tests ($TOCSIN_TEST)"
@@ -70,6 +75,12 @@ if [ "$TOCSIN_TEST" = full ]; then
     ) 2>&1 | tee -a "$log" || code=1
 fi
 
+sizes=
+if [ "$TOCSIN_TEST" = full ]; then
+    step "the images as users build them"
+    sizes=$(scripts/test-whole-images.sh) || code=1
+fi
+
 step "examples in the documentation"
 cargo test --locked --workspace --doc --no-fail-fast 2>&1 | tee -a "$log" || code=1
 
@@ -89,6 +100,8 @@ if [ "$TOCSIN_TEST" = full ]; then
         echo "- checks and build: $((built - started)) s, tests: $((ended - built)) s"
         [ "$n_kept" = 0 ] || echo "- of an interrupted run of this commit: $n_kept test binaries, not in the time above"
         echo "- result: $counts"
+        # Of each image, and what its program says of itself.
+        [ -z "$sizes" ] || sed 's/^/- image: /' <<<"$sizes"
         echo
         echo "| suite | passed | failed | time |"
         echo "|---|---:|---:|---:|"

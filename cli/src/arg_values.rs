@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use tocsin_contract::duration::{Duration, InvalidDuration};
+use tocsin_contract::names;
 use tocsin_contract::ports::ADMIN;
 
 /// As long as a label of a host name.
@@ -72,6 +73,14 @@ pub fn worker_name(text: &str) -> Result<String, String> {
         return Err(format!(
             "expected 1 to {LONGEST_WORKER_NAME} letters, digits, `-` and `_`"
         ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A namespace, as Kubernetes names them.
+pub fn namespace(text: &str) -> Result<String, String> {
+    if text.len() > 63 || names::label(text) != text {
+        return Err("expected 1 to 63 small letters, digits and `-`, a letter or digit at both ends".to_owned());
     }
     Ok(text.to_owned())
 }

@@ -11,7 +11,9 @@ use tocsin_worker::source::Speed;
 use tocsin_worker_core::delivery::address::Network;
 
 pub use crate::arg_values::{Named, TopicAddress};
-use crate::arg_values::{listening, period, worker_name};
+use crate::arg_values::{listening, namespace, period, worker_name};
+use crate::snapshot_args::EXAMPLES;
+pub use crate::snapshot_args::SnapshotCommand;
 
 /// Finds incidents in event streams while they happen.
 #[derive(Debug, Parser)]
@@ -31,6 +33,7 @@ Exit codes:
   3    the pipeline, or a rule set, is wrong
   4    a file, broker or topic is missing or cannot be read, or an output cannot be written
   5    a bad record, with --on-error stop
+  6    a snapshot is not whole, with `snapshot verify`
   130  ended at once by a second Ctrl-C (or SIGTERM); outputs may lack their end"
     };
 }
@@ -56,7 +59,7 @@ pub enum Command {
     #[command(after_help = CONSUME_EXAMPLES)]
     Consume(ConsumeArgs),
     /// List snapshots of pipelines, and show what they hold
-    #[command(subcommand, after_help = SNAPSHOT_EXAMPLES)]
+    #[command(subcommand, after_help = EXAMPLES)]
     Snapshot(SnapshotCommand),
     /// Print a shell's completions
     Completions {
@@ -105,6 +108,14 @@ pub struct RunArgs {
     /// Which of the pipeline's workers this is: a name of its own, the same after a restart; with --bootstrap
     #[arg(long, value_name = "NAME", default_value = "0", requires = "bootstrap", value_parser = worker_name)]
     pub worker: String,
+    /// The namespace of a pipeline that shares its Kafka with others: it stands in front of the names of the pipeline's own topics,
+    /// its groups and its transactions; with --bootstrap
+    #[arg(long, value_name = "NAME", requires = "bootstrap", value_parser = namespace)]
+    pub namespace: Option<String>,
+    /// Folder with files that a running worker takes up when they change: log-level (error, warn, info, debug, trace) and
+    /// log-format (text, json); with --bootstrap
+    #[arg(long, value_name = "DIR", requires = "bootstrap")]
+    pub live: Option<PathBuf>,
     /// How many threads work; with --bootstrap, by default one a core
     #[arg(long, value_name = "N", requires = "bootstrap", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -180,64 +191,6 @@ pub struct RunArgs {
     /// Keep the live page when the inputs are at their end, until Ctrl-C
     #[arg(long)]
     pub keep_page: bool,
-}
-
-const SNAPSHOT_EXAMPLES: &str = "\
-Examples:
-  tocsin snapshot list --state /var/lib/tocsin
-  tocsin snapshot inspect --state s3://bucket/tocsin noc                  the newest of each shard
-  tocsin snapshot inspect --state /var/lib/tocsin noc/savepoints/before-upgrade
-  tocsin snapshot verify --state /var/lib/tocsin                          reads every byte of all
-  tocsin snapshot diff --state /var/lib/tocsin noc/savepoints/before-upgrade noc
-
-Keys of a bucket come from the environment, as AWS's tools have them: AWS_ACCESS_KEY_ID, AWS_ENDPOINT, and so on.
-";
-
-/// What to do with snapshots.
-#[derive(Debug, Subcommand)]
-pub enum SnapshotCommand {
-    /// All snapshots, with size and age
-    List {
-        /// Where they are.
-        #[command(flatten)]
-        state: StateArgs,
-        /// Only those of this pipeline
-        pipeline: Option<String>,
-    },
-    /// What a snapshot holds: shards and where they read on, stages with their keys and sizes
-    Inspect {
-        /// Where it is.
-        #[command(flatten)]
-        state: StateArgs,
-        /// Its name, as `list` has it; or a pipeline's, for the newest of each shard
-        name: String,
-    },
-    /// Read every byte, and say which snapshots are good
-    Verify {
-        /// Where they are.
-        #[command(flatten)]
-        state: StateArgs,
-        /// Names, as `list` has them; without, all
-        names: Vec<String>,
-    },
-    /// How two snapshots differ, by stage
-    Diff {
-        /// Where they are.
-        #[command(flatten)]
-        state: StateArgs,
-        /// The one
-        first: String,
-        /// The other
-        second: String,
-    },
-}
-
-/// Where snapshots are.
-#[derive(Debug, clap::Args)]
-pub struct StateArgs {
-    /// A folder, or s3://BUCKET/PREFIX
-    #[arg(long, value_name = "ADDRESS")]
-    pub state: String,
 }
 
 /// How a worker on Kafka is watched.
@@ -340,6 +293,9 @@ pub struct AccessArgs {
     /// Folder with secrets, one file each: DIR/name/key
     #[arg(long, value_name = "DIR", requires = "as_in")]
     pub secrets: Option<PathBuf>,
+    /// Folder with the files username, password and ca.crt, as the Secret PIPELINE-kafka-client has them: logs in by SCRAM over TLS
+    #[arg(long, value_name = "DIR", conflicts_with = "as_in")]
+    pub login: Option<PathBuf>,
 }
 
 /// Form of records.
@@ -361,6 +317,9 @@ pub struct CheckArgs {
     /// What stands for an IncidentRuleSet
     #[arg(long, value_name = "NAME=PATH")]
     pub rules: Vec<Named>,
+    /// Fail if the operator of a cluster would refuse it
+    #[arg(long)]
+    pub cluster: bool,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

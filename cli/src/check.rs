@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tocsin_contract::problem::Problem;
-use tocsin_contract::reach::{cluster_only_fields, kafka_fields};
+use tocsin_contract::reach::{cluster_only_fields, fields_without_effect_yet, kafka_fields};
 use tocsin_worker_core::plan::describe::describe;
 
 use crate::args::{CheckArgs, Format};
@@ -13,6 +13,15 @@ use crate::files;
 pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     let loaded = files::pipeline(&args.pipeline, &args.rules)?;
     let missing = loaded.missing();
+    let mut refused = loaded.refused_by_cluster();
+    if args.cluster && !refused.is_empty() {
+        return Err(Failure::Pipeline {
+            file: loaded.file,
+            problems: refused,
+        });
+    }
+    // What cannot run here either needs no second word.
+    refused.retain(|refused| !missing.iter().any(|known| known.path == refused.path));
     let (pipeline, plan) = (loaded.pipeline, loaded.plan);
     let with_bootstrap = kafka_fields(&pipeline.spec);
     let cluster_only = cluster_only_fields(&pipeline.spec);
@@ -29,6 +38,7 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
             "plan": describe(&plan).lines().collect::<Vec<_>>(),
             "warnings": texts(&plan.warnings),
             "missing": texts(&missing),
+            "refusedByCluster": texts(&refused),
             "withBootstrap": with_bootstrap,
             "clusterOnly": cluster_only,
         });
@@ -38,6 +48,13 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     print(&describe(&plan))?;
     list("warnings", &plan.warnings)?;
     list("cannot run here yet", &missing)?;
+    if !refused.is_empty() {
+        let reasons = if refused.len() == 1 { "reason" } else { "reasons" };
+        say(&format!(
+            "\na cluster refuses it for {} {reasons}; `tocsin check --cluster` names them",
+            refused.len()
+        ))?;
+    }
     for (who, fields) in [
         ("only `tocsin run --bootstrap` and a cluster read", with_bootstrap),
         ("only a cluster reads", cluster_only),
@@ -45,6 +62,9 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
         if !fields.is_empty() {
             say(&format!("\n{who}\n  {}", fields.join(", ")))?;
         }
+    }
+    for told in fields_without_effect_yet(&pipeline.spec) {
+        say(&format!("\n{told}"))?;
     }
     say(&format!(
         "\n{}: {}",

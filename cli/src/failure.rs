@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+#[cfg(feature = "kafka")]
+use tocsin_contract::names::SNAPSHOTS_NOT_WHOLE;
 use tocsin_contract::problem::Problem;
 use tocsin_worker::run::RunError;
 use tocsin_worker::sink::SinkError;
@@ -23,17 +25,22 @@ pub enum Failure {
     Io(String),
     /// A dead record, where a dead record ends the run.
     DeadRecord(String),
+    /// Snapshots that cannot be used, whoever reads them.
+    #[cfg(feature = "kafka")]
+    Snapshots(String),
 }
 
 impl Failure {
-    /// The exit code: 2 for a wrong command line, 3 for a wrong pipeline, 4 for input and output, 5 for a dead record. `tocsin
-    /// --help` lists them, and 130, which no failure has.
+    /// The exit code: 2 for a wrong command line, 3 for a wrong pipeline, 4 for input and output, 5 for a dead record, 6 for
+    /// snapshots that are not whole. `tocsin --help` lists them, and 130, which no failure has.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::Pipeline { .. } => 3,
             Self::Io(_) => 4,
             Self::DeadRecord(_) => 5,
+            #[cfg(feature = "kafka")]
+            Self::Snapshots(_) => SNAPSHOTS_NOT_WHOLE,
         })
     }
 }
@@ -42,6 +49,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(message) | Self::Io(message) => write!(f, "error: {message}"),
+            #[cfg(feature = "kafka")]
+            Self::Snapshots(message) => write!(f, "error: {message}"),
             Self::DeadRecord(message) => {
                 write!(
                     f,

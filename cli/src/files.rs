@@ -7,6 +7,8 @@ use tocsin_contract::document::{self, Parsed, Places};
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::problem::Problem;
 use tocsin_contract::rule_set::IncidentRuleSet;
+use tocsin_operator_core::pipeline::PipelineId;
+use tocsin_operator_core::validate::{Subject, validate};
 use tocsin_worker_core::plan::{Plan, References, compile_beside};
 
 use crate::args::Named;
@@ -30,6 +32,7 @@ pub struct Loaded {
     /// What it means.
     pub plan: Plan,
     places: Places,
+    references: References,
 }
 
 /// Reads and checks a pipeline's file, and compiles it.
@@ -91,6 +94,7 @@ pub fn of_text(file: String, text: &str, rules: &[Named]) -> Result<Loaded, Fail
         pipeline,
         plan,
         places,
+        references,
     })
 }
 
@@ -104,6 +108,26 @@ impl Loaded {
         self.places.annotate(&mut refused);
         problems.extend(refused);
         problems
+    }
+
+    /// What keeps an operator from building it in a cluster: what the admission webhook says of it, too.
+    pub fn refused_by_cluster(&self) -> Vec<Problem> {
+        let metadata = &self.pipeline.metadata;
+        let id = PipelineId {
+            namespace: metadata.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+            name: self.plan.name.clone(),
+            uid: String::new(),
+        };
+        let subject = Subject {
+            id,
+            generation: 0,
+            spec: self.pipeline.spec.clone(),
+        };
+        let mut refused = validate(subject, &self.references.rule_sets, None)
+            .err()
+            .unwrap_or_default();
+        self.places.annotate(&mut refused);
+        refused
     }
 
     /// Refuses a plan that cannot run here.

@@ -17,6 +17,7 @@ mod kafka;
 mod page;
 mod progress;
 mod run;
+mod snapshot_args;
 mod table;
 mod targets;
 

@@ -16,7 +16,9 @@ conditions! {
     /// Whether the pipeline does all that its spec asks for. The one to wait for.
     READY = "Ready" { AllComponentsReady ComponentNotReady Suspended Reconciling Stalled }
     /// Whether the operator is at work to bring the pipeline there. True at once when a spec is new.
-    RECONCILING = "Reconciling" { SpecChanged Provisioning Deploying Upgrading RollingBack Scaling Deleting Waiting Done }
+    RECONCILING = "Reconciling" {
+        SpecChanged Provisioning Deploying Upgrading RollingBack Scaling Deleting Waiting Paused Done
+    }
     /// Whether the operator cannot go on until somebody changes something.
     STALLED = "Stalled" { InvalidConfiguration UnrecoverableError NotBuilt TimedOut NotStalled }
     /// Whether the cloud takes the identity.
@@ -62,10 +64,15 @@ conditions! {
     COMPLETE = "Complete" { Completed Pending InProgress Failed Abandoned PipelineMissing }
 }
 
+/// `reason` as it stands in the list of the condition type `kind`, if it does.
+pub fn known(kind: &str, reason: &str) -> Option<&'static str> {
+    let (_, reasons) = ALL.iter().find(|(name, _)| *name == kind)?;
+    reasons.iter().find(|known| **known == reason).copied()
+}
+
 /// Whether `reason` is one of the condition type `kind`.
 pub fn is_known(kind: &str, reason: &str) -> bool {
-    ALL.iter()
-        .any(|(name, reasons)| *name == kind && reasons.contains(&reason))
+    known(kind, reason).is_some()
 }
 
 #[cfg(test)]

@@ -22,16 +22,16 @@ pub const PIPELINE_UID: &str = "tocsin.dev/pipeline-uid";
 pub const NODE_POOL: &str = "tocsin.dev/node-pool";
 /// Taint of machines that belong to one pipeline.
 pub const DEDICATED: &str = "tocsin.dev/dedicated";
-/// State of a snapshot.
-pub const SNAPSHOT_STATE: &str = "tocsin.dev/snapshot.state";
 /// Type of a snapshot.
 pub const SNAPSHOT_TYPE: &str = "tocsin.dev/snapshot.type";
 /// Why a snapshot was taken.
 pub const SNAPSHOT_TRIGGER: &str = "tocsin.dev/snapshot.trigger";
-/// Annotation: hash of the spec that an object was made from.
-pub const SPEC_HASH: &str = "tocsin.dev/spec-hash";
 /// Annotation, set by a user: give up what cannot be deleted, and let the pipeline go.
 pub const FORCE_DELETE: &str = "tocsin.dev/force-delete";
+/// Annotation, set by a user: the operator leaves the object alone until it goes.
+pub const PAUSE: &str = "tocsin.dev/pause";
+/// Annotation of a snapshot: the run of the pipeline's workers that ends with it.
+pub const ENDS_RUN: &str = "tocsin.dev/ends-run";
 /// Finalizer of a pipeline.
 pub const CLEANUP_FINALIZER: &str = "tocsin.dev/cleanup";
 /// Finalizer of a snapshot whose data goes with it.

@@ -6,6 +6,9 @@ pub const MAX_PIPELINE_NAME: usize = 40;
 /// Longest DNS label: names of services, pods and label values.
 pub const MAX_LABEL: usize = 63;
 
+/// Exit code of `tocsin snapshot verify` where a snapshot is not whole; the operator tells by it from a storage that is away.
+pub const SNAPSHOTS_NOT_WHOLE: u8 = 6;
+
 /// Characters of the hash at the end of a name that had to be changed.
 const HASH_LENGTH: usize = 10;
 

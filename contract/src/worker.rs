@@ -2,6 +2,8 @@
 //!
 //! Fields are only added. A reader passes over those that it does not know.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Whether the worker's threads make progress.
@@ -234,6 +236,23 @@ pub struct Savepoint {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What it holds, once it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<SavepointContents>,
+}
+
+/// What a savepoint holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SavepointContents {
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of its manifest, in hexadecimal digits.
+    pub manifest_hash: String,
+    /// The run epoch that it is of.
+    pub epoch: u32,
+    /// The stages whose state it holds, each with the shape of that.
+    pub stages: BTreeMap<String, String>,
 }
 
 /// How far a savepoint is.

@@ -1,5 +1,5 @@
-//! The shell around Tocsin's engine: files and HTTP, Kafka (its client, shards, transactions, snapshots), webhooks, the admin
-//! server and the live page.
+//! The shell around Tocsin's engine: files and HTTP, Kafka (shards, transactions, snapshots), webhooks, the admin server and the
+//! live page.
 //!
 //! All IO and every clock of the worker are here; what happens to records is decided in the core.
 
@@ -8,10 +8,6 @@ pub mod admin;
 pub mod dead_letter;
 #[cfg(feature = "kafka")]
 pub mod delivery;
-#[cfg(feature = "kafka")]
-mod https;
-#[cfg(feature = "kafka")]
-pub mod kafka;
 pub mod live;
 #[cfg(feature = "kafka")]
 pub mod metrics;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tocsin_contract::pipeline::kafka::{Kafka, KafkaSasl, SaslMechanism};
-use tocsin_worker::kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Ticket, Tls, Tokens};
+use tocsin_contract::pipeline::kafka::{Kafka, KafkaSasl, KafkaTls, SaslMechanism};
+use tocsin_contract::pipeline::sink::SecretKeyRef;
+use tocsin_kafka::{Brokers, ClusterSettings, Identity, KafkaError, ProduceError, Sasl, Ticket, Tls, Tokens};
 
 use crate::args::AccessArgs;
 use crate::failure::Failure;
@@ -103,11 +104,39 @@ pub(super) fn text(bytes: Vec<u8>) -> Result<String, Failure> {
 
 /// Settings for a tool: as a pipeline's file has them, if one is named.
 pub fn access(brokers: &str, access: &AccessArgs) -> Result<ClusterSettings, Failure> {
+    if let Some(folder) = &access.login {
+        return login(brokers, folder);
+    }
     let kafka = match &access.as_in {
         Some(path) => files::pipeline(path, &[])?.pipeline.spec.kafka,
         None => Kafka::default(),
     };
     settings(brokers, &kafka, access.secrets.as_deref())
+}
+
+/// Settings for a user whose name and password are files of a folder, with the brokers' authority beside them.
+fn login(brokers: &str, folder: &Path) -> Result<ClusterSettings, Failure> {
+    let of_folder = |key: &str| SecretKeyRef {
+        name: String::new(),
+        key: key.to_owned(),
+    };
+    let username = text(secret(Some(folder), "", "username")?)?;
+    let kafka = Kafka {
+        tls: Some(KafkaTls {
+            ca_secret_ref: Some(of_folder("ca.crt")),
+            certificate_secret_ref: None,
+        }),
+        sasl: Some(KafkaSasl {
+            mechanism: SaslMechanism::ScramSha512,
+            username: username.trim().to_owned(),
+            password_secret_ref: of_folder("password"),
+            token_endpoint: None,
+            scope: None,
+            service_name: None,
+        }),
+        ..Kafka::default()
+    };
+    settings(brokers, &kafka, Some(folder))
 }
 
 impl From<KafkaError> for Failure {

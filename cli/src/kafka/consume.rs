@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tocsin_worker::kafka::{Cluster, Event, Fetcher, FetcherSettings, Time};
+use tocsin_kafka::{Cluster, Event, Fetcher, FetcherSettings, Time};
 use tocsin_worker::source::{BLOCK_BYTES, HEAD_BYTES, Interrupt, RECORD_LIMIT};
 use tocsin_worker_core::encode::rfc3339;
 use tocsin_worker_core::kafka::fetching::{Partition, Position};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tocsin_contract::pipeline::source::GeneratorSource as GeneratorSpec;
-use tocsin_worker::kafka::{Cluster, KafkaError, NewTopic, PlainProducer};
+use tocsin_kafka::{Cluster, KafkaError, NewTopic, PlainProducer};
 use tocsin_worker::source::{
     Block, Framing, GeneratorSource, InputOptions, Interrupt, Polled, Source, Speed, open_file, open_stdin,
 };

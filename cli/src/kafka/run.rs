@@ -8,9 +8,9 @@ use std::time::Instant;
 use tocsin_contract::pipeline::IncidentPipeline;
 use tocsin_contract::pipeline::state::State;
 use tocsin_contract::topics::InternalTopics;
+use tocsin_kafka::{ClientKind, ClusterSettings};
 use tocsin_worker::admin::{Access, Admin, AdminError, AdminOptions};
 use tocsin_worker::delivery::Deliveries;
-use tocsin_worker::kafka::{ClientKind, ClusterSettings};
 use tocsin_worker::metrics::{About, Measures};
 use tocsin_worker::page::Watcher;
 use tocsin_worker::shards::{
@@ -33,7 +33,15 @@ pub fn run(
     plan: Plan,
     interrupt: Interrupt,
 ) -> Result<(), Failure> {
-    let traces = log::begin(args.admin.otlp.as_deref(), &plan.name, &args.worker)?;
+    let traces = log::begin(args.live.clone(), args.admin.otlp.as_deref(), &plan.name, &args.worker)?;
+    // Where others use the Kafka too, the namespace tells pipelines of one name apart.
+    let (topics, group) = match &args.namespace {
+        None => (InternalTopics::of(&plan.name), plan.name.clone()),
+        Some(namespace) => (
+            InternalTopics::shared(namespace, &plan.name),
+            format!("{namespace}.{}", plan.name),
+        ),
+    };
     let measures = Measures::new(About::of(&plan, &pipeline.spec.sources, &args.worker));
     let settings = Settings {
         cluster: ClusterSettings {
@@ -41,8 +49,9 @@ pub fn run(
             rack: args.rack.clone(),
             ..cluster::settings(bootstrap, &pipeline.spec.kafka, args.secrets.as_deref())?
         },
-        group: plan.name.clone(),
-        topics: InternalTopics::of(&plan.name),
+        pipeline: plan.name.clone(),
+        group,
+        topics,
         instance: args.worker.clone(),
         leaving: Arc::new(match args.leave_group {
             LeaveGroup::Always => Leaving::always(),

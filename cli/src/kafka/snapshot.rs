@@ -16,6 +16,9 @@ pub fn snapshot(command: &SnapshotCommand) -> Result<(), Failure> {
         SnapshotCommand::List { state, pipeline } => list(&open(&state.state)?, pipeline.as_deref()),
         SnapshotCommand::Inspect { state, name } => inspect(&open(&state.state)?, name),
         SnapshotCommand::Verify { state, names } => return verify(&open(&state.state)?, names),
+        SnapshotCommand::Remove { state, names, pipeline } => {
+            return remove(&open(&state.state)?, names, pipeline.as_deref());
+        }
         SnapshotCommand::Diff { state, first, second } => diff(&open(&state.state)?, first, second),
     }
     .map_err(failed)?
@@ -78,7 +81,7 @@ fn verify(store: &SnapshotStore, names: &[String]) -> Result<(), Failure> {
     } else {
         names.to_vec()
     };
-    let mut n_bad = 0;
+    let (mut n_bad, mut n_unread) = (0, 0);
     for name in &names {
         let read = store.parts(name).and_then(|parts| contents(store, &parts));
         match read {
@@ -86,19 +89,39 @@ fn verify(store: &SnapshotStore, names: &[String]) -> Result<(), Failure> {
                 let keys: u64 = stages.values().map(|stage| stage.keys).sum();
                 say(&format!("good  {name}  {} keys", grouped(keys)))?;
             }
-            Err(error) => {
+            Err(error) if error.is_of_the_snapshot() => {
                 n_bad += 1;
                 say(&format!("bad   {name}  {error}"))?;
             }
+            Err(error) => {
+                n_unread += 1;
+                say(&format!("?     {name}  {error}"))?;
+            }
         }
     }
-    if n_bad == 0 {
-        return Ok(());
+    match (n_bad, n_unread) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::Io(format!(
+            "{n_unread} of {} snapshots could not be read",
+            names.len()
+        ))),
+        _ => Err(Failure::Snapshots(format!(
+            "{n_bad} of {} snapshots cannot be used",
+            names.len()
+        ))),
     }
-    Err(Failure::Io(format!(
-        "{n_bad} of {} snapshots cannot be used",
-        names.len()
-    )))
+}
+
+fn remove(store: &SnapshotStore, names: &[String], pipeline: Option<&str>) -> Result<(), Failure> {
+    let failed = |error: SnapshotError| Failure::Io(error.to_string());
+    let removed = |name: &str, n: usize| say(&format!("removed  {name}  {} objects", grouped(n as u64)));
+    if let Some(pipeline) = pipeline {
+        return removed(pipeline, store.remove_pipeline(pipeline).map_err(failed)?);
+    }
+    for name in names {
+        removed(name, store.remove_savepoint(name).map_err(failed)?)?;
+    }
+    Ok(())
 }
 
 fn diff(store: &SnapshotStore, first: &str, second: &str) -> Lines {

@@ -17,18 +17,17 @@ use crate::schema::text::{Brokers, HttpUrl, Label, ObjectName, Text, TopicName};
 /// The Kafka of a pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[schemars(extend("x-kubernetes-validations" = validations(&rules::KAFKA)))]
+#[schemars(extend("x-kubernetes-validations" = validations(&[&rules::KAFKA[..], &rules::KAFKA_CHANGE[..]].concat())))]
 pub struct Kafka {
     /// Who runs Kafka. By default External if `bootstrapServers` is set, else Managed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-validations" = validations(&rules::KAFKA_MODE)))]
     pub mode: Option<KafkaMode>,
     /// Brokers of an external Kafka: `host:port`, several with commas between.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Brokers")]
     pub bootstrap_servers: Option<String>,
-    /// Whether topics, users and access rules are made for the pipeline. With false they are left to you, and the
-    /// workers check that the topics exist.
+    /// Whether topics are made for the pipeline, and in a Kafka of its own users and access rules. With false they are left to
+    /// you, and the workers check that the topics exist.
     pub manage_topics: bool,
     /// Version of Kafka; by default the newest that the operator knows. Managed and Strimzi.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +61,7 @@ pub struct Kafka {
     pub retention: Duration,
     /// Where the first start of the pipeline begins to read.
     pub starting_offsets: StartingOffsets,
-    /// Limits of the pipeline's Kafka user.
+    /// Limits of the pipeline's Kafka user. Managed and Strimzi.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<KafkaUser>,
     /// Encryption on the way to the brokers. Managed and Strimzi set it up by themselves.

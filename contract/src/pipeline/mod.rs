@@ -14,6 +14,7 @@ pub mod source;
 pub mod stage;
 pub mod state;
 pub mod status;
+pub mod time_table;
 pub mod upgrade;
 pub mod workers;
 
@@ -62,7 +63,7 @@ use workers::Workers;
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Workers", type_ = "integer", json_path = ".status.workers.readyReplicas"),
-    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.autoscaler.recommendedReplicas"),
+    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.workers.desiredReplicas"),
     printcolumn(name = "Lag(s)", type_ = "integer", json_path = ".status.lag.seconds"),
     printcolumn(
         name = "Nodes",

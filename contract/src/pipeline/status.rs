@@ -236,6 +236,8 @@ pub struct WorkersStatus {
     pub replicas: u32,
     /// Workers that are ready.
     pub ready_replicas: u32,
+    /// Workers that there shall be.
+    pub desired_replicas: u32,
     /// Workers of the newest version.
     pub updated_replicas: u32,
     /// Shards that the workers share: the largest number of partitions of a topic.

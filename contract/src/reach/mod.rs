@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use crate::pipeline::IncidentPipelineSpec;
 use crate::problem::Problem;
 use crate::rule_set::IncidentRuleSetSpec;
-use table::{CLUSTER_ONLY, EFFECT, KAFKA, REFUSED, REFUSED_IN_CLUSTER, REFUSED_RULES, Refused, When};
+use table::{
+    CLUSTER_ONLY, EFFECT, KAFKA, REFUSED, REFUSED_IN_CLUSTER, REFUSED_RULES, Refused, WITHOUT_EFFECT_YET, When,
+};
 
 /// How far a field reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,14 @@ pub fn kafka_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
 /// The fields that `spec` sets and only a cluster reads, as paths.
 pub fn cluster_only_fields(spec: &IncidentPipelineSpec) -> Vec<String> {
     set_fields(spec, CLUSTER_ONLY)
+}
+
+/// What whoever sets a field that no part of this build reads yet should know.
+pub fn fields_without_effect_yet(spec: &IncidentPipelineSpec) -> Vec<String> {
+    let fields = set_fields(spec, WITHOUT_EFFECT_YET).into_iter();
+    fields
+        .map(|field| format!("{field} has no effect yet: this version does not read it"))
+        .collect()
 }
 
 /// The part of `spec` that workers read: the whole without the fields that only a cluster reads.

@@ -179,6 +179,21 @@ pub(super) const CLUSTER_ONLY: &[&str] = &[
     "spec.ingress",
 ];
 
+/// Fields that a cluster will read and does not yet, each with all that it holds: whoever sets one is told.
+pub(super) const WITHOUT_EFFECT_YET: &[&str] = &[
+    "spec.partitions.grow",
+    "spec.partitions.max",
+    "spec.kafka.autoRebalance",
+    "spec.upgrade.readinessTimeout",
+    "spec.upgrade.rollback",
+    "spec.upgrade.maxCheckpointAge",
+    "spec.health",
+    "spec.observability.serviceMonitor",
+    "spec.observability.alertRules",
+    "spec.observability.dashboards",
+    "spec.ingress",
+];
+
 /// What is not built yet.
 pub(super) const REFUSED: &[Refused] = &[
     given(
@@ -216,7 +231,8 @@ pub(super) const REFUSED_RULES: &[Refused] = &[
     other_than("spec.rollout", "Active", "remove `rollout`: rules take effect at once"),
 ];
 
-/// What a cluster does not run, or not yet. The other fields that only a cluster reads have their effect there.
+/// What a cluster does not run, or not yet. The other fields that only a cluster reads have their effect there, but for those
+/// of [`WITHOUT_EFFECT_YET`].
 pub(super) const REFUSED_IN_CLUSTER: &[Refused] = &[
     in_cluster(
         "spec.sources[].file",

@@ -79,6 +79,7 @@ fn every_line_of_the_lists_fits_a_field() {
     check_lines_fit(EFFECT.iter().copied(), &pipeline, true);
     check_lines_fit(KAFKA.iter().copied(), &pipeline, false);
     check_lines_fit(CLUSTER_ONLY.iter().copied(), &pipeline, false);
+    check_lines_fit(WITHOUT_EFFECT_YET.iter().copied(), &pipeline, false);
     check_lines_fit(words(REFUSED, false), &pipeline, false);
     check_lines_fit(words(REFUSED_RULES, false), &spec_leaves("IncidentRuleSet"), false);
     for path in words(REFUSED, true) {

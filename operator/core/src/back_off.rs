@@ -18,6 +18,12 @@ impl BackOff {
         longest: Duration::from_secs(300),
     };
 
+    /// Behind a conflict: what is newer is on its way, as a rule, and whoever hears of it looks at once.
+    pub const CONFLICT: Self = Self {
+        first: Duration::from_millis(50),
+        longest: Duration::from_secs(5),
+    };
+
     /// The wait before the next try, `failures` in a row behind it.
     ///
     /// `spread` is a random number from 0 to 1: waits lie between three quarters of the doubled time and all of it. What the

@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod back_off;
 pub mod build;
+pub mod canary;
 pub mod hash;
 pub mod lease;
 pub mod names;

@@ -42,6 +42,11 @@ impl<'a> Names<'a> {
         child(self.pipeline, "live")
     }
 
+    /// The ConfigMap that says what went out on the pipeline's own topics.
+    pub fn published(&self) -> String {
+        child(self.pipeline, "published")
+    }
+
     /// The Secret by which the operator and the workers know each other.
     pub fn admin(&self) -> String {
         child(self.pipeline, "admin")
@@ -50,6 +55,63 @@ impl<'a> Names<'a> {
     /// The volume claim with snapshots.
     pub fn state(&self) -> String {
         child(self.pipeline, "state")
+    }
+
+    /// Where clients of a managed Kafka begin, and what belongs to all of its nodes.
+    pub fn kafka(&self) -> String {
+        child(self.pipeline, "kafka")
+    }
+
+    /// The Service that gives each node of a managed Kafka a name.
+    pub fn kafka_nodes(&self) -> String {
+        child(self.pipeline, "kafka-nodes")
+    }
+
+    /// A pool of nodes.
+    pub fn kafka_pool(&self, pool: &str) -> String {
+        child(self.pipeline, &format!("kafka-{pool}"))
+    }
+
+    /// The Secret with the authority of a managed Kafka.
+    pub fn kafka_authority(&self) -> String {
+        child(self.pipeline, "kafka-authority")
+    }
+
+    /// The Secret with what clients of a managed Kafka trust.
+    pub fn kafka_trusted(&self) -> String {
+        child(self.pipeline, "kafka-ca")
+    }
+
+    /// The Secret with the certificate of the nodes.
+    pub fn kafka_tls(&self) -> String {
+        child(self.pipeline, "kafka-tls")
+    }
+
+    /// The Secret with the pipeline's login.
+    pub fn kafka_user(&self) -> String {
+        child(self.pipeline, "kafka-user")
+    }
+
+    /// The Secret with the login of those who write what the pipeline reads, and read what it writes.
+    pub fn kafka_client(&self) -> String {
+        child(self.pipeline, "kafka-client")
+    }
+
+    /// The savepoint that is taken before the pipeline with this UID goes.
+    pub fn last_savepoint(&self, uid: &str) -> String {
+        child(self.pipeline, &format!("last-{}", uid.get(..8).unwrap_or(uid)))
+    }
+
+    /// The savepoint that this `savepointNonce` asked for, in this generation of the pipeline with this UID: the same number may
+    /// come again, and a savepoint of another day is not what it asks for.
+    pub fn asked_savepoint(&self, nonce: i64, uid: &str, generation: i64) -> String {
+        let uid = uid.get(..8).unwrap_or(uid);
+        child(self.pipeline, &format!("asked-{nonce}-{uid}-{generation}"))
+    }
+
+    /// The savepoint of this time of the time table.
+    pub fn scheduled_savepoint(&self, due: jiff::Timestamp) -> String {
+        child(self.pipeline, &format!("scheduled-{}", due.strftime("%Y%m%d-%H%M")))
     }
 
     /// The savepoint that ends a run, as this generation of the pipeline asked for it.

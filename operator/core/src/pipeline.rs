@@ -57,6 +57,8 @@ pub struct KafkaAccess {
 pub struct Settings {
     /// Image of workers whose pipeline names none.
     pub worker_image: String,
+    /// Image of the nodes of a Kafka that the operator runs.
+    pub kafka_image: String,
     /// Namespace of the operator: its pods may reach the workers.
     pub namespace: String,
 }
@@ -67,13 +69,37 @@ impl Pipeline {
         Names::of(&self.id.name)
     }
 
+    /// How many workers there shall be.
+    pub fn wanted_replicas(&self) -> u32 {
+        wanted_replicas(&self.spec)
+    }
+
     /// Labels of its objects.
     pub fn labels(&self, component: labels::Component) -> BTreeMap<String, String> {
         labels::of(&self.id.name, &self.id.uid, component)
+    }
+
+    /// The image of its Kafka's nodes.
+    pub fn kafka_image(&self, settings: &Settings) -> String {
+        let image = &settings.kafka_image;
+        let Some(version) = &self.spec.kafka.version else {
+            return image.clone();
+        };
+        // Behind the last slash: a registry may have a port.
+        let tag = image
+            .rfind(':')
+            .filter(|tag| image.rfind('/').is_none_or(|slash| slash < *tag));
+        let name = image.split('@').next().unwrap_or_default();
+        format!("{}:{version}", &name[..tag.unwrap_or(name.len()).min(name.len())])
     }
 
     /// The image of its workers.
     pub fn image<'a>(&'a self, settings: &'a Settings) -> &'a str {
         self.spec.workers.image.as_deref().unwrap_or(&settings.worker_image)
     }
+}
+
+/// How many workers a spec asks for.
+pub fn wanted_replicas(spec: &IncidentPipelineSpec) -> u32 {
+    if spec.suspend { 0 } else { spec.workers.replicas }
 }

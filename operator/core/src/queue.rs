@@ -4,6 +4,8 @@
 //!   is given out once more when that worker is done.
 //! - Namespaces take turns, and the one with the least work in hand goes first. So one with five hundred pipelines delays
 //!   another's by what is in hand, and not by five hundred.
+//! - A tenant takes up another worker only if more are idle than it has in hand. So those whose looks take long, as their
+//!   Kafka does not answer, never have all of them.
 //! - What somebody changed goes before what only wants to be looked at again; now and then one of those goes first, so
 //!   that they are never forgotten.
 
@@ -50,6 +52,8 @@ pub struct Queue<K> {
     /// What was asked for while in hand.
     again: HashMap<K, Urgency>,
     changes_in_a_row: u32,
+    /// How many are given out at most.
+    workers: usize,
 }
 
 /// A tenant's place among the others: who has less in hand goes first, then who waits longer for a turn.
@@ -103,11 +107,20 @@ impl<K> Default for Queue<K> {
             in_hand: HashSet::new(),
             again: HashMap::new(),
             changes_in_a_row: 0,
+            workers: usize::MAX,
         }
     }
 }
 
 impl<K: Item> Queue<K> {
+    /// An empty queue for so many workers.
+    pub fn of_workers(workers: usize) -> Self {
+        Self {
+            workers,
+            ..Self::default()
+        }
+    }
+
     /// Asks for `item` to be looked at. What was to come later for it comes now.
     pub fn add(&mut self, item: K, urgency: Urgency) {
         self.forget_later(&item);
@@ -169,11 +182,11 @@ impl<K: Item> Queue<K> {
         }
     }
 
-    /// Forgets `item`: it is gone. What is in hand stays so until it is done.
+    /// Forgets `item`: it is gone. What is in hand stays so until it is done, and what was told of it meanwhile counts: it may be
+    /// there again.
     pub fn forget(&mut self, item: &K) {
         self.forget_later(item);
         self.waiting.remove(item);
-        self.again.remove(item);
     }
 
     /// When something comes that waits for its time. None if nothing does.
@@ -208,7 +221,12 @@ impl<K: Item> Queue<K> {
                 Urgency::Changed => &self.changed,
                 Urgency::Routine => &self.routine,
             };
-            let name = turns.first()?.tenant.clone();
+            let next = turns.first()?;
+            let idle = self.workers.saturating_sub(self.in_hand.len());
+            if next.in_hand >= idle.max(1) {
+                return None;
+            }
+            let name = next.tenant.clone();
             let taken = self.with_tenant(&name, |tenant, shared| {
                 let queue = tenant.queue(urgency);
                 while let Some(item) = queue.pop_front() {

@@ -49,6 +49,7 @@ pub fn id() -> PipelineId {
 pub fn settings() -> Settings {
     Settings {
         worker_image: "tocsin-worker:1".to_owned(),
+        kafka_image: "apache/kafka:4.1.1".to_owned(),
         namespace: "tocsin-system".to_owned(),
     }
 }

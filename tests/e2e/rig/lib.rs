@@ -3,12 +3,16 @@
 //! Everything listens on loopback, on free ports, keeps its files in one temporary folder, and is gone when the test
 //! process is, however it ends. What is started stands in the cache, where `scripts/` puts it; the rig installs nothing.
 
+mod authority;
 pub mod error;
 pub mod home;
 pub mod http;
 pub mod ids;
 pub mod install;
 pub mod kafka;
+pub mod kubernetes;
+pub mod machine;
+pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod proxy;
@@ -21,6 +25,9 @@ pub use error::RigError;
 pub use http::{HttpProxy, HttpRule};
 pub use ids::Ids;
 pub use kafka::{Kafka, KafkaOptions, Listener};
+pub use kubernetes::{Asked, Cluster, Controllers, FaultyApi, Kubernetes, User};
+pub use machine::{Forward, Machine};
+pub use operator::{Operator, OperatorOptions};
 pub use proxy::{ApiKey, Direction, Proxy, Rule};
 pub use registry::SchemaRegistry;
 pub use s3::S3;

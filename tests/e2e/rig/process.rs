@@ -157,6 +157,31 @@ impl Process {
         }
     }
 
+    /// Bytes of memory that it holds now.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn resident_memory(&self) -> Result<u64, RigError> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most bytes of memory that it ever held.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn most_resident_memory(&self) -> Result<u64, RigError> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> Result<u64, RigError> {
+        let path = format!("/proc/{}/status", self.pid);
+        let text = std::fs::read_to_string(&path).map_err(RigError::io(format!("reading {path}")))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(which));
+        let kibibytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let other = || RigError::Misused(format!("{path} has no {which} as proc(5) says"));
+        Ok(kibibytes.ok_or_else(other)? << 10)
+    }
+
     /// Fails when the process has ended.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -281,15 +281,7 @@ pub fn tocsin_reading(arguments: &[&str], input: &[u8]) -> Result<(Option<i32>, 
 
 /// The program that is tested: what the environment names, or what was built beside the test.
 fn program() -> Result<PathBuf, RigError> {
-    if let Some(named) = std::env::var_os(PROGRAM) {
-        return Ok(PathBuf::from(named));
-    }
-    let test = std::env::current_exe().map_err(RigError::io("looking for the test's own file"))?;
-    let beside = test.parent().and_then(Path::parent).map(|folder| folder.join("tocsin"));
-    beside.filter(|program| program.is_file()).ok_or_else(|| {
-        let what = format!("the program is not beside the test: run cargo build -p tocsin, or set {PROGRAM}");
-        RigError::Misused(what)
-    })
+    crate::install::built("tocsin", PROGRAM)
 }
 
 /// How long a worker took to bring each shard back, by what it said, in order.

@@ -161,7 +161,7 @@ fn check_tools(state: &Path, pipeline: &str, older: &Path, damaged: &Path) {
     let whole = std::fs::read(&blocks).unwrap();
     std::fs::write(&blocks, &whole[..whole.len() - 1]).unwrap();
     let (code, said) = ask("verify", &[]);
-    assert_eq!(code, Some(4), "{said}");
+    assert_eq!(code, Some(6), "{said}");
     assert!(said.contains("bad ") && said.contains("size"), "{said}");
     std::fs::write(&blocks, whole).unwrap();
     let (code, said) = ask("inspect", &["nobody"]);

@@ -11,7 +11,7 @@ use support::{Decoding, Results, engine, plan};
 use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{PartitionReader, Settings};
 use tocsin_worker_core::plan::Plan;
-use tocsin_worker_core::shard::{JournalRecord, ReplayError, Shard, Wants};
+use tocsin_worker_core::shard::{Hold, JournalRecord, ReplayError, Shard, Wants};
 
 const START: Position = Position { offset: 0, epoch: -1 };
 
@@ -262,6 +262,47 @@ fn nothing_goes_ahead_behind_a_decision_or_for_a_sink_that_may_not_repeat() {
     run.act(Action::Read(0, 6));
     assert!(run.shard.take_ahead(|_| true).is_empty());
     assert_eq!(count(&run.shard.cut().unwrap().outputs), (vec![(0, 5), (1, 5)], 1));
+}
+
+#[test]
+fn a_shard_that_is_held_for_a_savepoint_goes_on_when_that_is_given_up_and_not_before() {
+    let (stages, streams) = PIPELINES[0];
+    let plan = plan(&spec(stages, streams));
+    let logs = [log(&[], 1), log(&[], 1)];
+    let mut run = Run::new(&plan, &logs, 500);
+    let mut again = Run::new(&plan, &logs, 500);
+    let first = Hold {
+        until: Some(1),
+        savepoint: Some(7),
+    };
+    let mut cut = |run: &mut Run<'_>| {
+        let (journal, _) = run.act(Action::Cut).unwrap();
+        again.replay(&journal);
+        assert_eq!(again.shard.held_for(), run.shard.held_for());
+    };
+    run.shard.hold(first);
+    cut(&mut run);
+    // Neither the end of a run, nor another savepoint, nor another's being given up changes for what it is held.
+    run.shard.go_on();
+    run.shard.give_up(8);
+    run.shard.hold(Hold {
+        savepoint: Some(8),
+        ..first
+    });
+    run.shard.hold(Hold {
+        savepoint: None,
+        ..first
+    });
+    assert_eq!((run.shard.held_for(), run.shard.has_moved()), (Some(first), false));
+    run.shard.give_up(7);
+    cut(&mut run);
+    assert!(!run.shard.is_held());
+    // What is to be given up at any time becomes what lasts until the next run epoch, and not the other way round.
+    run.shard.hold(Hold::default());
+    run.shard.hold(first);
+    run.shard.hold(Hold::default());
+    cut(&mut run);
+    assert_eq!(run.shard.held_for(), Some(first));
 }
 
 /// A log that was cut, by an election of a leader that lacked records, and grew again holds others at the same offsets.

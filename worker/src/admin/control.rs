@@ -10,17 +10,35 @@ pub trait Control: Send + Sync + 'static {
     /// Whether it was asked to end.
     fn is_draining(&self) -> bool;
 
-    /// Begins a savepoint of this worker's shards; if it `drains`, they stand still behind it. The same name again is the same savepoint; without one, it gets one.
+    /// Begins a savepoint of this worker's shards. The same name again is the same savepoint; without one, it gets one.
     ///
     /// # Errors
     /// If there can be none.
-    fn begin_savepoint(&self, id: Option<&str>, drains: bool) -> Result<Savepoint, Refusal>;
+    fn begin_savepoint(&self, id: Option<&str>, manner: Manner) -> Result<Savepoint, Refusal>;
+
+    /// Gives a savepoint up, whoever takes it: it never will be complete, and shards that are held for it go on.
+    ///
+    /// # Errors
+    /// If it is complete, or that cannot be known.
+    fn give_up_savepoint(&self, id: &str) -> Result<Savepoint, Refusal>;
 
     /// How far a savepoint is.
     ///
     /// # Errors
     /// If there is none of that name.
     fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal>;
+}
+
+/// What becomes of the pipeline behind a savepoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// It goes on.
+    #[default]
+    Plain,
+    /// It stands still until its workers end, with nothing on its way between shards.
+    Drained,
+    /// The same, and the run ends with it: it stands still until it begins anew with the savepoint, or that is given up.
+    Ending,
 }
 
 /// Why something is not done.

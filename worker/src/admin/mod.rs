@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::access::Access;
-pub use self::control::{Control, Refusal};
+pub use self::control::{Control, Manner, Refusal};
 
 use self::access::Gate;
 use self::monitor::Monitor;

@@ -15,7 +15,7 @@ use tocsin_contract::worker::{DRAIN, LIVEZ, METRICS, READYZ, Refused, SAVEPOINTS
 use tocsin_worker_core::snapshot::SavepointNames;
 
 use super::access::{Caller, Gate, admit};
-use super::control::{Control, Refusal};
+use super::control::{Control, Manner, Refusal};
 use crate::live::SharedLive;
 use crate::metrics::{CONTENT_TYPE, Measures, expose, not_ready, status, stuck};
 use crate::page::{self, Asked, PageFeed, guard};
@@ -38,7 +38,10 @@ pub(super) fn router(shared: Shared, page: Option<(SharedLive, PageFeed)>, gate:
         .route(METRICS, get(metrics))
         .route(STATUS, get(show_status))
         .route(SAVEPOINTS, post(begin_savepoint))
-        .route(&format!("{SAVEPOINTS}/{{id}}"), get(savepoint))
+        .route(
+            &format!("{SAVEPOINTS}/{{id}}"),
+            get(savepoint).delete(give_up_savepoint),
+        )
         .route(DRAIN, post(drain))
         .with_state(shared)
         .layer(DefaultBodyLimit::max(LARGEST_BODY));
@@ -93,6 +96,18 @@ struct Asking {
     id: Option<String>,
     #[serde(default)]
     drain: bool,
+    #[serde(default)]
+    ends: bool,
+}
+
+impl Asking {
+    const fn manner(&self) -> Manner {
+        match (self.ends, self.drain) {
+            (true, _) => Manner::Ending,
+            (false, true) => Manner::Drained,
+            (false, false) => Manner::Plain,
+        }
+    }
 }
 
 async fn begin_savepoint(
@@ -110,7 +125,7 @@ async fn begin_savepoint(
         Err(error) => {
             return refuse(
                 StatusCode::BAD_REQUEST,
-                format!("expected {{\"id\": \"...\", \"drain\": false}}: {error}"),
+                format!("expected {{\"id\": \"...\", \"drain\": false, \"ends\": false}}: {error}"),
             );
         }
     };
@@ -122,8 +137,8 @@ async fn begin_savepoint(
         );
         return refuse(StatusCode::BAD_REQUEST, what);
     }
-    let Asking { id, drain } = asking;
-    match with_control(shared, move |control| control.begin_savepoint(id.as_deref(), drain)).await {
+    let (manner, id) = (asking.manner(), asking.id);
+    match with_control(shared, move |control| control.begin_savepoint(id.as_deref(), manner)).await {
         Ok(savepoint) => {
             tracing::info!(by = %caller.address, id = savepoint.id, "a savepoint was asked for");
             let place = format!("{SAVEPOINTS}/{}", savepoint.id);
@@ -143,6 +158,23 @@ async fn savepoint(State(shared): State<Shared>, Path(id): Path<String>) -> Resp
     }
 }
 
+async fn give_up_savepoint(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Response {
+    if !SavepointNames::is_id(&id) {
+        return refuse(StatusCode::NOT_FOUND, "there is no such savepoint".to_owned());
+    }
+    match with_control(shared, move |control| control.give_up_savepoint(&id)).await {
+        Ok(savepoint) => {
+            tracing::info!(by = %caller.address, id = savepoint.id, "a savepoint was given up");
+            Json(savepoint).into_response()
+        }
+        Err(refusal) => refuse_with(&refusal),
+    }
+}
+
 /// Asks in a thread that may wait: for a store, say.
 async fn with_control<T: Send + 'static>(
     shared: Shared,
@@ -155,7 +187,8 @@ async fn with_control<T: Send + 'static>(
 fn refuse_with(refusal: &Refusal) -> Response {
     let status = match refusal {
         Refusal::Unknown(_) => StatusCode::NOT_FOUND,
-        Refusal::NotAvailable(_) | Refusal::NotNow(_) => StatusCode::CONFLICT,
+        Refusal::NotAvailable(_) => StatusCode::CONFLICT,
+        Refusal::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     refuse(status, refusal.to_string())
 }

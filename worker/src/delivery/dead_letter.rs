@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::message::{Header, OwnedHeaders};
 use tocsin_worker_core::delivery::queue::Row;
 
-use crate::kafka::{ClusterSettings, PlainProducer, ProduceError};
+use tocsin_kafka::{ClusterSettings, PlainProducer, ProduceError};
 
 /// How long the brokers may take.
 const PATIENCE: Duration = Duration::from_secs(10);

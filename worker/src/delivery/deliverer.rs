@@ -11,8 +11,8 @@ use rdkafka::error::KafkaError as ClientError;
 use super::member::{Complaints, Member, join};
 use super::state::State;
 use super::{Delivery, DeliveryError, DeliveryMetrics, DeliverySettings};
-use crate::kafka::{BEFORE_JOINING, Cluster};
 use crate::source::Interrupt;
+use tocsin_kafka::{BEFORE_JOINING, Cluster};
 
 /// How long a poll waits, and while answers are awaited.
 const POLL: Duration = Duration::from_millis(20);
@@ -71,7 +71,7 @@ impl Work {
         }
     }
 
-    fn kafka(&self) -> impl Fn(crate::kafka::KafkaError) -> DeliveryError {
+    fn kafka(&self) -> impl Fn(tocsin_kafka::KafkaError) -> DeliveryError {
         let sink = self.delivery.name.clone();
         move |source| DeliveryError::Kafka {
             sink: sink.clone(),

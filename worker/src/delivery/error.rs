@@ -1,6 +1,6 @@
 //! What ends the delivery of a sink's rows.
 
-use crate::kafka::{KafkaError, ProduceError};
+use tocsin_kafka::{KafkaError, ProduceError};
 
 /// What ends the delivery of a sink's rows: each needs a person. A receiver that is away is none: it is waited for.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use super::DeliveryError;
 use super::deliverer::{Work, commit};
 use super::metrics::count;
 use super::state::State;
-use crate::kafka::{Cluster, ClusterSettings, Fences, Generation, Incarnation, MemberTrouble, member_config};
+use tocsin_kafka::{Cluster, ClusterSettings, Fences, Generation, Incarnation, MemberTrouble, member_config};
 
 /// How long a question about offsets may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -27,9 +27,9 @@ use tocsin_worker_core::delivery::shape::Shape;
 
 pub use self::error::DeliveryError;
 pub use self::metrics::DeliveryMetrics;
-use crate::kafka::ClusterSettings;
 use crate::shards::Leaving;
 use crate::source::Interrupt;
+use tocsin_kafka::ClusterSettings;
 
 /// A row on its way out.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use tocsin_worker_core::kafka::lag::{Behind, Lag};
 use tocsin_worker_core::stream::Micros;
 
 use super::wall;
-use crate::kafka::Fetched;
+use tocsin_kafka::Fetched;
 
 /// So many times stand for those of a block.
 const SAMPLES: usize = 8;

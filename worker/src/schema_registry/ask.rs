@@ -9,7 +9,7 @@ use ureq::Agent;
 use url::Url;
 
 use super::error::{RegistryError, Unanswered};
-use crate::https::by_system_authorities;
+use tocsin_kafka::https::by_system_authorities;
 
 /// An answer comes within this time, or is asked for again.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::producer::TRANSACTION_TIMEOUT;
 use super::{Settings, group};
-use crate::kafka::{Cluster, ClusterSettings, KafkaError};
+use tocsin_kafka::{Cluster, ClusterSettings, KafkaError};
 
 /// Who waits for a transaction so long finds out whether it was left open. A live worker's ends sooner.
 pub const LONG: Duration = Duration::from_millis(500);

@@ -21,8 +21,8 @@ use super::grant::{Asking, Grant, Ownership, Term};
 use super::producer::{TRANSACTION_TIMEOUT, Transactional, Tried};
 use super::transaction::Transaction;
 use super::{ShardsError, sequence};
-use crate::kafka::{Cluster, ClusterSettings, CommittedNow, KafkaError};
 use crate::metrics::Pulse;
+use tocsin_kafka::{Cluster, ClusterSettings, CommittedNow, KafkaError};
 
 /// Time between two tries to begin anew.
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);

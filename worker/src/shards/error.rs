@@ -7,10 +7,10 @@ use tocsin_worker_core::repartition::DealtOtherwise;
 use tocsin_worker_core::shard::{InvalidJournal, ReplayError};
 use tocsin_worker_core::snapshot::ChangedInput;
 
-use crate::kafka::KafkaError;
 use crate::schema_registry::RegistryError;
 use crate::sink::SinkError;
 use crate::snapshots::SnapshotError;
+use tocsin_kafka::KafkaError;
 
 use super::producer::ProducerError;
 

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMe
 use rdkafka::error::{KafkaError as ClientError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::kafka::{Barrier, Cluster, CommittedNow, KafkaError, Membership, membership};
+use tocsin_kafka::{Barrier, Cluster, CommittedNow, KafkaError, Membership, membership};
 
 /// The group's metadata of one generation. It is taken inside the rebalance callback, together with the assignment: asked
 /// for at any other time, librdkafka gives the newest, and a thread that was left behind would pass for a member.

@@ -17,10 +17,10 @@ use super::growth::Watch;
 use super::start::Layout;
 use super::thread::{Command, ShardThread};
 use super::{LONGEST_END, Settings, ShardsError};
-use crate::kafka::{
+use crate::metrics::Measures;
+use tocsin_kafka::{
     BEFORE_JOINING, Cluster, Fences, Generation, Incarnation, MemberTrouble, TokenLogin, member_config,
 };
-use crate::metrics::Measures;
 
 /// A poll waits so long: then an interrupt is heard.
 const POLL: Duration = Duration::from_millis(50);

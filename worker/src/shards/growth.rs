@@ -18,9 +18,9 @@ use tocsin_worker_core::snapshot::{Savepoint, SavepointNames};
 
 use super::start::Layout;
 use super::{Settings, ShardsError};
-use crate::kafka::{Cluster, KafkaError, Time, TopicInfo};
 use crate::shards::sequence;
 use crate::snapshots::{SnapshotError, SnapshotStore};
+use tocsin_kafka::{Cluster, KafkaError, Time, TopicInfo};
 
 /// Between two looks at the topics, and at the store.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
@@ -64,7 +64,7 @@ pub fn begins(
         .map(|snapshots| SnapshotStore::open(&snapshots.address))
         .transpose()?;
     if let (None, Some(store)) = (committed, &store) {
-        let left = left(store, &settings.group)?;
+        let left = left(store, &settings.pipeline)?;
         if let Some((epoch, savepoint)) = left {
             // A pipeline that has not run must not find what one of its name has left.
             if !journal.map_or(Ok(false), |journal| is_written(cluster, journal))? {
@@ -79,11 +79,13 @@ pub fn begins(
     };
     let n_journal = journal.partitions.len() as u32;
     if let (Some(store), Some(epoch)) = (&store, committed)
-        && let Some((grown, savepoint)) = newest(store, &settings.group, epoch)?
+        && let Some((grown, savepoint)) = newest(store, &settings.pipeline, epoch)?
         && rewind.is_none_or(|rewind| rewind <= grown)
     {
         let of_topic = |(topic, now): (&TopicInfo, &u32)| savepoint.grown_to.get(&topic.name).copied().unwrap_or(*now);
-        let name = SavepointNames::of(&settings.group, &savepoint.id).folder().to_owned();
+        let name = SavepointNames::of(&settings.pipeline, &savepoint.id)
+            .folder()
+            .to_owned();
         let other = asked
             .and_then(|snapshots| snapshots.restore_from.as_ref())
             .filter(|other| **other != name);
@@ -206,11 +208,13 @@ pub fn notice(settings: &Settings, layout: &Layout, found: &BTreeMap<String, u32
         return Err(ShardsError::Grown { topic, now, then, why });
     }
     let (epoch, n_shards) = (layout.epoch + 1, layout.n_shards);
-    tracing::info!(
-        "the topic {topic} has {now} partitions, and the pipeline reads {then} of them in {n_shards} shards: it is held, and goes on from a savepoint in run epoch {epoch}"
-    );
-    settings.savepoints.ask_grown(epoch, found.clone());
-    Ok(true)
+    let asked = settings.savepoints.ask_grown(epoch, found.clone());
+    if asked {
+        tracing::info!(
+            "the topic {topic} has {now} partitions, and the pipeline reads {then} of them in {n_shards} shards: it is held, and goes on from a savepoint in run epoch {epoch}"
+        );
+    }
+    Ok(asked)
 }
 
 /// How many partitions topics have.
@@ -316,7 +320,7 @@ impl Looking {
         let Some(snapshots) = self.settings.snapshots.as_ref().filter(|_| !is_known) else {
             return is_known;
         };
-        let names = SavepointNames::of(&self.settings.group, &id);
+        let names = SavepointNames::of(&self.settings.pipeline, &id);
         let found = SnapshotStore::open(&snapshots.address).and_then(|store| store.has(&names.manifest()));
         found.unwrap_or_else(|error| {
             tracing::warn!(%error, "the store of savepoints cannot be looked at");

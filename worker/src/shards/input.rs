@@ -9,8 +9,8 @@ use tocsin_worker_core::repartition::DealtOtherwise;
 use tocsin_worker_core::shard::Shard;
 
 use super::schemas::{Purpose, Schemas};
-use crate::kafka::Fetched;
 use crate::metrics::Reading;
+use tocsin_kafka::Fetched;
 
 /// How much is brought to a shard at once: a batch may grow a thousandfold.
 const MOST_UNPACKED: usize = 32 << 20;

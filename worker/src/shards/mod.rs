@@ -49,17 +49,19 @@ pub use self::leaving::Leaving;
 use self::savepoints::Savepoints;
 use self::schemas::Schemas;
 use self::thread::ShardThread;
-use crate::kafka::{Cluster, ClusterSettings};
 use crate::metrics::Measures;
 use crate::sink::Sink;
 use crate::snapshots::StoreAddress;
 use crate::source::Interrupt;
+use tocsin_kafka::{Cluster, ClusterSettings};
 
 /// How a pipeline is run on Kafka.
 #[derive(Clone)]
 pub struct Settings {
     /// The Kafka.
     pub cluster: ClusterSettings,
+    /// Name of the pipeline: snapshots are kept by it.
+    pub pipeline: String,
     /// Name of the consumer group.
     pub group: String,
     /// The pipeline's own topics.
@@ -223,6 +225,7 @@ fn run_once(
         return Ok(Ended::Finished);
     };
     let layout = Arc::new(prepared.layout);
+    settings.savepoints.is_in(layout.epoch);
     tracing::info!("records are read and written by {}", settings.cluster.client_and_why());
     let schemas = Schemas::of(&job.sources)?;
     let ownership = Arc::new(Ownership::default());

@@ -7,7 +7,7 @@ use tocsin_contract::duration::Duration as Told;
 
 use super::start::Layout;
 use super::{Settings, ShardsError, SnapshotSettings};
-use crate::kafka::Cluster;
+use tocsin_kafka::Cluster;
 
 /// Looks whether topics keep records for as long as a recovery may need them, and tells `settings.measures` which keeps them for
 /// the shortest time.

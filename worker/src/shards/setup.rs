@@ -23,9 +23,9 @@ use super::start::Layout;
 use super::thread::Command;
 use super::transaction::Targets;
 use super::{Settings, ShardsError, SnapshotSettings};
-use crate::kafka::{Cluster, ClusterSettings, Fetcher};
 use crate::metrics::{Measures, Pulse};
 use crate::snapshots::SnapshotError;
+use tocsin_kafka::{Cluster, ClusterSettings, Fetcher};
 
 /// What a thread begins with.
 pub struct Setup {

@@ -147,6 +147,7 @@ impl Snapshotting {
             self.wanted.retain(|wanted| wanted.id != id);
             self.wanted.push(WantedSavepoint::new(id, kind));
         }
+        self.wanted.retain(|wanted| !self.savepoints.is_given_up(&wanted.id));
         let is_new = |of_shard: &OfShard| Some(shard.sequence()) > of_shard.written && !shard.is_held();
         let of_shard = self.shards.get(&number);
         let is_due = of_shard.is_some_and(|of_shard| Instant::now() >= of_shard.due && is_new(of_shard));
@@ -203,12 +204,13 @@ impl Snapshotting {
                 let mut whole = PartOf {
                     names: names.clone(),
                     savepoint: Savepoint::new(pipeline, id, vec![0; self.place.n_shards as usize]),
-                    drains: kind.holds(),
-                    epoch: None,
+                    drains: kind.hold(id).is_some(),
+                    epoch: kind.ends(),
                 };
-                if let Kind::Grown(epoch, partitions) = kind {
-                    whole.epoch = epoch.checked_sub(1);
-                    whole.savepoint.grown_to.clone_from(partitions);
+                match kind {
+                    Kind::Grown(_, partitions) => whole.savepoint.grown_to.clone_from(partitions),
+                    Kind::Ending(_) => whole.savepoint.ends = kind.ends(),
+                    Kind::Plain | Kind::Drained => {}
                 }
                 self.writer.begin(names.shard(number), sequence, Some(whole));
             }
@@ -420,19 +422,18 @@ impl Snapshotting {
                 if size.completes {
                     self.wanted.retain(|wanted| wanted.id != id);
                 }
-                tracing::info!(
-                    shard,
-                    savepoint = id,
-                    complete = size.completes,
-                    "a savepoint was written"
-                );
+                let complete = size.completes;
+                tracing::info!(shard, savepoint = id, complete, "a savepoint was written");
                 self.savepoints.written(id, size.bytes, size.completes);
             }
             Err(error) => {
                 tracing::warn!(shard, savepoint = id, %error, "a savepoint could not be written");
-                // Without that of a topic that has grown nothing goes on.
-                if let Some(wanted) = wanted.filter(|wanted| matches!(wanted.kind, Kind::Grown(..))) {
+                // Without it nothing goes on, unless it is given up.
+                if let Some(wanted) = wanted.filter(|wanted| wanted.kind.ends().is_some()) {
                     wanted.not_before = Instant::now() + TRIED_AGAIN;
+                    if matches!(wanted.kind, Kind::Ending(_)) {
+                        self.savepoints.failed(id, error.to_string());
+                    }
                     return;
                 }
                 self.wanted.retain(|wanted| wanted.id != id);

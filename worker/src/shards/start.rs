@@ -10,7 +10,7 @@ use tocsin_worker_core::snapshot::TopicNow;
 use super::growth::{begins, counts, notice};
 use super::transaction::Targets;
 use super::{Job, Settings, ShardsError, retention};
-use crate::kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
+use tocsin_kafka::{Cluster, KafkaError, NewTopic, TopicInfo};
 
 /// How long a new topic may take until all brokers know it.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,8 +15,8 @@ use super::ahead::Awaited;
 use super::grant::{Grant, Term};
 use super::start::Layout;
 use crate::dead_letter::cause_code;
-use crate::kafka::NewRecords;
 use crate::sink::{EncodedRows, Sink, SinkError};
+use tocsin_kafka::NewRecords;
 
 /// How much of a dead record is kept: with its headers it stays below Kafka's 1 MiB.
 const MOST_OF_DEAD: usize = 512 << 10;

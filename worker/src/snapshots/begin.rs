@@ -6,8 +6,9 @@ use tocsin_worker_core::snapshot::{
     Dealt, InvalidManifest, Manifest, ReadFrom, Restore, RestoreError, TopicNow, dealt, is_drained,
 };
 
+use super::SnapshotError;
 use super::catalog::Part;
-use super::store::{SnapshotError, SnapshotStore};
+use super::store::SnapshotStore;
 
 /// What a shard begins with.
 #[derive(Clone, Debug)]

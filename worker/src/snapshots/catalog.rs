@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::SystemTime;
 
+use ring::digest::{SHA256, digest};
+use tocsin_contract::worker::SavepointContents;
 use tocsin_worker_core::snapshot::{Manifest, RestoreError, Savepoint, SavepointNames, ShardNames, read_blocks};
 
-use super::store::{SnapshotError, SnapshotStore};
+use super::SnapshotError;
+use super::store::SnapshotStore;
 
 /// A snapshot of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +77,9 @@ impl SnapshotStore {
                 None if stem.contains("/savepoints/") => continue,
                 None => (stem, false),
             };
+            if is_savepoint && self.is_given_up(name)? {
+                continue;
+            }
             let own = objects.iter().filter(|other| {
                 let rest = other.name.strip_prefix(name);
                 rest.is_some_and(|rest| rest.starts_with(if is_savepoint { '/' } else { '.' }))
@@ -87,6 +93,17 @@ impl SnapshotStore {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    /// Whether a savepoint was given up. One that is damaged was not, as far as can be known.
+    fn is_given_up(&self, name: &str) -> Result<bool, SnapshotError> {
+        let Some((pipeline, id)) = name.split_once("/savepoints/") else {
+            return Ok(false);
+        };
+        match self.settled(&SavepointNames::of(pipeline, id)) {
+            Err(SnapshotError::Invalid { .. }) => Ok(false),
+            settled => Ok(settled?.is_some_and(|savepoint| savepoint.given_up)),
+        }
     }
 
     /// The parts of a snapshot, a shard each: of the one with this name, or of a pipeline's newest.
@@ -143,6 +160,26 @@ impl SnapshotStore {
         shards.map(part).collect()
     }
 
+    /// What a savepoint holds, without reading its files.
+    ///
+    /// # Errors
+    /// If there is none, it is damaged, or the store fails.
+    pub fn savepoint_contents(&self, pipeline: &str, id: &str) -> Result<SavepointContents, SnapshotError> {
+        let names = SavepointNames::of(pipeline, id);
+        let hash = digest(&SHA256, &self.get(&names.manifest())?);
+        let parts = self.savepoint_parts(pipeline, id)?;
+        let stages = parts.iter().flat_map(|part| &part.manifest.stages);
+        let with_state = stages.filter(|stage| !stage.shape.is_empty());
+        Ok(SavepointContents {
+            size_bytes: self.objects(names.folder())?.iter().map(|object| object.bytes).sum(),
+            manifest_hash: hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            epoch: parts.iter().map(|part| part.manifest.epoch).max().unwrap_or(0),
+            stages: with_state
+                .map(|stage| (stage.name.clone(), stage.shape.clone()))
+                .collect(),
+        })
+    }
+
     /// The savepoint of a name as `tocsin snapshot list` has it: its pipeline, and its parts.
     ///
     /// # Errors
@@ -159,13 +196,50 @@ impl SnapshotStore {
         }
     }
 
+    /// Removes a savepoint, as `tocsin snapshot list` names it. That it is gone already is as good.
+    ///
+    /// # Errors
+    /// If it is none, or the store fails.
+    pub fn remove_savepoint(&self, name: &str) -> Result<usize, SnapshotError> {
+        let not_one = || SnapshotError::NotSavepoint(name.to_owned());
+        let (pipeline, id) = name.split_once("/savepoints/").ok_or_else(not_one)?;
+        if pipeline.is_empty() || id.is_empty() || name.contains("..") {
+            return Err(not_one());
+        }
+        self.remove_folder(SavepointNames::of(pipeline, id).folder())
+    }
+
+    /// Removes all that a pipeline ever wrote, its savepoints among it. No worker of it may run.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn remove_pipeline(&self, pipeline: &str) -> Result<usize, SnapshotError> {
+        if pipeline.is_empty() || pipeline.contains(['/', '.']) {
+            return Err(SnapshotError::Unknown(pipeline.to_owned()));
+        }
+        self.remove_folder(pipeline)
+    }
+
+    /// Manifests go first: what is left is then no snapshot any more, also if this is interrupted.
+    fn remove_folder(&self, folder: &str) -> Result<usize, SnapshotError> {
+        let mut names: Vec<String> = self.objects(folder)?.into_iter().map(|object| object.name).collect();
+        names.sort_by_key(|name| (!name.ends_with("/savepoint.manifest"), !name.ends_with(".manifest")));
+        names.iter().try_for_each(|name| self.remove(name))?;
+        Ok(names.len())
+    }
+
     /// The manifest of a savepoint.
     ///
     /// # Errors
-    /// If there is none, it is damaged, or the store fails.
+    /// If there is none, it was given up, it is damaged, or the store fails.
     pub fn savepoint(&self, names: &SavepointNames) -> Result<Savepoint, SnapshotError> {
         let name = names.manifest();
-        Savepoint::decode(&self.get(&name)?).map_err(|reason| SnapshotError::Invalid { name, reason })
+        let savepoint =
+            Savepoint::decode(&self.get(&name)?).map_err(|reason| SnapshotError::Invalid { name, reason })?;
+        if savepoint.given_up {
+            return Err(SnapshotError::GivenUp(names.folder().to_owned()));
+        }
+        Ok(savepoint)
     }
 }
 

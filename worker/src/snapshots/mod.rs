@@ -6,6 +6,7 @@
 
 mod begin;
 mod catalog;
+mod error;
 mod read_ahead;
 mod restore;
 mod store;
@@ -13,8 +14,9 @@ mod writer;
 
 pub use self::begin::{Beginning, Begun, begin};
 pub use self::catalog::{Entry, Part, StageContents, StageDifference, contents, difference};
+pub use self::error::SnapshotError;
 pub use self::restore::{Restored, Wanted, restore};
-pub use self::store::{Object, SnapshotError, SnapshotStore, StoreAddress};
+pub use self::store::{Object, SnapshotStore, StoreAddress};
 pub use self::writer::{PartOf, Publish, Size, SnapshotWriter, Written};
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use tocsin_worker_core::snapshot::{Manifest, ShardNames};
 
-use super::store::{SnapshotError, SnapshotStore};
+use super::SnapshotError;
+use super::store::SnapshotStore;
 
 impl SnapshotStore {
     /// Reads the blocks of snapshots, file by file, and hands each to `take` with the number of the snapshot, while the next

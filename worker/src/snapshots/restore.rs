@@ -3,7 +3,8 @@
 use tocsin_worker_core::engine::{Engine, SavedHead};
 use tocsin_worker_core::snapshot::{Manifest, Restore, RestoreError, ShardNames};
 
-use super::store::{SnapshotError, SnapshotStore};
+use super::SnapshotError;
+use super::store::SnapshotStore;
 
 /// What a shard is brought back from.
 #[derive(Clone, Debug)]

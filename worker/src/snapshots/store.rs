@@ -9,12 +9,12 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload, RetryConfig};
-use tocsin_worker_core::snapshot::{
-    File, InvalidManifest, Manifest, RestoreError, Savepoint, SavepointNames, ShardNames, choose, kept,
-};
+use tocsin_worker_core::snapshot::{File, Manifest, Savepoint, SavepointNames, ShardNames, choose, kept};
 use tokio::runtime::{Builder, Runtime};
 use tokio_stream::StreamExt;
 use url::Url;
+
+use super::SnapshotError;
 
 /// How long a request is tried again before the snapshot counts as failed; the next may do.
 const RETRIED: Duration = Duration::from_secs(5);
@@ -33,100 +33,6 @@ impl StoreAddress {
 impl std::fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// An object store that cannot be used, or a snapshot that cannot.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The address leads nowhere.
-    #[error("snapshots cannot be kept at {address}: {reason}")]
-    Address {
-        /// The address.
-        address: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The store failed.
-    #[error("{what} {name}: {source}")]
-    Store {
-        /// What was tried.
-        what: &'static str,
-        /// With which object.
-        name: String,
-        /// Why not.
-        source: object_store::Error,
-    },
-    /// A snapshot cannot be used. None that is older is taken in its place.
-    #[error("snapshot {name} {reason}; give it back, or remove it to go back to the one before")]
-    Invalid {
-        /// The manifest.
-        name: String,
-        /// What is wrong with it.
-        reason: InvalidManifest,
-    },
-    /// There is none of that name.
-    #[error("there is no snapshot {0}; `tocsin snapshot list` names all")]
-    Unknown(String),
-    /// A pipeline cannot begin with it.
-    #[error("there is no savepoint {0}; `tocsin snapshot list` names all, as PIPELINE/savepoints/ID")]
-    NotSavepoint(String),
-    /// A pipeline cannot be resumed from it.
-    #[error(
-        "the pipeline cannot be resumed from savepoint {name}: {why}; wind it back instead (--restore-from, --rewind-to-epoch)"
-    )]
-    NotResumed {
-        /// Name of the savepoint.
-        name: String,
-        /// Why not.
-        why: String,
-    },
-    /// Rows that it does not hold were on their way between shards when it was taken.
-    #[error(
-        "savepoint {name} cannot begin a pipeline: shards sent rows to one another ({input}), and some may have been on their way; take one that drains them (`\"drain\": true`), and begin with that"
-    )]
-    OnTheWay {
-        /// Name of the savepoint.
-        name: String,
-        /// Name of the input.
-        input: String,
-    },
-    /// A restore ended before it was done.
-    #[error("a restore ended unexpectedly")]
-    Interrupted,
-    /// The state of a snapshot cannot be taken back.
-    #[error("snapshot {name}: {reason}")]
-    Restore {
-        /// The manifest.
-        name: String,
-        /// Why not.
-        reason: RestoreError,
-    },
-}
-
-impl SnapshotError {
-    /// Whether another try may do: the store could not be reached, or failed.
-    pub fn may_pass(&self) -> bool {
-        use object_store::Error;
-        match self {
-            Self::Store { source, .. } => !matches!(
-                source,
-                Error::NotFound { .. }
-                    | Error::AlreadyExists { .. }
-                    | Error::PermissionDenied { .. }
-                    | Error::Unauthenticated { .. }
-                    | Error::NotSupported { .. }
-                    | Error::UnknownConfigurationKey { .. }
-            ),
-            Self::Address { .. }
-            | Self::Invalid { .. }
-            | Self::Unknown(_)
-            | Self::NotSavepoint(_)
-            | Self::OnTheWay { .. }
-            | Self::NotResumed { .. }
-            | Self::Restore { .. }
-            | Self::Interrupted => false,
-        }
     }
 }
 
@@ -259,14 +165,42 @@ impl SnapshotStore {
     /// Writes the manifest of a savepoint whose shards are all written, if it is not there yet.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails, or the savepoint was given up.
     pub fn complete(&self, names: &SavepointNames, savepoint: &Savepoint) -> Result<(), SnapshotError> {
-        match self.put(&names.manifest(), savepoint.encode()) {
+        if self.put_first(&names.manifest(), savepoint.encode())? {
+            return Ok(());
+        }
+        // Another worker was faster, with the same; or it was given up.
+        self.savepoint(names).map(drop)
+    }
+
+    /// Sees to it that a savepoint which is not complete never will be. Whether that is so: if not, it is complete.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn give_up(&self, pipeline: &str, id: &str) -> Result<bool, SnapshotError> {
+        let names = SavepointNames::of(pipeline, id);
+        if self.put_first(&names.manifest(), Savepoint::given_up(pipeline, id).encode())? {
+            return Ok(true);
+        }
+        Ok(self.settled(&names)?.is_some_and(|savepoint| savepoint.given_up))
+    }
+
+    /// What became of a savepoint, complete or given up; nothing while neither is so.
+    ///
+    /// # Errors
+    /// If the store fails, or its manifest is damaged.
+    pub fn settled(&self, names: &SavepointNames) -> Result<Option<Savepoint>, SnapshotError> {
+        let name = names.manifest();
+        match self.get(&name) {
             Err(SnapshotError::Store {
-                source: object_store::Error::AlreadyExists { .. },
+                source: object_store::Error::NotFound { .. },
                 ..
-            }) => Ok(()),
-            outcome => outcome,
+            }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(bytes) => Savepoint::decode(&bytes)
+                .map(Some)
+                .map_err(|reason| SnapshotError::Invalid { name, reason }),
         }
     }
 
@@ -305,8 +239,11 @@ impl SnapshotStore {
         self.remove(&names.path(&file.name))
     }
 
-    fn remove(&self, name: &str) -> Result<(), SnapshotError> {
+    pub(super) fn remove(&self, name: &str) -> Result<(), SnapshotError> {
         let removed = self.runtime.block_on(self.store.delete(&self.path(name)));
+        if matches!(removed, Err(object_store::Error::NotFound { .. })) {
+            return Ok(());
+        }
         removed.map_err(|source| SnapshotError::Store {
             what: "removing",
             name: name.to_owned(),
@@ -381,6 +318,17 @@ impl SnapshotStore {
             name: name.to_owned(),
             source,
         })
+    }
+
+    /// Writes an object, if there is none. Whether it did.
+    fn put_first(&self, name: &str, bytes: Vec<u8>) -> Result<bool, SnapshotError> {
+        match self.put(name, bytes) {
+            Err(SnapshotError::Store {
+                source: object_store::Error::AlreadyExists { .. },
+                ..
+            }) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
     }
 
     /// Writes an object that is not there yet.

@@ -10,7 +10,8 @@ use tocsin_worker_core::snapshot::{
     BlockWriter, File, Manifest, Savepoint, SavepointNames, ShardNames, StageEntry, is_drained,
 };
 
-use super::store::{SnapshotError, SnapshotStore, StoreAddress};
+use super::SnapshotError;
+use super::store::{SnapshotStore, StoreAddress};
 
 /// Bytes of a file of blocks.
 const FILE: usize = 32 << 20;

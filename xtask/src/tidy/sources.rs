@@ -16,11 +16,11 @@ const UNSAFE_MODULES: &[(&str, &str)] = &[
         "SSE2 instructions on registers, on x86-64 alone, where they always are",
     ),
     (
-        "worker/src/kafka/librdkafka/membership.rs",
+        "kafka/src/librdkafka/membership.rs",
         "librdkafka's own calls, for what a membership consists of, which the crate around it keeps to itself",
     ),
     (
-        "worker/src/kafka/librdkafka/queue.rs",
+        "kafka/src/librdkafka/queue.rs",
         "librdkafka's own calls, for the places of events, which the crate around it keeps to itself",
     ),
 ];

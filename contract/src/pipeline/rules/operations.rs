@@ -4,15 +4,16 @@ use super::{exactly_one, positive};
 use crate::pipeline::IncidentPipelineSpec;
 use crate::pipeline::autoscaling::Autoscaling;
 use crate::pipeline::infrastructure::{Infrastructure, Provider};
-use crate::pipeline::kafka::{Kafka, KafkaMode, KafkaRole, SaslMechanism, is_principal};
+use crate::pipeline::kafka::{Kafka, KafkaMode, KafkaPool, KafkaRole, ListenerKind, SaslMechanism, is_principal};
 use crate::pipeline::node_pool::{CloudRef, NodePool, ReadySignalKind, SecurityRule, ServerGroupPolicy};
 use crate::pipeline::state::State;
+use crate::pipeline::time_table::TimeTable;
 use crate::pipeline::upgrade::{Upgrade, UpgradeFallback, UpgradeMode};
 use crate::problem::Problem;
 use crate::rule::Rule;
 
 /// Rules of `kafka`.
-pub const KAFKA: [Rule; 9] = [
+pub const KAFKA: [Rule; 13] = [
     Rule::on(
         ".bootstrapServers",
         "!has(self.mode) || (self.mode == 'External') == has(self.bootstrapServers)",
@@ -59,13 +60,47 @@ pub const KAFKA: [Rule; 9] = [
         "!has(self.sasl) || self.sasl.mechanism != 'Kerberos' || self.sasl.username.matches('^[A-Za-z0-9._/@-]+$')",
         "must have a username of letters, digits, `.`, `_`, `-`, `/` and `@` with mechanism Kerberos",
     ),
+    Rule::on(
+        ".user",
+        "!(has(self.bootstrapServers) && has(self.user))",
+        "must not be given here: the limits of a user of an External Kafka are its owner's to set",
+    ),
+    Rule::on(
+        ".listeners",
+        "!has(self.listeners) || (has(self.mode) && self.mode == 'Strimzi') \
+         || self.listeners.all(l, l.type == 'Internal')",
+        "must have type Internal here: NodePort and LoadBalancer are for mode Strimzi",
+    ),
+    Rule::on(
+        ".config",
+        "!has(self.config) || self.config.all(name, name.matches('^[A-Za-z0-9._-]+$'))",
+        "must have names of letters, digits, `.`, `_` and `-`, as Kafka's settings have",
+    ),
+    // The objects of a pipeline NAME-kafka are called so.
+    Rule::on(
+        ".pools",
+        "!has(self.pools) || self.pools.all(p, !p.name.matches('^(workers|live|published|(config|rules|kafka)-.*)$'))",
+        "must not be named workers, live or published, nor begin with config-, rules- or kafka-: objects of another pipeline \
+         may have that name",
+    ),
 ];
 
-/// Rules of a change of `kafka.mode`.
-pub const KAFKA_MODE: [Rule; 1] = [Rule::new(
-    "self == oldSelf",
-    "must not change: records and journal are in that Kafka; make another pipeline and restore a savepoint into it",
-)];
+/// Rules of a change of `kafka`.
+pub const KAFKA_CHANGE: [Rule; 2] = [
+    Rule::on(
+        ".mode",
+        "(has(self.mode) ? self.mode : has(self.bootstrapServers) ? 'External' : 'Managed') \
+         == (has(oldSelf.mode) ? oldSelf.mode : has(oldSelf.bootstrapServers) ? 'External' : 'Managed')",
+        "must not change: records and journal are in that Kafka; make another pipeline and restore a savepoint into it",
+    ),
+    Rule::on(
+        ".pools",
+        "(has(self.mode) && self.mode == 'Strimzi') || !has(self.pools) || !has(oldSelf.pools) \
+         || self.pools.all(p, oldSelf.pools.all(q, q.name != p.name || (q.storage.size == p.storage.size \
+         && (has(q.storage.class) ? q.storage.class : '') == (has(p.storage.class) ? p.storage.class : ''))))",
+        "must not change the storage of a pool: its disks are there; make another pool beside it",
+    ),
+];
 
 /// Rules of a change of a topic.
 pub const TOPIC_PARTITIONS: [Rule; 1] = [Rule::new(
@@ -240,6 +275,25 @@ fn kafka(kafka: &Kafka, problems: &mut Vec<Problem>) {
         KAFKA[7].unless(is_ticket || sasl.service_name.is_none(), path, problems);
         KAFKA[8].unless(!is_ticket || is_principal(&sasl.username), path, problems);
     }
+    KAFKA[9].unless(!external || kafka.user.is_none(), path, problems);
+    let are_internal = kafka
+        .listeners
+        .iter()
+        .all(|listener| listener.kind == ListenerKind::Internal);
+    let is_name = |name: &String| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        !name.is_empty() && name.chars().all(fits)
+    };
+    KAFKA[11].unless(kafka.config.keys().all(is_name), path, problems);
+    let is_free = |pool: &KafkaPool| {
+        let name = pool.name.as_str();
+        let begins = ["config-", "rules-", "kafka-"]
+            .iter()
+            .any(|taken| name.starts_with(taken));
+        !begins && !["workers", "live", "published"].contains(&name)
+    };
+    KAFKA[12].unless(kafka.pools.iter().all(is_free), path, problems);
+    KAFKA[10].unless(kafka.mode == Some(KafkaMode::Strimzi) || are_internal, path, problems);
 }
 
 fn infrastructure(infrastructure: &Infrastructure, problems: &mut Vec<Problem>) {
@@ -312,6 +366,13 @@ fn security_rule(rule: &SecurityRule, path: &str, problems: &mut Vec<Problem>) {
 }
 
 fn state(state: &State, problems: &mut Vec<Problem>) {
+    // Cron's grammar is more than a pattern of the schema can say.
+    if let Some(Err(why)) = state.savepoint.schedule.as_deref().map(TimeTable::parse) {
+        let problem = Problem::new("spec.state.savepoint.schedule", format!("is no time table: {why}"));
+        problems.push(
+            problem.hint("five fields of cron in UTC, as in `0 */6 * * *`, or @hourly, @daily, @weekly, @monthly"),
+        );
+    }
     let storage = &state.storage;
     let given = [("volume", storage.volume.is_some()), ("s3", storage.s3.is_some())];
     exactly_one(&STORAGE[0], &given, "spec.state.storage", problems);
@@ -348,9 +409,21 @@ fn autoscaling(autoscaling: &Autoscaling, problems: &mut Vec<Problem>) {
 /// What `new` changes about `old` that cannot change.
 pub fn change_problems(old: &IncidentPipelineSpec, new: &IncidentPipelineSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let (Some(before), Some(after)) = (old.kafka.mode, new.kafka.mode) {
-        KAFKA_MODE[0].unless(before == after, "spec.kafka.mode", &mut problems);
-    }
+    let (before, after) = (&old.kafka, &new.kafka);
+    let is_same = before.effective_mode() == after.effective_mode();
+    KAFKA_CHANGE[0].unless(is_same, "spec.kafka", &mut problems);
+    let disk = |pool: &KafkaPool| {
+        (
+            pool.storage.size.clone(),
+            pool.storage.class.clone().unwrap_or_default(),
+        )
+    };
+    let keeps_disks = |pool: &KafkaPool| {
+        let before = before.pools.iter().find(|before| before.name == pool.name);
+        before.is_none_or(|before| disk(before) == disk(pool))
+    };
+    let are_kept = after.mode == Some(KafkaMode::Strimzi) || after.pools.iter().all(keeps_disks);
+    KAFKA_CHANGE[1].unless(are_kept, "spec.kafka", &mut problems);
     for topic in &new.kafka.topics {
         let before = old.kafka.topics.iter().find(|before| before.name == topic.name);
         if let (Some(before), Some(after)) = (before.and_then(|before| before.partitions), topic.partitions) {

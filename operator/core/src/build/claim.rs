@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpe
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tocsin_contract::labels::Component;
 use tocsin_contract::pipeline::deletion::Fate;
+use tocsin_contract::pipeline::state::VolumeStorage;
 
 use super::{metadata, metadata_of_what_stays};
 use crate::pipeline::Pipeline;
@@ -19,7 +20,7 @@ pub fn of_state(pipeline: &Pipeline) -> Option<PersistentVolumeClaim> {
     Some(PersistentVolumeClaim {
         metadata,
         spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec![access_mode(volume.class.is_some()).to_owned()]),
+            access_modes: Some(vec![access_mode(volume).to_owned()]),
             storage_class_name: volume.class.clone(),
             resources: Some(VolumeResourceRequirements {
                 requests: Some([("storage".to_owned(), Quantity(volume.size.as_str().to_owned()))].into()),
@@ -31,12 +32,15 @@ pub fn of_state(pipeline: &Pipeline) -> Option<PersistentVolumeClaim> {
     })
 }
 
+/// One machine at a time mounts it.
+pub(super) const READ_WRITE_ONCE: &str = "ReadWriteOnce";
+
 /// All workers mount the volume. A class that the user names must do that from several nodes; the cluster's own mostly
 /// cannot, and serves the workers of one node.
-const fn access_mode(is_of_a_named_class: bool) -> &'static str {
-    if is_of_a_named_class {
+pub(super) const fn access_mode(volume: &VolumeStorage) -> &'static str {
+    if volume.class.is_some() {
         "ReadWriteMany"
     } else {
-        "ReadWriteOnce"
+        READ_WRITE_ONCE
     }
 }

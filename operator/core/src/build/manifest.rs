@@ -4,6 +4,7 @@ use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
+use tocsin_contract::crds::API_VERSION;
 
 use crate::hash::hash_of;
 
@@ -29,6 +30,23 @@ impl Resource {
     }
 }
 
+/// The kinds that users write.
+pub const PIPELINE: Resource = ours("IncidentPipeline", "incidentpipelines");
+/// A snapshot of a pipeline.
+pub const SNAPSHOT: Resource = ours("PipelineSnapshot", "pipelinesnapshots");
+/// Rules and KPIs.
+pub const RULE_SET: Resource = ours("IncidentRuleSet", "incidentrulesets");
+/// A model.
+pub const MODEL: Resource = ours("IncidentModel", "incidentmodels");
+
+const fn ours(kind: &'static str, plural: &'static str) -> Resource {
+    Resource {
+        api_version: API_VERSION,
+        kind,
+        plural,
+    }
+}
+
 /// An object of a namespace, as server-side apply takes it: what the operator says of it, and nothing else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
@@ -50,9 +68,15 @@ impl Manifest {
     {
         // Types of the API have text keys alone: they always become JSON.
         let body = serde_json::to_value(object).unwrap_or_default();
+        let name = object.metadata().name.clone().unwrap_or_default();
+        Self::of(Resource::of::<K>(), name, body)
+    }
+
+    /// The object with this body.
+    pub fn of(resource: Resource, name: String, body: Value) -> Self {
         Self {
-            resource: Resource::of::<K>(),
-            name: object.metadata().name.clone().unwrap_or_default(),
+            resource,
+            name,
             hash: hash_of(&body),
             body,
         }

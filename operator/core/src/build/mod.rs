@@ -3,9 +3,11 @@
 //! One file a kind of object. What an object says that depends on what the workers do at the moment (how many there are,
 //! what they begin with) comes in by [`Run`]; who decides that is `plan`.
 
+pub mod admin;
 pub mod arguments;
 pub mod claim;
 pub mod config_map;
+pub mod kafka;
 pub mod manifest;
 pub mod network_policy;
 pub mod pod;
@@ -15,8 +17,12 @@ pub mod revision;
 pub mod secrets;
 pub mod service;
 pub mod service_account;
+pub mod snapshot;
+mod spread;
 pub mod stateful_set;
 pub mod storage;
+pub mod storage_job;
+pub mod strimzi;
 pub mod worker_file;
 
 #[cfg(test)]
@@ -63,7 +69,7 @@ pub fn objects(pipeline: &Pipeline, settings: &Settings, run: &Run) -> Vec<Manif
 }
 
 /// Name, labels and owner of an object that goes with its pipeline.
-fn metadata(pipeline: &Pipeline, name: String, component: Component) -> ObjectMeta {
+pub(crate) fn metadata(pipeline: &Pipeline, name: String, component: Component) -> ObjectMeta {
     ObjectMeta {
         owner_references: Some(vec![owner(pipeline)]),
         ..metadata_of_what_stays(pipeline, name, component)

@@ -51,11 +51,21 @@ pub fn of_workers(pipeline: &Pipeline, settings: &Settings) -> NetworkPolicy {
                 }]),
             }]),
             egress: Some(vec![NetworkPolicyEgressRule {
-                to: Some(METADATA.map(|(all, but)| outside(all, but, pipeline)).into()),
+                to: Some(anywhere(pipeline)),
                 ports: None,
             }]),
         }),
     }
+}
+
+/// All addresses but that of the machines' own data, and all pods: some networks do not know pods by their addresses.
+fn anywhere(pipeline: &Pipeline) -> Vec<NetworkPolicyPeer> {
+    let mut all: Vec<NetworkPolicyPeer> = METADATA.map(|(all, but)| outside(all, but, pipeline)).into();
+    all.push(NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        ..NetworkPolicyPeer::default()
+    });
+    all
 }
 
 /// Label of namespaces whose pods may read the workers' metrics.

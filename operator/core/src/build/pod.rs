@@ -6,17 +6,17 @@ use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
     HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext,
-    TopologySpreadConstraint, Volume, VolumeMount,
+    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tocsin_contract::labels::{self, Component};
+use tocsin_contract::labels::Component;
 use tocsin_contract::pipeline::workers::Resources;
 use tocsin_contract::{ports, worker};
 
-use super::{Run, arguments, secrets, storage};
+use super::{Run, arguments, secrets, spread, storage};
 use crate::names::WORKER_CONTAINER;
 use crate::pipeline::{Pipeline, Settings};
 
@@ -30,7 +30,7 @@ pub const LIVE_FOLDER: &str = "/etc/tocsin/live";
 pub const ADMIN_FOLDER: &str = "/etc/tocsin/admin";
 
 /// User and group that workers run as: the image's, of no meaning outside of it.
-const USER: i64 = 10_001;
+pub const USER: i64 = 10_001;
 
 /// What a worker has to end in order: the records in hand, a last snapshot, and leaving its group.
 const GRACE_SECONDS: i64 = 60;
@@ -38,6 +38,7 @@ const GRACE_SECONDS: i64 = 60;
 /// The pod of a worker.
 pub fn template(pipeline: &Pipeline, settings: &Settings, run: &Run) -> PodTemplateSpec {
     let (volumes, mounts) = volumes(pipeline, run).into_iter().unzip();
+    let shares_a_machine = spread::shares_a_machine(&pipeline.spec.state.storage);
     let spec = PodSpec {
         service_account_name: Some(pipeline.names().workers()),
         automount_service_account_token: Some(false),
@@ -55,12 +56,9 @@ pub fn template(pipeline: &Pipeline, settings: &Settings, run: &Run) -> PodTempl
             }),
             ..PodSecurityContext::default()
         }),
-        image_pull_secrets: non_empty(pipeline.spec.workers.image_pull_secrets.iter().map(|secret| {
-            LocalObjectReference {
-                name: secret.name.clone(),
-            }
-        })),
-        topology_spread_constraints: Some(spread(pipeline)),
+        image_pull_secrets: pull_secrets(pipeline),
+        affinity: shares_a_machine.then(|| spread::together(&pipeline.id.name)),
+        topology_spread_constraints: (!shares_a_machine).then(|| spread::constraints(pipeline, Component::Workers)),
         containers: vec![container(pipeline, settings, run, mounts)],
         volumes: Some(volumes),
         ..PodSpec::default()
@@ -100,6 +98,8 @@ fn container(pipeline: &Pipeline, settings: &Settings, run: &Run, mounts: Vec<Vo
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
+        // Its last words are in the pod's status then.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         // A worker that restores a large state is alive and not ready, for as long as that takes.
         liveness_probe: Some(probe(worker::LIVEZ, 10, 6)),
         readiness_probe: Some(probe(worker::READYZ, 5, 2)),
@@ -133,7 +133,16 @@ fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
     }
 }
 
-fn resources(asked: &Resources) -> ResourceRequirements {
+/// What images are pulled with.
+pub(super) fn pull_secrets(pipeline: &Pipeline) -> Option<Vec<LocalObjectReference>> {
+    let secrets = pipeline.spec.workers.image_pull_secrets.iter();
+    non_empty(secrets.map(|secret| LocalObjectReference {
+        name: secret.name.clone(),
+    }))
+}
+
+/// What a container asks for, and may have.
+pub(super) fn resources(asked: &Resources) -> ResourceRequirements {
     let amounts = |amounts: &BTreeMap<String, tocsin_contract::quantity::Quantity>| {
         let amounts = amounts.iter();
         let amounts = amounts.map(|(name, amount)| (name.clone(), Quantity(amount.as_str().to_owned())));
@@ -144,21 +153,6 @@ fn resources(asked: &Resources) -> ResourceRequirements {
         limits: amounts(&asked.limits),
         claims: None,
     }
-}
-
-/// Workers stand on different machines and in different zones, where there are several; never is one left out for that.
-fn spread(pipeline: &Pipeline) -> Vec<TopologySpreadConstraint> {
-    let over = |topology_key: &str| TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: topology_key.to_owned(),
-        when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(labels::selector(&pipeline.id.name, Component::Workers)),
-            match_expressions: None,
-        }),
-        ..TopologySpreadConstraint::default()
-    };
-    vec![over("kubernetes.io/hostname"), over("topology.kubernetes.io/zone")]
 }
 
 fn volumes(pipeline: &Pipeline, run: &Run) -> Vec<(Volume, VolumeMount)> {

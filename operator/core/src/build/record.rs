@@ -34,6 +34,8 @@ pub struct Record {
     pub restore_nonce: i64,
     /// The `spec.restartNonce` that they heeded.
     pub restart_nonce: i64,
+    /// The `spec.state.savepointNonce` that was heeded.
+    pub savepoint_nonce: i64,
     /// What they would have begun with but for a restore that was asked for: to go back to if that is taken back.
     pub without_restore: Option<Start>,
 }

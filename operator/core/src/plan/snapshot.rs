@@ -4,15 +4,20 @@
 //! one id, and asked again when it does not know of it, since a worker that was started anew has forgotten. One that failed
 //! leaves its parts behind, so the next try has an id of its own.
 
+pub mod keeping;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tocsin_contract::names;
-use tocsin_contract::snapshot::{PipelineSnapshotSpec, PipelineSnapshotStatus, SnapshotState, SnapshotType};
+use tocsin_contract::snapshot::{
+    PipelineSnapshotSpec, PipelineSnapshotStatus, SnapshotState, SnapshotType, StageState,
+};
 use tocsin_contract::worker::{Savepoint, SavepointState};
 
 use crate::back_off::BackOff;
+use crate::hash::hash_of;
 
 /// Tries that follow one that failed: five seconds later, and at most two minutes.
 const AGAIN: BackOff = BackOff {
@@ -27,6 +32,8 @@ pub enum Subject {
     Missing,
     /// It has no workers, and is to have none.
     Stopped,
+    /// It has no workers at the moment, and is to have some: it comes up, or is between two runs.
+    ComesUp,
     /// It has workers.
     Running {
         /// The name of the pipeline, which its folder in the storage has.
@@ -66,6 +73,8 @@ pub struct Facts<'a> {
     pub status: &'a PipelineSnapshotStatus,
     /// Its pipeline.
     pub subject: &'a Subject,
+    /// When it was made.
+    pub created: Timestamp,
     /// The time.
     pub now: Timestamp,
 }
@@ -82,6 +91,15 @@ pub struct Decision {
     /// When it is looked at again. None: nothing changes any more by itself.
     pub look_again: Option<Duration>,
 }
+
+/// So long a snapshot waits for a pipeline that is applied after it.
+const FOR_PIPELINE: Duration = Duration::from_secs(60);
+
+/// So long it waits for workers that are on their way.
+const FOR_WORKERS: Duration = Duration::from_secs(600);
+
+/// How often it is looked whether they are there.
+const LOOK_OUT: Duration = Duration::from_secs(2);
 
 /// How often workers are looked at while they write.
 const POLL: Duration = Duration::from_secs(1);
@@ -109,11 +127,12 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         );
     }
     match facts.subject {
-        Subject::Missing => end(
+        Subject::Missing => wait(
             facts,
-            SnapshotState::Abandoned,
+            FOR_PIPELINE,
             &format!("there is no IncidentPipeline {}", facts.spec.pipeline_ref.name),
         ),
+        Subject::ComesUp => wait(facts, FOR_WORKERS, "the pipeline has no workers yet that could take it"),
         Subject::Stopped => end(
             facts,
             SnapshotState::Abandoned,
@@ -164,6 +183,10 @@ fn begin(facts: &Facts<'_>, failed_since: Option<&Time>) -> Decision {
     }
     let mut status = facts.status.clone();
     status.state = Some(SnapshotState::InProgress);
+    if status.failures == 0 {
+        // What it waited for is there.
+        status.error.clear();
+    }
     status.trigger_time = Some(Time(facts.now));
     let uid = facts.uid.get(..8).unwrap_or(facts.uid);
     status.trigger_id = names::label(&format!("{}-{uid}-{}", facts.name, status.failures));
@@ -190,7 +213,16 @@ fn under_way(
         let mut status = facts.status.clone();
         status.state = Some(SnapshotState::Completed);
         status.completion_time = Some(Time(facts.now));
-        status.epoch = epoch;
+        status.epoch = savepoint.contents.as_ref().map(|contents| contents.epoch).or(epoch);
+        if let Some(contents) = &savepoint.contents {
+            status.size_bytes = i64::try_from(contents.size_bytes).unwrap_or(i64::MAX);
+            status.manifest_hash.clone_from(&contents.manifest_hash);
+            let of_stage = |(name, shape): (&String, &String)| StageState {
+                name: name.clone(),
+                schema: hash_of(shape),
+            };
+            status.stages = contents.stages.iter().map(of_stage).collect();
+        }
         let by_default = || format!("{pipeline}/savepoints/{}", savepoint.id);
         status.path = savepoint.path.clone().unwrap_or_else(by_default);
         status.error.clear();
@@ -255,6 +287,22 @@ fn fail(facts: &Facts<'_>, error: String) -> Decision {
         status,
         give_up,
         ask: Vec::new(),
+    }
+}
+
+/// It cannot be taken now, and perhaps later. Longer than so long after it was made, nobody waits.
+fn wait(facts: &Facts<'_>, longest: Duration, why: &str) -> Decision {
+    let since = elapsed(&facts.created, facts.now);
+    if since >= longest {
+        return end(facts, SnapshotState::Abandoned, why);
+    }
+    let mut status = facts.status.clone();
+    status.state = Some(status.state.unwrap_or(SnapshotState::Pending));
+    status.error = why.to_owned();
+    Decision {
+        status,
+        look_again: Some(LOOK_OUT.min(longest.saturating_sub(since))),
+        ..Decision::default()
     }
 }
 

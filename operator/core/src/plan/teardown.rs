@@ -1,7 +1,7 @@
 //! How a pipeline goes: what is taken down in which order, and what stays.
 //!
 //! ```text
-//!   last savepoint ──► no workers ──► topics, snapshots that go by policy ──► the finalizer
+//!   last savepoint ──► no workers ──► topics, snapshots that go by policy ──► runs forgotten ──► the finalizer
 //! ```
 //!
 //! Each step has the time that `deletionPolicy.timeout` leaves. When it is over, or the annotation for it is set, the pipeline
@@ -9,10 +9,15 @@
 
 use std::time::Duration;
 
+use tocsin_contract::labels::{self, Component};
+use tocsin_contract::pipeline::IncidentPipelineSpec;
 use tocsin_contract::pipeline::deletion::{DeletionPolicy, Fate};
+use tocsin_contract::pipeline::kafka::KafkaMode;
 use tocsin_contract::snapshot::SnapshotState;
 
 use super::workers::{Savepoint, Workers};
+use crate::build::kafka::nodes::asked_for;
+use crate::names::Names;
 
 /// What is known when a pipeline that is being deleted is looked at.
 #[derive(Clone, Debug)]
@@ -25,12 +30,50 @@ pub struct Facts<'a> {
     pub savepoint: Option<&'a Savepoint>,
     /// What of Kafka the pipeline had made and is still there. None: it is not known.
     pub topics: Option<&'a [String]>,
+    /// What stays of a Kafka that the operator ran.
+    pub kafka: KafkaLeft,
+    /// PipelineSnapshots that stay and say that they ended a run, of a journal that goes with the pipeline.
+    pub ended_runs: &'a [String],
     /// Whether its folder with snapshots is still there. None: it is not known.
     pub has_snapshots: Option<bool>,
     /// Time since the deletion was asked for.
     pub since: Duration,
     /// Whether somebody set the annotation that gives up what cannot be taken down.
     pub is_forced: bool,
+}
+
+/// What stays of a Kafka that the operator ran, when all that goes with the pipeline has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaLeft {
+    /// Nothing, or it ran none.
+    Nothing,
+    /// The disks of its nodes, and the Secrets without which nobody reads them.
+    Disks,
+    /// All of it.
+    All,
+    /// All that Strimzi makes it of.
+    Strimzi,
+}
+
+impl KafkaLeft {
+    /// What stays by the spec.
+    pub fn of(spec: &IncidentPipelineSpec) -> Self {
+        let disks_go = || asked_for(&spec.kafka).iter().all(|pool| pool.storage.delete_claim);
+        match (spec.deletion_policy.kafka, spec.kafka.effective_mode()) {
+            (Fate::Retain, KafkaMode::Strimzi) => Self::Strimzi,
+            (_, KafkaMode::Strimzi | KafkaMode::External) => Self::Nothing,
+            (Fate::Retain, KafkaMode::Managed) => Self::All,
+            (Fate::Delete, KafkaMode::Managed) if disks_go() => Self::Nothing,
+            (Fate::Delete, KafkaMode::Managed) => Self::Disks,
+        }
+    }
+}
+
+/// Whether the journal goes with the pipeline: nothing of an older run stands in the way of the next pipeline of that name.
+pub fn journal_goes(spec: &IncidentPipelineSpec) -> bool {
+    spec.deletion_policy.kafka == Fate::Delete
+        && (spec.kafka.manage_topics || spec.kafka.effective_mode() != KafkaMode::External)
+        && KafkaLeft::of(spec) == KafkaLeft::Nothing
 }
 
 /// What is to be done.
@@ -52,6 +95,9 @@ pub enum Step {
     RemoveSnapshots,
     /// What is in the storage must be known first.
     AwaitStorage,
+    /// These PipelineSnapshots no longer say that they ended a run: with its journal gone, a later pipeline of that name begins
+    /// anew, unless it asks for one of them.
+    ForgetRuns(Vec<String>),
     /// The finalizer goes, and with it the pipeline; this stays.
     Finish(Vec<Left>),
 }
@@ -67,6 +113,8 @@ pub enum Left {
     Topics(Vec<String>),
     /// Whatever topics there are: Kafka did not answer.
     UnknownTopics,
+    /// A Kafka that the operator ran, or its disks.
+    Kafka(KafkaLeft),
     /// The folder with snapshots.
     Snapshots,
     /// Whatever snapshots there are: the storage did not answer.
@@ -77,6 +125,9 @@ pub enum Left {
 pub fn next(facts: &Facts<'_>) -> Step {
     let is_over =
         facts.is_forced || facts.since >= Duration::from_micros(facts.policy.timeout.as_micros().unsigned_abs());
+    if is_over && facts.topics == Some(&[]) && !facts.ended_runs.is_empty() {
+        return Step::ForgetRuns(facts.ended_runs.to_vec());
+    }
     if is_over {
         return Step::Finish(left(facts, true));
     }
@@ -84,7 +135,7 @@ pub fn next(facts: &Facts<'_>) -> Step {
         if workers.replicas > 0 {
             // Workers that were never ready have nothing to save.
             let can_be_saved = workers.record.was_ready || workers.ready > 0;
-            if facts.policy.take_savepoint && can_be_saved {
+            if takes_savepoint(facts.policy) && can_be_saved {
                 match facts.savepoint.map(|savepoint| savepoint.state) {
                     None => return Step::AskForSavepoint,
                     Some(SnapshotState::Pending | SnapshotState::InProgress) => return Step::AwaitSavepoint,
@@ -112,7 +163,15 @@ pub fn next(facts: &Facts<'_>) -> Step {
             Some(false) => {}
         }
     }
+    if !facts.ended_runs.is_empty() {
+        return Step::ForgetRuns(facts.ended_runs.to_vec());
+    }
     Step::Finish(left(facts, false))
+}
+
+/// One that would go with the rest is not taken.
+fn takes_savepoint(policy: &DeletionPolicy) -> bool {
+    policy.take_savepoint && policy.snapshots == Fate::Retain
 }
 
 /// What stays: by policy, and what could not be taken down.
@@ -124,7 +183,7 @@ fn left(facts: &Facts<'_>, gave_up: bool) -> Vec<Left> {
     let ran = facts
         .workers
         .is_some_and(|workers| workers.record.was_ready || workers.ready > 0);
-    if facts.policy.take_savepoint && ran && !was_saved {
+    if takes_savepoint(facts.policy) && ran && !was_saved {
         left.push(Left::NoSavepoint);
     }
     if let Some(workers) = facts.workers.filter(|workers| gave_up && workers.pods > 0) {
@@ -135,6 +194,9 @@ fn left(facts: &Facts<'_>, gave_up: bool) -> Vec<Left> {
         Some(topics) => left.push(Left::Topics(topics.to_vec())),
         None => left.push(Left::UnknownTopics),
     }
+    if facts.kafka != KafkaLeft::Nothing {
+        left.push(Left::Kafka(facts.kafka));
+    }
     match facts.has_snapshots {
         Some(false) => {}
         Some(true) => left.push(Left::Snapshots),
@@ -143,8 +205,27 @@ fn left(facts: &Facts<'_>, gave_up: bool) -> Vec<Left> {
     left
 }
 
+/// Where a pipeline's parts are, for those who are to find them.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub pipeline: &'a str,
+    /// Where clients of its Kafka begin.
+    pub bootstrap: &'a str,
+    /// Address of its bucket; none if its snapshots are on a volume.
+    pub bucket: Option<&'a str>,
+}
+
 /// What is said of what stays: each with the command that removes it.
-pub fn left_message(left: &Left, namespace: &str, pipeline: &str, bootstrap: &str, storage: &str) -> String {
+pub fn left_message(left: &Left, places: Places<'_>) -> String {
+    let Places {
+        namespace,
+        pipeline,
+        bootstrap,
+        bucket,
+    } = places;
     match left {
         Left::NoSavepoint => {
             "the last savepoint could not be taken: the last checkpoint and the journal have the state".to_owned()
@@ -163,10 +244,38 @@ pub fn left_message(left: &Left, namespace: &str, pipeline: &str, bootstrap: &st
         Left::UnknownTopics => format!(
             "Kafka did not answer, so topics may stay: kafka-topics.sh --bootstrap-server {bootstrap} --list | grep {pipeline}"
         ),
-        Left::Snapshots => format!("snapshots stay: tocsin snapshot list --state {storage} {pipeline}"),
-        Left::UnknownSnapshots => format!(
-            "the storage did not answer, so snapshots may stay: tocsin snapshot list --state {storage} {pipeline}"
+        Left::Kafka(KafkaLeft::All) => format!(
+            "Kafka stays, with its records: kubectl delete statefulset,service,configmap,poddisruptionbudget,networkpolicy,\
+             secret,pvc -n {namespace} -l {}",
+            labels::selector_text(&labels::selector(pipeline, Component::Kafka))
         ),
+        Left::Kafka(KafkaLeft::Strimzi) => format!(
+            "Kafka stays, as Strimzi runs it: kubectl delete kafka,kafkanodepool,kafkatopic,kafkauser -n {namespace} -l {}",
+            labels::selector_text(&labels::selector(pipeline, Component::Kafka))
+        ),
+        Left::Kafka(_) => format!(
+            "Kafka's disks stay, with its records: kubectl delete pvc,secret -n {namespace} -l {}",
+            labels::selector_text(&labels::selector(pipeline, Component::Kafka))
+        ),
+        Left::Snapshots => format!("snapshots stay, {}", snapshots(places, bucket)),
+        Left::UnknownSnapshots => format!(
+            "the storage did not answer, so snapshots may stay, {}",
+            snapshots(places, bucket)
+        ),
+    }
+}
+
+/// Where snapshots are, and how they go.
+fn snapshots(places: Places<'_>, bucket: Option<&str>) -> String {
+    let Places {
+        namespace, pipeline, ..
+    } = places;
+    match bucket {
+        Some(bucket) => format!("in {bucket}: tocsin snapshot remove --state {bucket} --pipeline {pipeline}"),
+        None => {
+            let claim = Names::of(pipeline).state();
+            format!("on a volume: kubectl delete pvc -n {namespace} {claim}")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tocsin_contract::topics::InternalTopics;
 use tocsin_worker_core::plan::repartition::repartition;
 use tocsin_worker_core::plan::{self, References};
 
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, PipelineId};
 
 /// The journal, and what shards send to one another, must reach back at least so far: as far as offsets do.
 const JOURNAL_RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -30,8 +30,10 @@ pub struct Topic {
     pub replication: u32,
     /// Its settings, by Kafka's names.
     pub config: BTreeMap<String, String>,
-    /// Where the spec names it, if it does: then one that is there is changed, too.
+    /// Where the spec says how many partitions and copies it has, if it does: then one that is there is changed, too.
     pub path: Option<String>,
+    /// Whether the settings of one that is there are changed: its Kafka is the pipeline's own.
+    pub is_set: bool,
 }
 
 /// A topic as it is.
@@ -94,6 +96,13 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        match self {
+            Self::Larger { name, .. } | Self::Copies { name, .. } => name,
+        }
+    }
+
     /// What is wrong, and what to do.
     pub fn message(&self) -> String {
         match self {
@@ -122,7 +131,14 @@ impl Trouble {
 pub fn of_sources(pipeline: &Pipeline) -> Vec<Topic> {
     let kafka = &pipeline.spec.kafka;
     let topics = pipeline.compiled.read.iter();
-    topics.map(|name| users_topic(kafka, name, kafka.partitions)).collect()
+    let is_own = !pipeline.kafka.is_shared;
+    let topic = |name: &String| {
+        let mut topic = users_topic(kafka, name, kafka.partitions, is_own);
+        // A Kafka of the pipeline's own has them as the spec says, also later.
+        topic.path = topic.path.or_else(|| is_own.then(|| "spec.kafka".to_owned()));
+        topic
+    };
+    topics.map(topic).collect()
 }
 
 /// All other topics, once it is known how many partitions those of the sources have: the shards are as many as the largest
@@ -149,6 +165,7 @@ pub fn behind_sources(pipeline: &Pipeline, partitions_of_sources: &BTreeMap<Stri
             replication: spec.kafka.replication_factor,
             config: settings,
             path: None,
+            is_set: false,
         });
     };
     own(topics.journal().as_str(), n_shards, &[]);
@@ -168,17 +185,29 @@ pub fn behind_sources(pipeline: &Pipeline, partitions_of_sources: &BTreeMap<Stri
     }
     let written = pipeline.compiled.written.iter();
     let written = written.filter(|name| !pipeline.compiled.read.contains(*name));
-    wanted.extend(written.map(|name| users_topic(&spec.kafka, name, n_shards)));
+    wanted.extend(written.map(|name| users_topic(&spec.kafka, name, n_shards, !pipeline.kafka.is_shared)));
     wanted
 }
 
 /// Names of the pipeline's own topics.
 pub fn internal_topics(pipeline: &Pipeline) -> InternalTopics {
-    if pipeline.kafka.is_shared {
-        InternalTopics::shared(&pipeline.id.namespace, &pipeline.id.name)
+    topics_of(&pipeline.id, pipeline.kafka.is_shared)
+}
+
+fn topics_of(id: &PipelineId, is_shared: bool) -> InternalTopics {
+    if is_shared {
+        InternalTopics::shared(&id.namespace, &id.name)
     } else {
-        InternalTopics::of(&pipeline.id.name)
+        InternalTopics::of(&id.name)
     }
+}
+
+/// With what the names of all of the pipeline's own topics begin, and of no other's: `noc.`, as names of pipelines have no dots.
+/// Where others use the Kafka too the namespace stands in front.
+pub fn own_prefix(id: &PipelineId, is_shared: bool) -> String {
+    let journal = topics_of(id, is_shared).journal();
+    let journal = journal.as_str();
+    journal.strip_suffix("journal").unwrap_or(journal).to_owned()
 }
 
 /// Topics through which shards send one another rows. Which there are depends on the partitions of what is read.
@@ -207,8 +236,8 @@ fn dealt(pipeline: &Pipeline, partitions: &BTreeMap<String, u32>, topics: &Inter
     stages.into_iter().map(name).collect()
 }
 
-/// A topic that users know.
-fn users_topic(kafka: &Kafka, name: &str, partitions: u32) -> Topic {
+/// A topic that users know, in a Kafka of the pipeline's own or not.
+fn users_topic(kafka: &Kafka, name: &str, partitions: u32, is_own: bool) -> Topic {
     let declared = kafka.topics.iter().find(|topic| topic.name == name);
     let given = |of: fn(&KafkaTopic) -> Option<u32>, otherwise: u32| declared.and_then(of).unwrap_or(otherwise);
     let retention = declared.and_then(|topic| topic.retention).unwrap_or(kafka.retention);
@@ -226,7 +255,35 @@ fn users_topic(kafka: &Kafka, name: &str, partitions: u32) -> Topic {
         replication: given(|topic| topic.replication_factor, kafka.replication_factor),
         config,
         path: declared.map(|topic| format!("spec.kafka.topics[{}]", topic.name)),
+        is_set: is_own || declared.is_some(),
     }
+}
+
+/// The topics that there must be where these are there, by name with their partitions, and somebody else makes them so: none is
+/// to get fewer. And what is wrong with that.
+pub fn beside(pipeline: &Pipeline, there: &BTreeMap<String, u32>) -> (Vec<Topic>, Vec<Trouble>) {
+    let has = |topic: &Topic| there.get(&topic.name).copied().unwrap_or(0);
+    let sources = of_sources(pipeline);
+    let partitions = sources
+        .iter()
+        .map(|topic| (topic.name.clone(), topic.partitions.max(has(topic))));
+    let behind = behind_sources(pipeline, &partitions.collect());
+    let mut troubles = Vec::new();
+    let mut wanted: Vec<Topic> = sources.into_iter().chain(behind).collect();
+    for topic in &mut wanted {
+        let has = has(topic);
+        if has <= topic.partitions {
+            continue;
+        }
+        troubles.extend(topic.path.as_ref().map(|path| Trouble::Larger {
+            path: format!("{path}.partitions"),
+            name: topic.name.clone(),
+            has,
+            wanted: topic.partitions,
+        }));
+        topic.partitions = has;
+    }
+    (wanted, troubles)
 }
 
 /// What is to be done so that the topics are as they must be, and what is wrong with them besides.
@@ -237,32 +294,13 @@ pub fn steps(wanted: &[Topic], seen: &BTreeMap<String, Seen>) -> (Vec<Step>, Vec
             steps.push(Step::Create(topic.clone()));
             continue;
         };
-        let Some(path) = &topic.path else { continue };
-        if there.partitions < topic.partitions {
-            steps.push(Step::Grow {
-                name: topic.name.clone(),
-                partitions: topic.partitions,
-            });
-        } else if there.partitions > topic.partitions {
-            troubles.push(Trouble::Larger {
-                path: format!("{path}.partitions"),
-                name: topic.name.clone(),
-                has: there.partitions,
-                wanted: topic.partitions,
-            });
+        if let Some(path) = &topic.path {
+            let (step, wrong) = partitions(topic, there, path);
+            steps.extend(step);
+            troubles.extend(wrong);
         }
-        if there.replication != topic.replication {
-            troubles.push(Trouble::Copies {
-                path: format!("{path}.replicationFactor"),
-                name: topic.name.clone(),
-                has: there.replication,
-                wanted: topic.replication,
-            });
-        }
-        let other = topic
-            .config
-            .iter()
-            .filter(|(name, value)| there.config.get(*name) != Some(*value));
+        let settings = topic.config.iter().filter(|_| topic.is_set);
+        let other = settings.filter(|(name, value)| there.config.get(*name) != Some(*value));
         let other: BTreeMap<String, String> = other.map(|(name, value)| (name.clone(), value.clone())).collect();
         if !other.is_empty() {
             steps.push(Step::Configure {
@@ -272,6 +310,33 @@ pub fn steps(wanted: &[Topic], seen: &BTreeMap<String, Seen>) -> (Vec<Step>, Vec
         }
     }
     (steps, troubles)
+}
+
+/// A topic that has other partitions, or copies of them, than the spec says at `path`.
+fn partitions(topic: &Topic, there: &Seen, path: &str) -> (Option<Step>, Vec<Trouble>) {
+    let (mut step, mut troubles) = (None, Vec::new());
+    if there.partitions < topic.partitions {
+        step = Some(Step::Grow {
+            name: topic.name.clone(),
+            partitions: topic.partitions,
+        });
+    } else if there.partitions > topic.partitions {
+        troubles.push(Trouble::Larger {
+            path: format!("{path}.partitions"),
+            name: topic.name.clone(),
+            has: there.partitions,
+            wanted: topic.partitions,
+        });
+    }
+    if there.replication != topic.replication {
+        troubles.push(Trouble::Copies {
+            path: format!("{path}.replicationFactor"),
+            name: topic.name.clone(),
+            has: there.replication,
+            wanted: topic.replication,
+        });
+    }
+    (step, troubles)
 }
 
 #[cfg(test)]

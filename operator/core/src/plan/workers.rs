@@ -19,6 +19,8 @@
 
 pub mod facts;
 
+use std::collections::BTreeMap;
+
 use tocsin_contract::pipeline::state::RestoreMode;
 use tocsin_contract::snapshot::{SnapshotState, SnapshotTrigger};
 
@@ -83,6 +85,8 @@ pub enum Unknown {
     Epoch,
     /// The snapshot of `spec.state.restoreFrom`.
     RestoreFrom,
+    /// That the Kafka which the operator runs takes requests.
+    Kafka,
 }
 
 /// Why a change is not made.
@@ -161,6 +165,22 @@ fn run_name(workers: &Workers) -> String {
     hash_of(&(&workers.record.revision, &workers.record.start))
 }
 
+/// How workers go on of which nothing is known but the savepoints that are kept: behind the one that ended the newest run, as
+/// nothing comes out of an ended run any more; otherwise where the journal stands. A journal that is further passes the older
+/// beginning over.
+fn behind_last_run(savepoints: &BTreeMap<String, Savepoint>) -> Start {
+    let ended = savepoints
+        .values()
+        .filter(|savepoint| !savepoint.ends.is_empty() && savepoint.state == SnapshotState::Completed);
+    let newest = ended
+        .filter_map(|savepoint| Some((savepoint.epoch?, &savepoint.path)))
+        .max();
+    newest.map_or(Start::Continue, |(epoch, path)| Start::Rewind {
+        savepoint: path.clone(),
+        epoch: epoch.saturating_add(1),
+    })
+}
+
 /// What the spec asks for.
 struct Wanted {
     revision: Revision,
@@ -174,11 +194,7 @@ impl Wanted {
         let state = pipeline.compiled.state.iter();
         Self {
             revision: Revision::wanted(pipeline, facts.settings),
-            replicas: if pipeline.spec.suspend {
-                0
-            } else {
-                pipeline.spec.workers.replicas
-            },
+            replicas: pipeline.wanted_replicas(),
             state: state.map(|(stage, shape)| (stage.clone(), hash_of(shape))).collect(),
         }
     }
@@ -186,20 +202,32 @@ impl Wanted {
     /// The pipeline has no workers yet. With its journal and snapshots in place it goes on where it was.
     fn first_workers(&self, facts: &Facts<'_>) -> Decision {
         let state = &facts.pipeline.spec.state;
+        let as_it_stands = behind_last_run(facts.savepoints);
         let start = match (&state.restore_from, facts.restore_from) {
-            (None, _) => Start::Continue,
+            (None, _) => as_it_stands.clone(),
+            // It has run: what it began with then is behind it.
+            (Some(_), _) if facts.epoch.is_some() => as_it_stands.clone(),
             (Some(_), Some(point)) => Start::Restore {
                 savepoint: point.path.clone(),
             },
             (Some(_), None) => return Decision::Leave(Doing::Wait(Unknown::RestoreFrom)),
         };
+        if facts.pods_left > 0 {
+            return Decision::Leave(Doing::Stop);
+        }
+        if !facts.has_kafka {
+            return Decision::Leave(Doing::Wait(Unknown::Kafka));
+        }
         let record = Record {
             revision: self.revision.name.clone(),
-            start,
             own_state: self.state.clone(),
             is_drained: self.replicas == 0,
             restore_nonce: state.restore_nonce,
             restart_nonce: facts.pipeline.spec.restart_nonce,
+            savepoint_nonce: state.savepoint_nonce,
+            // An older journal refuses a restore: whoever takes that back goes on with it.
+            without_restore: (start != as_it_stands).then_some(as_it_stands),
+            start,
             ..Record::default()
         };
         self.run(
@@ -348,6 +376,7 @@ impl Wanted {
                 before.restore_nonce
             },
             restart_nonce: spec.restart_nonce,
+            savepoint_nonce: before.savepoint_nonce,
             without_restore: before.without_restore.clone().filter(|without| *without != start),
             start,
         }

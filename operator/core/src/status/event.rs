@@ -35,8 +35,58 @@ pub struct Event {
     pub message: String,
 }
 
+/// Reason of the event that says who asked for a deletion.
+pub const DELETION_REQUESTED: &str = "DeletionRequested";
+
+/// Who asked for the deletion of an object, as the API server knows them.
+pub fn deletion(user: &str) -> Event {
+    Event {
+        weight: Weight::Normal,
+        reason: DELETION_REQUESTED.to_owned(),
+        message: format!("{ASKED_BY}{user}"),
+    }
+}
+
+/// Reason of the event that says who asked for another number of workers.
+pub const SCALE_REQUESTED: &str = "ScaleRequested";
+
+/// Who asked for another number of workers by `kubectl scale`, as the API server knows them.
+pub fn scaling(user: &str) -> Event {
+    Event {
+        weight: Weight::Normal,
+        reason: SCALE_REQUESTED.to_owned(),
+        message: format!("{ASKED_BY}{user}"),
+    }
+}
+
+/// Annotation of such an event: the revision of the object that was asked about, or that the request made.
+pub const ASKED_REVISION: &str = "tocsin.dev/revision";
+/// Annotation of such an event: the operator's signature, as anybody may write events.
+pub const ASKED_SIGNATURE: &str = "tocsin.dev/signature";
+
+/// What the signature is of: what was asked for of which object, who did, and the revision.
+pub fn asked_text(uid: &str, reason: &str, user: &str, revision: &str) -> String {
+    format!("asked/{uid}/{reason}/{revision}/{user}")
+}
+
+/// The user whom such an event about the object with this UID names, and the revision: nobody, if the operator did not write
+/// it. `annotation` gives those of the event, `sign` the signature of a text.
+pub fn asked_by<'a>(
+    (uid, reason): (&str, &str),
+    message: &'a str,
+    annotation: impl Fn(&str) -> Option<&'a str>,
+    sign: impl Fn(&str) -> String,
+) -> Option<(&'a str, i64)> {
+    let user = message.strip_prefix(ASKED_BY)?;
+    let revision = annotation(ASKED_REVISION)?;
+    let is_signed = annotation(ASKED_SIGNATURE)? == sign(&asked_text(uid, reason, user, revision));
+    Some((user, revision.parse().ok().filter(|_| is_signed)?))
+}
+
+const ASKED_BY: &str = "asked for by ";
+
 /// Longest message that the API server takes, in bytes.
-const MAX_MESSAGE: usize = 1_024;
+pub const MAX_MESSAGE: usize = 1_024;
 
 /// Conditions that others sum up: a word on each would say the same twice.
 const SUMMARIES: [&str; 1] = [kinds::RECONCILING];
@@ -49,13 +99,15 @@ const BAD_WHEN_TRUE: [&str; 4] = [
     kinds::MANUAL_SCALE_IGNORED,
 ];
 
-/// Reasons that tell of work in hand, not of trouble.
-const IN_HAND: [&str; 12] = [
+/// Reasons that tell of work in hand, or of what was asked for, not of trouble.
+const IN_HAND: [&str; 14] = [
     "Applying",
     "ComponentNotReady",
     "Creating",
     "Deploying",
+    "Disabled",
     "InProgress",
+    "NoSnapshot",
     "Pending",
     "Provisioning",
     "Reconciling",
@@ -168,5 +220,20 @@ mod tests {
             (kinds::STALLED, true, "InvalidConfiguration"),
         ]);
         assert_eq!(told(&[], &invalid), ["Warning Stalled", "Warning InvalidConfiguration"]);
+    }
+
+    #[test]
+    fn only_what_the_operator_wrote_names_who_asked() {
+        let sign = |text: &str| format!("signed:{text}");
+        let event = deletion("alice");
+        let signature = sign(&asked_text("uid-1", DELETION_REQUESTED, "alice", "7"));
+        let asked = |uid: &str, message: &str, revision: &'static str| {
+            let of = |name: &str| (name == ASKED_REVISION).then_some(revision).or(Some(&*signature));
+            asked_by((uid, DELETION_REQUESTED), message, of, sign).map(|(user, revision)| (user.to_owned(), revision))
+        };
+        assert_eq!(asked("uid-1", &event.message, "7"), Some(("alice".to_owned(), 7)));
+        assert_eq!(asked("uid-2", &event.message, "7"), None);
+        assert_eq!(asked("uid-1", "asked for by bob", "7"), None);
+        assert_eq!(asked("uid-1", &event.message, "8"), None);
     }
 }

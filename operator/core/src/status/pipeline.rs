@@ -3,15 +3,23 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tocsin_contract::conditions as kinds;
 use tocsin_contract::labels::{self, Component};
-use tocsin_contract::pipeline::status::{EndpointsStatus, IncidentPipelineStatus, Phase, WorkersStatus};
+use tocsin_contract::pipeline::status::{
+    EndpointsStatus, IncidentPipelineStatus, Phase, SavepointStatus, WorkersStatus,
+};
 use tocsin_contract::ports;
 use tocsin_contract::problem::Problem;
 use tocsin_contract::worker::WorkerStatus;
 
 use super::condition::{Finding, Verdict, conditions_of};
+use super::degraded::degraded;
+use super::doing::{refused, what_goes_on};
+use super::kafka::{self, KafkaWord};
 use super::measured;
+use super::phase::phase;
+use super::state::{snapshot_available, state_healthy};
 use crate::pipeline::Pipeline;
 use crate::plan::workers::{Doing, Refusal, Unknown, Workers};
 use crate::validate::references::Missing;
@@ -19,12 +27,20 @@ use crate::validate::references::Missing;
 /// What came of a look at a pipeline.
 #[derive(Clone, Debug)]
 pub enum Outcome<'a> {
+    /// Its spec is new, and being brought about.
+    Begun,
     /// Its spec cannot be built.
     Invalid(&'a [Problem]),
     /// What it refers to is not there.
     Missing(&'a [Missing]),
     /// It is built, or on its way.
     Planned(Planned<'a>),
+    /// The API server does not take what it would be made of, and says why.
+    Refused(&'a str),
+    /// A user asked to leave it alone.
+    Paused,
+    /// It is on its way out: what goes on.
+    Deleting(&'a str),
 }
 
 /// A pipeline that is built, or on its way.
@@ -40,6 +56,10 @@ pub struct Planned<'a> {
     pub image: &'a str,
     /// What they said of themselves.
     pub answers: &'a [WorkerStatus],
+    /// What is known of its Kafka.
+    pub kafka: &'a KafkaWord,
+    /// Its newest savepoint.
+    pub last_savepoint: Option<SavepointStatus>,
     /// Why a pod does not come up, if one does not: a reason of `WorkersReady`, and its words.
     pub pod_trouble: Option<(&'static str, String)>,
 }
@@ -61,21 +81,42 @@ pub struct Look<'a> {
 
 /// The status, of what was said and what came of the look. The same as before if nothing changed but the time.
 pub fn status(look: &Look<'_>, outcome: &Outcome<'_>) -> IncidentPipelineStatus {
+    if matches!(outcome, Outcome::Paused) {
+        return paused(look);
+    }
     let mut status = look.said.clone();
     status.observed_generation = Some(look.generation);
     let findings = match outcome {
+        Outcome::Begun => begun(),
         Outcome::Invalid(problems) => invalid(look, problems),
         Outcome::Missing(missing) => missing_references(look, missing),
         Outcome::Planned(planned) => {
             measured_into(&mut status, look, planned);
-            planned_findings(planned)
+            planned_findings(planned, &look.said.conditions)
         }
+        Outcome::Refused(why) => not_taken(why),
+        Outcome::Paused => Vec::new(),
+        Outcome::Deleting(step) => deleting(step),
     };
     status.phase = Some(phase(look, outcome));
     let ready = findings.iter().find(|finding| finding.kind == kinds::READY);
     status.message = ready.map(|ready| first_line(&ready.message)).unwrap_or_default();
     status.conditions = conditions_of(&look.said.conditions, &findings, look.generation, look.now);
+    if matches!(outcome, Outcome::Begun) {
+        // What was said of all else is not known to be otherwise.
+        status.conditions = over(look.said, status.conditions);
+    }
     status
+}
+
+/// What was said, with what is said anew in its place.
+fn over(said: &IncidentPipelineStatus, anew: Vec<Condition>) -> Vec<Condition> {
+    let stays = |condition: &&Condition| !anew.iter().any(|anew| anew.type_ == condition.type_);
+    let mut all: Vec<Condition> = said.conditions.iter().filter(stays).cloned().collect();
+    all.extend(anew);
+    let place = |condition: &Condition| kinds::ALL.iter().position(|(kind, _)| *kind == condition.type_);
+    all.sort_by_key(place);
+    all
 }
 
 fn measured_into(status: &mut IncidentPipelineStatus, look: &Look<'_>, planned: &Planned<'_>) {
@@ -85,6 +126,7 @@ fn measured_into(status: &mut IncidentPipelineStatus, look: &Look<'_>, planned: 
     status.workers = Some(WorkersStatus {
         replicas: workers.map_or(0, |workers| workers.pods),
         ready_replicas: workers.map_or(0, |workers| workers.ready),
+        desired_replicas: pipeline.wanted_replicas(),
         updated_replicas: workers.map_or(0, |workers| workers.updated),
         shards: shards(planned.answers)
             .or(status.workers.as_ref().map(|said| said.shards))
@@ -96,6 +138,8 @@ fn measured_into(status: &mut IncidentPipelineStatus, look: &Look<'_>, planned: 
     let lag = measured::lag(planned.answers, look.now);
     status.lag = measured::lag_to_say(look.said.lag.as_ref(), lag, look.now);
     status.checkpoint = measured::checkpoint(planned.answers).or_else(|| look.said.checkpoint.clone());
+    status.last_savepoint.clone_from(&planned.last_savepoint);
+    status.kafka = kafka::status(planned.kafka, &pipeline.kafka.bootstrap_servers);
     let service = pipeline.names().workers();
     status.endpoints = Some(EndpointsStatus {
         page: format!(
@@ -129,6 +173,15 @@ fn version<'a>(planned: &'a Planned<'a>) -> &'a str {
         .unwrap_or_default()
 }
 
+fn begun() -> Vec<Finding> {
+    let message = "the spec was read; what it asks for is being brought about";
+    vec![
+        Finding::new(kinds::READY, false, "Reconciling", message),
+        Finding::new(kinds::RECONCILING, true, "SpecChanged", message),
+        not_stalled(),
+    ]
+}
+
 fn invalid(look: &Look<'_>, problems: &[Problem]) -> Vec<Finding> {
     let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let message = format!(
@@ -152,26 +205,71 @@ fn missing_references(look: &Look<'_>, missing: &[Missing]) -> Vec<Finding> {
     ]
 }
 
+fn not_taken(why: &str) -> Vec<Finding> {
+    let message = format!("what the pipeline is made of is not taken: {why}");
+    vec![
+        Finding::new(kinds::READY, false, "Stalled", message.clone()),
+        Finding::new(kinds::RECONCILING, false, "Waiting", "something must change first"),
+        Finding::new(kinds::STALLED, true, "UnrecoverableError", message),
+    ]
+}
+
+/// All that was said stays, but that nobody works on it.
+fn paused(look: &Look<'_>) -> IncidentPipelineStatus {
+    let message = format!(
+        "the operator leaves the pipeline alone; to go on: kubectl annotate incidentpipeline {} -n {} {}-",
+        look.name,
+        look.namespace,
+        labels::PAUSE
+    );
+    let finding = Finding::new(kinds::RECONCILING, false, "Paused", message);
+    let mut status = look.said.clone();
+    let paused = conditions_of(&status.conditions, &[finding], look.generation, look.now);
+    status.conditions = over(look.said, paused);
+    status.phase.get_or_insert(Phase::Created);
+    status
+}
+
+fn deleting(step: &str) -> Vec<Finding> {
+    vec![
+        Finding::new(kinds::READY, false, "Reconciling", step),
+        Finding::new(kinds::RECONCILING, true, "Deleting", step),
+        not_stalled(),
+    ]
+}
+
 fn not_stalled() -> Finding {
     Finding::new(kinds::STALLED, false, "NotStalled", "nothing stands in the way")
 }
 
-fn planned_findings(planned: &Planned<'_>) -> Vec<Finding> {
+fn planned_findings(planned: &Planned<'_>, said: &[Condition]) -> Vec<Finding> {
     let workers = workers_ready(planned);
+    let of_kafka = kafka::findings(planned.kafka);
     let mut findings = vec![
-        ready(planned, &workers),
+        ready(planned, &workers, &of_kafka),
         reconciling(planned, &workers),
         stalled(planned),
     ];
     findings.push(workers);
     findings.push(upgrade_stable(planned));
     findings.push(state_healthy(planned));
+    findings.push(snapshot_available(planned));
     findings.push(lag_within_target(planned));
     findings.push(rules_applied(planned));
+    findings.push(degraded(planned.answers, said));
+    findings.push(Finding::new(
+        kinds::SCALING_ACTIVE,
+        false,
+        "Disabled",
+        "spec.autoscaling.mode is Off: kubectl scale says how many workers there are",
+    ));
+    findings.extend(of_kafka);
     findings
 }
 
-fn ready(planned: &Planned<'_>, workers: &Finding) -> Finding {
+fn ready(planned: &Planned<'_>, workers: &Finding, of_kafka: &[Finding]) -> Finding {
+    // Without it workers do not become ready, so it comes first.
+    let missing = of_kafka.iter().find(|finding| finding.verdict == Verdict::False);
     match planned.doing {
         Doing::Suspended => Finding::new(
             kinds::READY,
@@ -183,7 +281,14 @@ fn ready(planned: &Planned<'_>, workers: &Finding) -> Finding {
         Doing::Running if workers.verdict == Verdict::True => {
             Finding::new(kinds::READY, true, "AllComponentsReady", workers.message.clone())
         }
-        Doing::Running => Finding::new(kinds::READY, false, "ComponentNotReady", workers.message.clone()),
+        Doing::Running => {
+            let words = missing.map_or(&workers.message, |missing| &missing.message);
+            Finding::new(kinds::READY, false, "ComponentNotReady", words.clone())
+        }
+        Doing::Wait(Unknown::Kafka) => {
+            let words = missing.map_or_else(|| what_goes_on(planned.doing), |missing| missing.message.clone());
+            Finding::new(kinds::READY, false, "ComponentNotReady", words)
+        }
         doing => Finding::new(kinds::READY, false, "Reconciling", what_goes_on(doing)),
     }
 }
@@ -191,10 +296,15 @@ fn ready(planned: &Planned<'_>, workers: &Finding) -> Finding {
 fn reconciling(planned: &Planned<'_>, workers: &Finding) -> Finding {
     match planned.doing {
         Doing::Suspended | Doing::Refuse(_) => Finding::new(kinds::RECONCILING, false, "Done", "nothing is to be done"),
-        Doing::Running if workers.verdict == Verdict::True => {
-            Finding::new(kinds::RECONCILING, false, "Done", "all is as the spec asks")
-        }
+        Doing::Running if workers.verdict == Verdict::True => match kafka_rolls(planned) {
+            Some(what) => Finding::new(kinds::RECONCILING, true, "Deploying", format!("Kafka: {what}")),
+            None if kafka_kept(planned).is_some() => {
+                Finding::new(kinds::RECONCILING, false, "Waiting", "the spec must change first")
+            }
+            None => Finding::new(kinds::RECONCILING, false, "Done", "all is as the spec asks"),
+        },
         Doing::Running => Finding::new(kinds::RECONCILING, true, "Deploying", workers.message.clone()),
+        Doing::Wait(Unknown::Kafka) => Finding::new(kinds::RECONCILING, true, "Deploying", what_goes_on(planned.doing)),
         Doing::Wait(_) => Finding::new(kinds::RECONCILING, true, "Waiting", what_goes_on(planned.doing)),
         doing => Finding::new(kinds::RECONCILING, true, "Upgrading", what_goes_on(doing)),
     }
@@ -203,8 +313,22 @@ fn reconciling(planned: &Planned<'_>, workers: &Finding) -> Finding {
 fn stalled(planned: &Planned<'_>) -> Finding {
     match planned.doing {
         Doing::Refuse(refusal) => Finding::new(kinds::STALLED, true, "UnrecoverableError", refused(refusal)),
-        _ => not_stalled(),
+        _ => match kafka_kept(planned) {
+            Some(why) => Finding::new(kinds::STALLED, true, "UnrecoverableError", why),
+            None => not_stalled(),
+        },
     }
+}
+
+/// What a roll of the Kafka waits for, if there is one.
+fn kafka_rolls<'a>(planned: &'a Planned<'_>) -> Option<&'a String> {
+    planned.kafka.nodes.as_ref()?.rolls.as_ref()
+}
+
+/// Why the Kafka's nodes are not as the spec asks for them, and will not be.
+fn kafka_kept(planned: &Planned<'_>) -> Option<String> {
+    let kept = &planned.kafka.nodes.as_ref()?.kept;
+    (!kept.is_empty()).then(|| kept.join("\n"))
 }
 
 fn workers_ready(planned: &Planned<'_>) -> Finding {
@@ -248,31 +372,6 @@ fn upgrade_stable(planned: &Planned<'_>) -> Finding {
     }
 }
 
-fn state_healthy(planned: &Planned<'_>) -> Finding {
-    let finding =
-        |verdict: Verdict, reason, message: &str| Finding::new(kinds::STATE_HEALTHY, verdict, reason, message);
-    let failures = planned
-        .answers
-        .iter()
-        .map(|worker| worker.checkpoints.failures_in_a_row)
-        .max();
-    match failures {
-        Some(failures) if failures > 0 => Finding::new(
-            kinds::STATE_HEALTHY,
-            false,
-            "SnapshotFailed",
-            format!("{failures} checkpoints in a row have failed; the workers' logs say why (kubectl logs)"),
-        ),
-        None => finding(Verdict::Unknown, "CheckpointingOk", "no worker has said yet"),
-        _ if planned.pipeline.spec.state.storage.volume.is_some() => finding(
-            Verdict::True,
-            "VolumeOnly",
-            "snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere",
-        ),
-        Some(_) => finding(Verdict::True, "CheckpointingOk", "checkpoints succeed"),
-    }
-}
-
 fn lag_within_target(planned: &Planned<'_>) -> Finding {
     let target = planned.pipeline.spec.upgrade.stability.max_lag;
     let target = Duration::from_micros(target.as_micros().unsigned_abs()).as_secs();
@@ -306,80 +405,6 @@ fn rules_applied(planned: &Planned<'_>) -> Finding {
         "NotSupportedByWorker",
         "workers take up rule sets as they begin; after a change set spec.restartNonce",
     )
-}
-
-/// What goes on, in a sentence.
-fn what_goes_on(doing: &Doing) -> String {
-    match doing {
-        Doing::Running => "the workers run".to_owned(),
-        Doing::Suspended => "there are no workers".to_owned(),
-        Doing::AskForSavepoint { name, .. } | Doing::AwaitSavepoint { name } => {
-            format!(
-                "the savepoint {name} is being taken; the pipeline stands still behind it until others go on with it"
-            )
-        }
-        Doing::Stop => "the workers are ending".to_owned(),
-        Doing::Wait(Unknown::Epoch) => "a worker must say first in which run epoch the pipeline is".to_owned(),
-        Doing::Wait(Unknown::RestoreFrom) => {
-            "the snapshot of spec.state.restoreFrom is not there, or not complete; see kubectl get pipelinesnapshots"
-                .to_owned()
-        }
-        Doing::Refuse(refusal) => refused(refusal),
-    }
-}
-
-/// Why a change is not made, and what to do.
-fn refused(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::StateLost(stages) => format!(
-            "the change would lose the state of {}; the workers go on as they were. Leave these stages as they were, or set \
-             spec.state.allowNonRestoredState to true to drop their state",
-            stages.join(", ")
-        ),
-        Refusal::StoppedWithoutSavepoint => {
-            "the workers were stopped when no savepoint could be taken, so only what ran then can \
-             go on: apply that spec once more, and change it when its workers are ready; or name a snapshot in \
-             spec.state.restoreFrom and set spec.state.restoreNonce"
-                .to_owned()
-        }
-        Refusal::OtherEpoch { path, of, is } => format!(
-            "spec.state.restoreFrom: {path} is of run epoch {of}, and the pipeline is in epoch {is}, so it cannot go on where it \
-             stands with that state; set mode to Rewind to do again what came behind it"
-        ),
-        Refusal::SavepointFailed { name, error } => format!(
-            "the savepoint {name} failed: {error}; the workers go on as they were. Mend that, and delete the PipelineSnapshot \
-             {name} to try again"
-        ),
-    }
-}
-
-fn phase(look: &Look<'_>, outcome: &Outcome<'_>) -> Phase {
-    let planned = match outcome {
-        // Workers that run go on as they were.
-        Outcome::Invalid(_) => return as_before(look, Phase::Failed),
-        Outcome::Missing(_) => return as_before(look, Phase::Created),
-        Outcome::Planned(planned) => planned,
-    };
-    match planned.doing {
-        Doing::Suspended => Phase::Suspended,
-        Doing::AskForSavepoint { .. } | Doing::AwaitSavepoint { .. } => Phase::Savepointing,
-        Doing::Stop | Doing::Wait(_) => Phase::Upgrading,
-        Doing::Refuse(_) => as_before(look, Phase::Failed),
-        Doing::Running => match planned.workers {
-            Some(workers) if workers.ready > 0 && workers.ready >= workers.replicas => Phase::Running,
-            Some(workers) if workers.record.was_ready => Phase::Running,
-            _ => Phase::Deploying,
-        },
-    }
-}
-
-/// The phase that was said last, if the pipeline had come to work then.
-fn as_before(look: &Look<'_>, otherwise: Phase) -> Phase {
-    match look.said.phase {
-        Some(phase @ (Phase::Running | Phase::Stable | Phase::Suspended)) => phase,
-        Some(Phase::Savepointing | Phase::Upgrading) => Phase::Running,
-        _ => otherwise,
-    }
 }
 
 fn first_line(message: &str) -> String {

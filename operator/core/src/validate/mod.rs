@@ -23,6 +23,9 @@ use tocsin_contract::problem::Problem;
 use tocsin_contract::reach;
 use tocsin_contract::rule_set::IncidentRuleSetSpec;
 
+use crate::build::kafka::{bootstrap_servers, secrets};
+use crate::build::strimzi;
+use crate::names::Names;
 use crate::pipeline::{KafkaAccess, Pipeline, PipelineId};
 use compiled::{Compiled, compile};
 
@@ -56,10 +59,7 @@ pub fn validate(
         problems.extend(wrong);
         Default::default()
     });
-    let kafka = kafka_access(spec);
-    if kafka.is_none() {
-        problems.push(Problem::new("spec.kafka.mode", "is not built yet").hint("use External, with bootstrapServers"));
-    }
+    let kafka = kafka_access(&subject.id, spec);
     let compiled = match compiled.map_or_else(|| compile(&subject.id.name, spec, rule_sets).map(Arc::new), Ok) {
         Ok(compiled) => Some(compiled),
         Err(mut wrong) => {
@@ -82,8 +82,8 @@ pub fn validate(
     }
 }
 
-/// How workers reach the Kafka of the spec. None for a mode that is not built.
-fn kafka_access(spec: &IncidentPipelineSpec) -> Option<KafkaAccess> {
+/// How workers reach the Kafka of the spec. None if the spec does not say: its schema refuses that.
+pub fn kafka_access(id: &PipelineId, spec: &IncidentPipelineSpec) -> Option<KafkaAccess> {
     let kafka = &spec.kafka;
     match kafka.effective_mode() {
         KafkaMode::External => Some(KafkaAccess {
@@ -92,7 +92,25 @@ fn kafka_access(spec: &IncidentPipelineSpec) -> Option<KafkaAccess> {
             sasl: kafka.sasl.clone(),
             is_shared: true,
         }),
-        KafkaMode::Managed | KafkaMode::Strimzi => None,
+        KafkaMode::Managed => {
+            let (tls, sasl) = secrets::access(&Names::of(&id.name), &id.name);
+            Some(KafkaAccess {
+                bootstrap_servers: bootstrap_servers(&id.namespace, &id.name),
+                tls: Some(tls),
+                sasl: Some(sasl),
+                is_shared: false,
+            })
+        }
+        KafkaMode::Strimzi => {
+            let names = Names::of(&id.name);
+            let (tls, sasl) = strimzi::access(&names, &id.name);
+            Some(KafkaAccess {
+                bootstrap_servers: strimzi::bootstrap_servers(&id.namespace, &names),
+                tls: Some(tls),
+                sasl: Some(sasl),
+                is_shared: false,
+            })
+        }
     }
 }
 

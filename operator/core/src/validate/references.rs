@@ -20,6 +20,12 @@ pub fn rule_sets(spec: &IncidentPipelineSpec) -> BTreeSet<String> {
     of_stage.map(|reference| reference.name.clone()).collect()
 }
 
+/// Models that stages refer to, by name.
+pub fn models(spec: &IncidentPipelineSpec) -> BTreeSet<String> {
+    let detects = spec.stages.iter().filter_map(|stage| stage.detect.as_ref());
+    detects.map(|detect| detect.model_ref.name.clone()).collect()
+}
+
 /// Secrets that the pods of the pipeline refer to, with the keys that they read: without them no pod starts.
 pub fn secrets(spec: &IncidentPipelineSpec) -> SecretKeys {
     let mut keys = read_by_workers(spec, spec.kafka.tls.as_ref(), spec.kafka.sasl.as_ref());

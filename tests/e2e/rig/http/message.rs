@@ -124,6 +124,23 @@ pub fn read_body(stream: &mut impl BufRead, message: &mut Message, ends: Ends) -
     Ok(())
 }
 
+/// Reads one chunk of a body; none behind the last.
+pub fn read_chunk(stream: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = String::new();
+    if stream.by_ref().take(LONGEST_HEAD).read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let digits = line.split(';').next().unwrap_or_default().trim();
+    let length = usize::from_str_radix(digits, 16).map_err(|_| malformed("a chunk without a length"))?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut chunk = vec![0; length + 2];
+    stream.read_exact(&mut chunk)?;
+    chunk.truncate(length);
+    Ok(Some(chunk))
+}
+
 fn read_chunks(stream: &mut impl BufRead, message: &mut Message) -> io::Result<()> {
     loop {
         let mut line = String::new();

@@ -3,6 +3,7 @@
 mod client;
 mod message;
 mod rules;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read as _, Write as _};
@@ -310,6 +311,12 @@ fn serve(
             shared.wait(NEVER, |state| (state.stopped || !held(state)).then_some(()));
         }
         _ => {}
+    }
+    if let (Action::Watch | Action::Delay(_) | Action::Hold, Some(upstream)) = (&action, upstream)
+        && request.target().contains("watch=true")
+    {
+        stream::pass(shared, client, upstream, &request, number)?;
+        return Ok(false);
     }
     let answer = match (&action, upstream) {
         (Action::Answer(answer), _) => answer.clone(),

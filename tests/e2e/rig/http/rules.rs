@@ -14,6 +14,15 @@ pub(super) enum Action {
     CutAnswerAfter(usize),
     DropAnswer,
     DropAnswerSilently,
+    DropEvents(String),
+    StallEvents,
+}
+
+impl Action {
+    /// Whether it is about what comes in a stream of events, and not about requests.
+    pub(super) fn is_of_events(&self) -> bool {
+        matches!(self, Self::DropEvents(_) | Self::StallEvents)
+    }
 }
 
 /// A rule for requests. Without more words it only counts them.
@@ -115,6 +124,19 @@ impl HttpRule {
         self.then(Action::DropAnswerSilently)
     }
 
+    /// Of streams of events, as watches are: those that contain this get lost.
+    #[must_use]
+    pub fn drop_events(self, containing: &str) -> Self {
+        self.then(Action::DropEvents(containing.to_owned()))
+    }
+
+    /// Of streams of events, as watches are: none comes through until
+    /// [`HttpRuleHandle::release`](super::HttpRuleHandle::release).
+    #[must_use]
+    pub fn stall_events(self) -> Self {
+        self.then(Action::StallEvents)
+    }
+
     fn then(mut self, action: Action) -> Self {
         self.action = action;
         self
@@ -151,12 +173,44 @@ impl Active {
 
     /// Whether it is this request's turn. Counts the request.
     pub fn takes(&mut self, request: &Message) -> bool {
-        let meant = self.rule.is_for(request);
+        let meant = !self.rule.action.is_of_events() && self.rule.is_for(request);
         if meant {
             self.matched += 1;
         }
         meant && self.rule.nth.is_none_or(|nth| nth == self.matched)
     }
+}
+
+impl Active {
+    /// What becomes of an event in the stream that answers this request.
+    pub fn of_event(&mut self, request: &Message, event: &[u8]) -> Fate {
+        if !self.rule.is_for(request) {
+            return Fate::Through;
+        }
+        match &self.rule.action {
+            Action::DropEvents(part) if String::from_utf8_lossy(event).contains(part.as_str()) => {
+                self.matched += 1;
+                if self.rule.nth.is_some_and(|nth| nth != self.matched) {
+                    return Fate::Through;
+                }
+                self.hits += 1;
+                Fate::Lost
+            }
+            Action::StallEvents if !self.released => Fate::Waits,
+            _ => Fate::Through,
+        }
+    }
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It comes through.
+    Through,
+    /// It gets lost.
+    Lost,
+    /// It waits.
+    Waits,
 }
 
 /// An answer with a body.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 
 use super::options::ServerCertificate;
 use crate::RigError;
+use crate::authority::{Issuer, issuer};
 
 /// The certificate that a client shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,6 @@ pub enum ClientCertificate {
 pub struct Certificates {
     folder: PathBuf,
 }
-
-type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 impl Certificates {
     /// Makes all certificates into a folder.
@@ -111,14 +110,4 @@ impl Certificates {
         let path = self.folder.join(name);
         std::fs::write(&path, text).map_err(RigError::io(format!("writing {}", path.display())))
     }
-}
-
-fn issuer(name: &'static str) -> Result<Issuer, RigError> {
-    let failed = |source| RigError::Certificate { name, source };
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2120, 1, 1);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(failed)?).map_err(failed)
 }

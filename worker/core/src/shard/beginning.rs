@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Shard;
+use super::{Hold, Shard};
 
 /// The savepoints that a shard's state comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Shard {
     /// The same, held as it was when its state was captured. What the journal says of that comes behind.
     #[must_use]
     pub fn as_held(mut self) -> Self {
-        self.held = Some(None);
+        self.held = Some(Hold::default());
         self.engine.hold();
         self
     }

@@ -74,6 +74,18 @@ pub enum Step {
         /// Its revision.
         revision: u64,
     },
+    /// It was held for a savepoint that ends the run.
+    HoldFor {
+        /// The run epoch in which it goes on, and not before, unless the savepoint is given up.
+        until: u32,
+        /// Number of the savepoint's name.
+        savepoint: u64,
+    },
+    /// The savepoint was given up, and it goes on.
+    GiveUp {
+        /// Number of the savepoint's name.
+        savepoint: u64,
+    },
 }
 
 /// Bytes that are no journal record, or one of a newer version.
@@ -88,7 +100,7 @@ pub enum InvalidJournal {
 }
 
 /// First byte of a record.
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
 /// The first versions with a savepoint, and with ids of topics.
 const WITH_SAVEPOINT: u8 = 3;

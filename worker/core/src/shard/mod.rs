@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub use self::ahead::Ahead;
 pub use self::beginning::Lineage;
-pub use self::hold::Drained;
+pub use self::hold::{Drained, Hold};
 pub use self::journal::{Cut, InvalidJournal, JournalRecord, Step};
 pub use self::origin::Origin;
 pub use self::replay::{Replay, ReplayError, Wants};
@@ -45,8 +45,8 @@ pub struct Shard {
     lineage: Lineage,
     /// Of what the pipeline works with and that has revisions, by its number, which one is in effect.
     revisions: BTreeMap<u32, u64>,
-    /// Whether it reads no source, and until which run epoch, if until one.
-    held: Option<Option<u32>>,
+    /// For what it reads no source, if it is held.
+    held: Option<Hold>,
     /// Whether a cut is due though nothing happened: it has begun where nobody has been, or a cut was asked for.
     cut_is_due: bool,
     /// Whether a source waited for others since the last cut: idle ones that it may wait for then go on exactly.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{JournalRecord, Shard, Step};
+use super::{Hold, JournalRecord, Shard, Step};
 use crate::avro::{SchemaAnswer, SchemaId};
 use crate::engine::Outputs;
 use crate::kafka::fetching::Position;
@@ -153,7 +153,12 @@ impl Replay {
                         return Wants::Schema { source, id };
                     }
                 }
-                Some(&Step::Hold { until }) => shard.hold(until),
+                Some(&Step::Hold { until }) => shard.hold(Hold { until, savepoint: None }),
+                Some(&Step::HoldFor { until, savepoint }) => shard.hold(Hold {
+                    until: Some(until),
+                    savepoint: Some(savepoint),
+                }),
+                Some(&Step::GiveUp { savepoint }) => shard.give_up(savepoint),
                 Some(Step::GoOn) => shard.go_on(),
                 Some(&Step::Revise { what, revision }) => drop(shard.revisions.insert(what, revision)),
                 None => {

@@ -25,6 +25,16 @@ pub struct Savepoint {
     /// a topic had grown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub grown_to: BTreeMap<String, u32>,
+    /// The run epoch that it ends, if it ends one: behind it nothing is given out in that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<u32>,
+    /// Whether it is none: it was given up before it was whole, and never will be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub given_up: bool,
+}
+
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 impl Savepoint {
@@ -37,6 +47,16 @@ impl Savepoint {
             sequences,
             drained: false,
             grown_to: BTreeMap::new(),
+            ends: None,
+            given_up: false,
+        }
+    }
+
+    /// What stands in the place of a savepoint that was given up.
+    pub fn given_up(pipeline: &str, id: &str) -> Self {
+        Self {
+            given_up: true,
+            ..Self::new(pipeline, id, Vec::new())
         }
     }
 

@@ -12,7 +12,7 @@ use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::kafka::{PartitionReader, Settings};
 use tocsin_worker_core::plan::Plan;
 use tocsin_worker_core::plan::repartition::repartition;
-use tocsin_worker_core::shard::{JournalRecord, Shard, Wants};
+use tocsin_worker_core::shard::{Hold, JournalRecord, Shard, Wants};
 use tocsin_worker_core::snapshot::{ReadFrom, TopicNow, is_drained};
 
 use super::captured::{Captured, capture_shard, restored_into};
@@ -231,7 +231,7 @@ impl Cluster {
             Action::Read(n) => self.read_some(number, 0, n),
             Action::Take(n) => (n_sources..self.topics.len()).for_each(|input| self.read_some(number, input, n)),
             Action::Cut => drop(self.cut(number)),
-            Action::Hold => self.shards[number].hold(None),
+            Action::Hold => self.shards[number].hold(Hold::default()),
             Action::GoOn => self.shards[number].go_on(),
             Action::Idle => self.shards[number].tick(0, END_OF_TIME),
             Action::Revise(revision) => self.shards[number].revise(REVISED, revision),

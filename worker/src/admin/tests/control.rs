@@ -45,7 +45,7 @@ impl Control for Taker {
         false
     }
 
-    fn begin_savepoint(&self, id: Option<&str>, _drains: bool) -> Result<Savepoint, Refusal> {
+    fn begin_savepoint(&self, id: Option<&str>, _manner: Manner) -> Result<Savepoint, Refusal> {
         let mut known = self.0.lock();
         let id = id.map_or_else(|| format!("own-{}", known.len()), str::to_owned);
         let savepoint = Savepoint {
@@ -53,6 +53,13 @@ impl Control for Taker {
             ..Savepoint::default()
         };
         Ok(known.entry(id).or_insert(savepoint).clone())
+    }
+
+    fn give_up_savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
+        let mut known = self.0.lock();
+        let savepoint = known.get_mut(id).ok_or_else(|| Refusal::Unknown(id.to_owned()))?;
+        savepoint.state = SavepointState::Failed;
+        Ok(savepoint.clone())
     }
 
     fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
@@ -94,6 +101,16 @@ fn a_savepoint_is_begun_once_and_followed_to_its_end() {
     );
     let own = bench.ask("POST", "/v1/savepoints", &[], "");
     assert_eq!((own.status, own.body.contains("own-1")), (202, true));
+}
+
+#[test]
+fn a_savepoint_is_given_up_by_its_name() {
+    let bench = Bench::with(Access::default(), Interrupt::default(), Arc::new(Taker::default()));
+    assert_eq!(bench.ask("DELETE", "/v1/savepoints/noc-1", &[], "").status, 404);
+    bench.ask("POST", "/v1/savepoints", &[], "{\"id\":\"noc-1\",\"ends\":true}");
+    let answer = bench.ask("DELETE", "/v1/savepoints/noc-1", &[], "");
+    let said: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((answer.status, said), (200, json!({"id": "noc-1", "state": "Failed"})));
 }
 
 #[test]

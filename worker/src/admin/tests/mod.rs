@@ -39,8 +39,12 @@ impl Control for DrainOnly {
         self.0.is_raised()
     }
 
-    fn begin_savepoint(&self, _id: Option<&str>, _drains: bool) -> Result<Savepoint, Refusal> {
+    fn begin_savepoint(&self, _id: Option<&str>, _manner: Manner) -> Result<Savepoint, Refusal> {
         Err(Refusal::NotAvailable("no state address was given".to_owned()))
+    }
+
+    fn give_up_savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {
+        Err(Refusal::Unknown(id.to_owned()))
     }
 
     fn savepoint(&self, id: &str) -> Result<Savepoint, Refusal> {

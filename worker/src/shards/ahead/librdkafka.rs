@@ -9,8 +9,8 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
 
 use super::{Failure, OnTheWay, Sender, Sent};
-use crate::kafka::{ClusterSettings, NewRecords, TokenLogin, client_config};
 use crate::shards::producer::{LARGEST_MESSAGE, ProducerError, send};
+use tocsin_kafka::{ClusterSettings, NewRecords, TokenLogin, client_config};
 
 /// Hears what became of results.
 struct Deliveries {

@@ -20,8 +20,8 @@ use self::librdkafka::LibrdkafkaSender;
 use self::own::OwnSender;
 use super::ShardsError;
 use super::producer::ProducerError;
-use crate::kafka::{ClientKind, ClusterSettings, NewRecords};
 use crate::metrics::Arrivals;
+use tocsin_kafka::{ClientKind, ClusterSettings, NewRecords};
 
 /// With more on the way than this nothing is added.
 const MOST_ON_THE_WAY: u64 = 16 << 20;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender as Channel};
 
 use super::{Failure, MOST_SENT, OnTheWay, Sender, Sent};
-use crate::kafka::{Cluster, ClusterSettings, KafkaError, NewRecords, Patience, RecordWriter, WriteError};
 use crate::shards::producer::ProducerError;
+use tocsin_kafka::{Cluster, ClusterSettings, KafkaError, NewRecords, Patience, RecordWriter, WriteError};
 
 /// Brokers that are away are waited for; what is lost with its shard is given up by hand.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::{ASK_AGAIN, Common, Owned, Phase};
-use crate::kafka::{CommittedNow, Time};
 use crate::shards::restoring::Restoring;
 use crate::shards::{ShardsError, abandoned, sequence};
+use tocsin_kafka::{CommittedNow, Time};
 
 /// Where the pipeline has come to.
 #[derive(Clone)]

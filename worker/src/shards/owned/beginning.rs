@@ -6,10 +6,10 @@ use tocsin_worker_core::kafka::fetching::Position;
 use tocsin_worker_core::snapshot::{Manifest, ReadFrom, SavepointNames};
 
 use super::{ASK_AGAIN, Asked, Common, Owned, Phase, STORE_AGAIN, place};
-use crate::kafka::{KafkaError, Time};
 use crate::shards::ShardsError;
 use crate::shards::restoring::{Answer, Restoring, engine};
 use crate::snapshots::Begun;
+use tocsin_kafka::{KafkaError, Time};
 
 /// What a beginning stands behind.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,11 +25,11 @@ use super::restoring::Restoring;
 use super::schemas::Schemas;
 use super::start::Layout;
 use super::{ShardsError, SnapshotSettings};
-use crate::kafka::{Cluster, Fetcher, KafkaError, Time};
 use crate::snapshots::{Begun, Restored, SnapshotError};
 use asked::Asked;
 use beginning::{Behind, check_beginning};
 use replay::Replaying;
+use tocsin_kafka::{Cluster, Fetcher, KafkaError, Time};
 
 /// After an answer that is not final.
 const ASK_AGAIN: Duration = Duration::from_millis(50);

@@ -9,12 +9,12 @@ use tocsin_worker_core::snapshot::{ChangedInput, is_another};
 
 use super::beginning::{check_beginning, check_rewind};
 use super::{Asked, Common, Owned, Phase, STORE_AGAIN, begin_again, begin_inputs, place};
-use crate::kafka::Fetched;
 use crate::shards::ShardsError;
 use crate::shards::input::{Input, NotTaken, Taken};
 use crate::shards::restoring::{Answer, Restoring, engine};
 use crate::shards::schemas::Purpose;
 use crate::snapshots::Begun;
+use tocsin_kafka::Fetched;
 
 /// So many records of the journal wait at most before more are fetched.
 const FEW_RECORDS: usize = 1_000;

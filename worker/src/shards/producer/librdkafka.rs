@@ -16,10 +16,10 @@ use tocsin_worker_core::kafka::OwnedHeaders;
 
 use super::offsets::OffsetsSender;
 use super::{CALL, ProducerError, TRANSACTION_TIMEOUT, Tried};
-use crate::kafka::{ClusterSettings, NewRecord, TokenLogin, client_config};
 use crate::shards::grant::Grant;
 use crate::shards::sequence;
 use crate::shards::transaction::Transaction;
+use tocsin_kafka::{ClusterSettings, NewRecord, TokenLogin, client_config};
 
 /// Between two looks whether the brokers have taken all records.
 const BETWEEN_POLLS: Duration = Duration::from_micros(200);

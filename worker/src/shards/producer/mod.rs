@@ -22,7 +22,7 @@ use self::librdkafka::LibrdkafkaTransactional;
 use self::own::OwnTransactional;
 use super::grant::Grant;
 use super::transaction::Transaction;
-use crate::kafka::{ClientKind, ClusterSettings, KafkaError};
+use tocsin_kafka::{ClientKind, ClusterSettings, KafkaError};
 
 pub use self::librdkafka::{LARGEST_MESSAGE, send};
 

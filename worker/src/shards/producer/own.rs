@@ -9,10 +9,10 @@ use tocsin_worker_core::kafka::error_code::{
 };
 
 use super::{CALL, ProducerError, TRANSACTION_TIMEOUT, Tried};
-use crate::kafka::{ClusterSettings, KafkaError, OffsetOf, Patience, TransactionalWriter, WriteError};
 use crate::shards::grant::Grant;
 use crate::shards::sequence;
 use crate::shards::transaction::Transaction;
+use tocsin_kafka::{ClusterSettings, KafkaError, OffsetOf, Patience, TransactionalWriter, WriteError};
 
 /// A producer of our own whose transactions can begin.
 pub struct OwnTransactional {

@@ -8,6 +8,7 @@ use tocsin_worker_core::json::JsonDecoder;
 use tocsin_worker_core::plan::{References, compile};
 
 use super::*;
+use crate::admin::Manner;
 use crate::metrics::About;
 use crate::snapshots::StoreAddress;
 
@@ -100,11 +101,11 @@ fn a_savepoint_that_is_asked_for_again_is_wanted_once() {
     let folder = TempDir::new().unwrap();
     let (mut snapshotting, shard) = begun(&folder);
     let savepoints = Arc::clone(&snapshotting.savepoints);
-    savepoints.ask("a", false).unwrap();
+    savepoints.ask("a", Manner::Plain).unwrap();
     assert!(snapshotting.wants_cut(0, &shard));
     // Another thread could not write it.
     savepoints.failed("a", "the disk is full".to_owned());
-    savepoints.ask("a", false).unwrap();
+    savepoints.ask("a", Manner::Plain).unwrap();
     assert!(snapshotting.wants_cut(0, &shard));
     assert_eq!(snapshotting.wanted.len(), 1);
 }

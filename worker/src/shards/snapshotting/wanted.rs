@@ -31,8 +31,12 @@ impl WantedSavepoint {
 
     /// Whether a shard is to be written for it.
     pub fn wants(&self, number: u32, shard: &Shard) -> bool {
-        if !self.kind.holds() {
+        let Some(hold) = self.kind.hold(&self.id) else {
             return !self.written.contains_key(&number);
+        };
+        // Two savepoints with which a run ends are never both complete: a shard is part of the one that it is held for.
+        if hold.until.is_some() && shard.held_for() != Some(hold) {
+            return false;
         }
         let is_new = |drained: Drained| self.written.get(&number) != Some(&Some(drained));
         Instant::now() >= self.not_before && shard.drained().is_some_and(is_new)

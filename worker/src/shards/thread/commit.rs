@@ -57,20 +57,17 @@ impl Running {
 
     /// Holds the shards if a savepoint asks for that, and lets them go on if none does any more.
     pub(super) fn hold(&mut self) {
-        let holds = self
-            .setup
-            .settings
-            .savepoints
-            .holds()
-            .filter(|_| self.snapshotting.is_some());
+        let (holds, given_up) = self.setup.settings.savepoints.holds();
+        let holds = holds.filter(|_| self.snapshotting.is_some());
         for owned in self.owned.values_mut().filter(|owned| owned.is_running()) {
             let Some(shard) = &mut owned.shard else { continue };
-            let before = (shard.is_held(), shard.held_until());
+            let before = shard.held_for();
+            given_up.iter().for_each(|savepoint| shard.give_up(*savepoint));
             match holds {
-                Some(until) => shard.hold(until),
+                Some(hold) => shard.hold(hold),
                 None => shard.go_on(),
             }
-            if before != (shard.is_held(), shard.held_until()) {
+            if before != shard.held_for() {
                 let (held, until) = (shard.is_held(), shard.held_until());
                 tracing::info!(shard = owned.number, held, until, "whether the shard reads its sources");
             }

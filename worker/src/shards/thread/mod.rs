@@ -25,9 +25,9 @@ use super::setup::Setup;
 use super::snapshotting::Snapshotting;
 use super::transaction::{ShardCut, Transaction};
 use super::{LONGEST_END, Report, ShardsError};
-use crate::kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
 use crate::metrics::ThreadMeasure;
 use crate::source::{BLOCK_BYTES, HEAD_BYTES, RECORD_LIMIT};
+use tocsin_kafka::{Cluster, Event, Fetcher, FetcherSettings, KafkaError};
 
 /// What the group tells a thread.
 pub enum Command {

@@ -10,6 +10,7 @@ use crate::document;
 use crate::pipeline::IncidentPipeline;
 use crate::{crds, snapshot};
 
+mod for_the_api_server;
 mod operations;
 mod other_kinds;
 mod streams;
@@ -123,6 +124,7 @@ fn check(cases: Vec<Case>) {
 /// Rules about a change: a rule, the file before, a change that keeps it and one that breaks it, and where.
 fn of_changes() -> Vec<(Rule, String, String, String, &'static str)> {
     let topics = |count: u32| pipeline(&format!("kafka: {{topics: [{{name: t, partitions: {count}}}]}}"));
+    let disks = |disk: &str| pipeline(&format!("kafka: {{pools: [{{name: nodes, storage: {{{disk}}}}}]}}"));
     let mode = |mode: &str| pipeline(&format!("kafka: {{mode: {mode}}}"));
     let region = |name: &str| machines("Nova", "").replace("{name: os}", &format!("{{name: os, region: {name}}}"));
     vec![
@@ -134,11 +136,32 @@ fn of_changes() -> Vec<(Rule, String, String, String, &'static str)> {
             "spec.kafka.topics[t].partitions",
         ),
         (
-            KAFKA_MODE[0],
+            KAFKA_CHANGE[0],
             mode("Managed"),
             mode("Managed"),
             mode("Strimzi"),
             "spec.kafka.mode",
+        ),
+        (
+            KAFKA_CHANGE[0],
+            pipeline("kafka: {}"),
+            mode("Managed"),
+            pipeline("kafka: {bootstrapServers: \"k:9092\"}"),
+            "spec.kafka.mode",
+        ),
+        (
+            KAFKA_CHANGE[1],
+            disks("size: 1Gi, class: fast"),
+            disks("size: 1Gi, class: fast, deleteClaim: true"),
+            disks("size: 2Gi, class: fast"),
+            "spec.kafka.pools",
+        ),
+        (
+            KAFKA_CHANGE[1],
+            disks("size: 1Gi, class: fast"),
+            pipeline("kafka: {}"),
+            disks("size: 1Gi"),
+            "spec.kafka.pools",
         ),
         (
             PROVIDER[0],

@@ -68,6 +68,36 @@ pub(super) fn cases() -> Vec<Case> {
             "spec.kafka.sasl",
         ),
         case(
+            KAFKA[12],
+            kafka("pools: [{name: worker}]"),
+            kafka("pools: [{name: workers}]"),
+            "spec.kafka.pools",
+        ),
+        case(
+            KAFKA[12],
+            kafka("pools: [{name: kafka}]"),
+            kafka("pools: [{name: kafka-more}]"),
+            "spec.kafka.pools",
+        ),
+        case(
+            KAFKA[11],
+            kafka("config: {log.segment.bytes: \"1\"}"),
+            kafka("config: {\"authorizer.class.name \": none}"),
+            "spec.kafka.config",
+        ),
+        case(
+            KAFKA[9],
+            kafka("user: {producerByteRate: 1000000}"),
+            external(", user: {producerByteRate: 1000000}"),
+            "spec.kafka.user",
+        ),
+        case(
+            KAFKA[10],
+            kafka("mode: Strimzi, listeners: [{name: out, port: 9094, type: NodePort}]"),
+            kafka("listeners: [{name: out, port: 9094, type: NodePort}]"),
+            "spec.kafka.listeners",
+        ),
+        case(
             KAFKA[7],
             external(&format!(", {ticket}")),
             external(&format!(", {}", ticket.replace("Kerberos", "ScramSha512"))),

@@ -40,6 +40,7 @@ impl World {
             spec: &self.spec,
             status: &self.status,
             subject: &self.subject,
+            created: Timestamp::UNIX_EPOCH,
             now: Timestamp::from_second(self.seconds).unwrap(),
         });
         self.status = decision.status.clone();
@@ -94,6 +95,7 @@ fn it_is_complete_when_one_worker_says_so() {
     assert_eq!(decision.status.state, Some(SnapshotState::Completed));
     assert_eq!(decision.status.path, "noc/savepoints/before-upgrade-5c0e7a8e-0");
     world.subject = Subject::Missing;
+    world.seconds = 100;
     assert_eq!(
         world.look().status.state,
         Some(SnapshotState::Completed),
@@ -162,6 +164,51 @@ fn one_that_cannot_be_taken_says_why() {
     let status = world.look().status;
     assert_eq!(status.state, Some(SnapshotState::Failed));
     assert!(status.error.contains("ask for a Savepoint"), "{}", status.error);
+}
+
+#[test]
+fn one_that_is_asked_for_before_its_workers_are_there_waits_for_them() {
+    let mut world = World::with(&["a"]);
+    let workers = std::mem::replace(&mut world.subject, Subject::Missing);
+    let status = world.look().status;
+    assert_eq!(status.state, Some(SnapshotState::Pending));
+    assert!(
+        status.error.contains("there is no IncidentPipeline"),
+        "{}",
+        status.error
+    );
+    world.subject = Subject::ComesUp;
+    world.seconds = 70;
+    let decision = world.look();
+    assert_eq!(decision.status.state, Some(SnapshotState::Pending));
+    assert!(decision.look_again.is_some());
+    world.subject = workers;
+    world.look();
+    assert_eq!(world.look().ask, ["a"]);
+    assert_eq!(world.status.error, "");
+}
+
+#[test]
+fn nobody_waits_for_ever_for_a_pipeline_or_its_workers() {
+    for (subject, seconds) in [(Subject::Missing, 60), (Subject::ComesUp, 600)] {
+        let mut world = World::with(&[]);
+        world.subject = subject;
+        world.seconds = seconds - 1;
+        assert_eq!(world.look().look_again, Some(Duration::from_secs(1)));
+        world.seconds = seconds;
+        assert_eq!(world.look().status.state, Some(SnapshotState::Abandoned));
+    }
+}
+
+#[test]
+fn workers_that_are_between_two_runs_are_asked_for_what_was_begun() {
+    let mut world = World::with(&["a"]);
+    world.look();
+    let workers = std::mem::replace(&mut world.subject, Subject::ComesUp);
+    world.look();
+    world.subject = workers;
+    assert_eq!(world.look().ask, ["a"]);
+    assert_eq!(world.status.trigger_id, "before-upgrade-5c0e7a8e-0");
 }
 
 #[test]

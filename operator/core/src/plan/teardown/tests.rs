@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::build::record::Record;
@@ -15,6 +16,7 @@ struct World {
     savepoint: Option<Savepoint>,
     topics: Vec<String>,
     has_snapshots: bool,
+    ended_runs: Vec<String>,
     kafka_answers: bool,
     storage_answers: bool,
     savepoint_succeeds: bool,
@@ -39,6 +41,7 @@ impl Default for World {
             savepoint: None,
             topics: vec!["noc.journal".to_owned()],
             has_snapshots: true,
+            ended_runs: Vec::new(),
             kafka_answers: true,
             storage_answers: true,
             savepoint_succeeds: true,
@@ -55,6 +58,8 @@ impl World {
             workers: self.workers.as_ref(),
             savepoint: self.savepoint.as_ref(),
             topics: self.kafka_answers.then_some(&self.topics[..]),
+            kafka: KafkaLeft::Nothing,
+            ended_runs: &self.ended_runs,
             has_snapshots: self.storage_answers.then_some(self.has_snapshots),
             since: self.since,
             is_forced: self.is_forced,
@@ -86,6 +91,10 @@ impl World {
             Step::AwaitWorkers => self.workers.as_mut().unwrap().pods -= 1,
             Step::RemoveTopics(_) => self.topics.clear(),
             Step::RemoveSnapshots => self.has_snapshots = false,
+            Step::ForgetRuns(_) => {
+                assert!(self.topics.is_empty(), "the journal is there: {self:?}");
+                self.ended_runs.clear();
+            }
             Step::AwaitKafka | Step::AwaitStorage => {}
             Step::Finish(left) => return Some(left),
         }
@@ -108,13 +117,37 @@ fn kafka_and_snapshots_stay_unless_they_are_to_go() {
     assert_eq!(left, [Left::Topics(vec!["noc.journal".to_owned()]), Left::Snapshots]);
     let mut world = World::default();
     world.policy.kafka = Fate::Delete;
-    world.policy.snapshots = Fate::Delete;
-    assert_eq!(world.run_out(), []);
+    assert_eq!(world.run_out(), [Left::Snapshots]);
     assert_eq!(
         world.savepoint.unwrap().state,
         SnapshotState::Completed,
         "the workers went behind a savepoint"
     );
+    let mut world = World::default();
+    world.policy.kafka = Fate::Delete;
+    world.policy.snapshots = Fate::Delete;
+    assert_eq!(world.run_out(), []);
+    assert_eq!(world.savepoint, None, "it would have gone with the rest");
+}
+
+#[test]
+fn what_stays_of_a_kafka_is_the_policy_s_and_the_disks_to_say() {
+    let left = |kafka: &str, policy: &str| {
+        let pipeline = crate::testing::pipeline(&format!(
+            "{}  kafka: {{{kafka}}}\n  deletionPolicy: {{kafka: {policy}}}\n",
+            crate::testing::HEAD
+        ));
+        KafkaLeft::of(&pipeline.spec)
+    };
+    assert_eq!(left("", "Retain"), KafkaLeft::All);
+    assert_eq!(left("", "Delete"), KafkaLeft::Disks);
+    assert_eq!(
+        left("pools: [{name: nodes, storage: {deleteClaim: true}}]", "Delete"),
+        KafkaLeft::Nothing
+    );
+    assert_eq!(left("mode: Strimzi", "Retain"), KafkaLeft::Strimzi);
+    assert_eq!(left("mode: Strimzi", "Delete"), KafkaLeft::Nothing);
+    assert_eq!(left("bootstrapServers: \"k:9092\"", "Retain"), KafkaLeft::Nothing);
 }
 
 #[test]
@@ -138,13 +171,21 @@ fn what_cannot_be_taken_down_holds_nobody_up_for_ever() {
 
 #[test]
 fn what_stays_is_named_with_the_command_that_removes_it() {
-    let message = |left: &Left| left_message(left, "ops", "noc", "kafka:9092", "s3://bucket/ops");
+    let places = |bucket| Places {
+        namespace: "ops",
+        pipeline: "noc",
+        bootstrap: "kafka:9092",
+        bucket,
+    };
+    let message = |left: &Left| left_message(left, places(Some("s3://bucket/ops")));
     let topics = message(&Left::Topics(vec!["noc.journal".to_owned()]));
     assert!(
         topics.contains("--bootstrap-server kafka:9092 --delete --topic noc.journal"),
         "{topics}"
     );
-    assert!(message(&Left::Snapshots).contains("--state s3://bucket/ops noc"));
+    assert!(message(&Left::Snapshots).contains("--state s3://bucket/ops --pipeline noc"));
+    let volume = left_message(&Left::Snapshots, places(None));
+    assert!(volume.ends_with("kubectl delete pvc -n ops noc-state"), "{volume}");
 }
 
 proptest! {
@@ -170,4 +211,37 @@ proptest! {
             prop_assert!(world.topics.is_empty());
         }
     }
+}
+
+#[test]
+fn only_of_a_journal_that_goes_the_ends_are_forgotten() {
+    let goes = |kafka: serde_json::Value, fate: Fate| {
+        let mut spec = IncidentPipelineSpec {
+            kafka: serde_json::from_value(kafka).unwrap(),
+            ..IncidentPipelineSpec::default()
+        };
+        spec.deletion_policy.kafka = fate;
+        journal_goes(&spec)
+    };
+    let external = || json!({"bootstrapServers": "broker:9092"});
+    assert!(goes(external(), Fate::Delete));
+    assert!(!goes(external(), Fate::Retain));
+    let left_alone = json!({"bootstrapServers": "broker:9092", "manageTopics": false});
+    assert!(!goes(left_alone, Fate::Delete));
+    assert!(goes(json!({"mode": "Strimzi"}), Fate::Delete));
+    assert!(!goes(json!({}), Fate::Delete), "its disks stay");
+    let disks_go = || json!({"pools": [{"name": "nodes", "replicas": 1, "storage": {"deleteClaim": true}}]});
+    assert!(goes(disks_go(), Fate::Delete));
+    assert!(!goes(disks_go(), Fate::Retain));
+}
+
+#[test]
+fn ends_of_runs_are_forgotten_once_the_journal_is_gone() {
+    let mut world = World {
+        ended_runs: vec!["noc-ending-0123456789ab-3".to_owned()],
+        ..World::default()
+    };
+    world.policy.kafka = Fate::Delete;
+    world.run_out();
+    assert!(world.ended_runs.is_empty());
 }

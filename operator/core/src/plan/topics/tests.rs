@@ -131,3 +131,45 @@ fn a_topic_that_the_spec_names_grows_and_has_its_settings() {
     assert_eq!(to_do, []);
     expect!["spec.kafka.topics[incident_alerts].partitions: the topic incident_alerts has 12 partitions, and Kafka takes none away: ask for 12 instead of 8"].assert_eq(&troubles[0].message());
 }
+
+#[test]
+fn topics_of_a_kafka_of_the_pipelines_own_follow_the_spec_also_later() {
+    let own = testing::pipeline(&format!(
+        "{HEAD}
+  stages:
+  - {{name: escalated, from: alerts, escalate: {{by: [service], count: 3, within: 1h}}}}
+  sinks:
+  - {{name: escalations, from: escalated, kafka: {{topic: incident_escalations}}}}
+  kafka: {{partitions: 6, replicationFactor: 1, retention: 1d}}
+"
+    ));
+    let seen = |partitions: u32| Seen {
+        partitions,
+        replication: 1,
+        config: [("retention.ms".to_owned(), "604800000".to_owned())].into(),
+    };
+    let there = |name: &str, partitions| [(name.to_owned(), seen(partitions))].into();
+    let told = |topics: &[Topic], name: &str, partitions| {
+        let topic: Vec<Topic> = topics.iter().filter(|topic| topic.name == name).cloned().collect();
+        let (steps, troubles) = steps(&topic, &there(name, partitions));
+        (steps.len(), troubles.len())
+    };
+    let read = of_sources(&own);
+    assert_eq!(
+        told(&read, "incident_alerts", 4),
+        (2, 0),
+        "it grows, and is kept less long"
+    );
+    assert_eq!(told(&read, "incident_alerts", 9), (1, 1), "nobody shrinks it");
+    let written = behind_sources(&own, &[("incident_alerts".to_owned(), 6)].into());
+    assert_eq!(
+        told(&written, "incident_escalations", 4),
+        (1, 0),
+        "who reads it relies on its partitions"
+    );
+    assert_eq!(
+        told(&of_sources(&pipeline("")), "incident_alerts", 4),
+        (0, 0),
+        "it is its owner's"
+    );
+}

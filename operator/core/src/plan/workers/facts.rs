@@ -49,8 +49,12 @@ pub struct Facts<'a> {
     pub rule_sets: &'a BTreeMap<String, IncidentRuleSetSpec>,
     /// The workers, if they were ever made.
     pub workers: Option<&'a Workers>,
+    /// Pods of workers that nobody keeps any more.
+    pub pods_left: u32,
     /// Whether the ConfigMap with the rules that they began with is there.
     pub has_rules: bool,
+    /// Whether the first workers would find the Kafka.
+    pub has_kafka: bool,
     /// The pipeline's run epoch, as far as it is known.
     pub epoch: Option<u32>,
     /// PipelineSnapshots of the pipeline, by name.

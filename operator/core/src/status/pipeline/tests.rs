@@ -12,6 +12,14 @@ use super::*;
 use crate::build::record::Record;
 use crate::testing::{self, HEAD};
 
+/// Nobody has asked its Kafka.
+static KAFKA: KafkaWord = KafkaWord {
+    nodes: None,
+    strimzi: None,
+    brokers: None,
+    topics: None,
+};
+
 fn pipeline() -> Pipeline {
     testing::pipeline(&format!(
         "{HEAD}  kafka: {{bootstrapServers: \"kafka.ops:9092\"}}\n  workers: {{replicas: 2}}\n"
@@ -70,6 +78,8 @@ fn of(doing: &Doing, workers: Option<&Workers>, answers: &[WorkerStatus]) -> Inc
         workers,
         image: "registry.example.com:5000/tocsin/worker:0.1.0",
         answers,
+        kafka: &KAFKA,
+        last_savepoint: None,
         pod_trouble: None,
     };
     status(&look(&IncidentPipelineStatus::default(), 1), &Outcome::Planned(planned))
@@ -98,16 +108,19 @@ fn a_pipeline_that_runs_says_so() {
     check(
         &status,
         &expect![[r#"
-        Running: 2 of 2 workers are ready
-        Ready=True AllComponentsReady: 2 of 2 workers are ready
-        Reconciling=False Done: all is as the spec asks
-        Stalled=False NotStalled: nothing stands in the way
-        WorkersReady=True WorkersReady: 2 of 2 workers are ready
-        StateHealthy=True VolumeOnly: snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere
-        UpgradeStable=True Stable: the workers run what the spec asks for
-        LagWithinTarget=True WithinTarget: less than 120 s behind
-        RulesApplied=True Applied: the pipeline refers to no rule set
-    "#]],
+            Running: 2 of 2 workers are ready
+            Ready=True AllComponentsReady: 2 of 2 workers are ready
+            Reconciling=False Done: all is as the spec asks
+            Stalled=False NotStalled: nothing stands in the way
+            WorkersReady=True WorkersReady: 2 of 2 workers are ready
+            StateHealthy=True VolumeOnly: snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere
+            SnapshotAvailable=False NoSnapshot: no snapshot has been taken yet
+            UpgradeStable=True Stable: the workers run what the spec asks for
+            ScalingActive=False Disabled: spec.autoscaling.mode is Off: kubectl scale says how many workers there are
+            LagWithinTarget=True WithinTarget: less than 120 s behind
+            Degraded=False AsExpected: no worker says that anything is wrong
+            RulesApplied=True Applied: the pipeline refers to no rule set
+        "#]],
     );
     let workers = status.workers.unwrap();
     assert_eq!(
@@ -127,8 +140,11 @@ fn a_pipeline_that_is_new_says_what_is_awaited() {
             Stalled=False NotStalled: nothing stands in the way
             WorkersReady=False RollingOut: the workers are being made
             StateHealthy=Unknown CheckpointingOk: no worker has said yet
+            SnapshotAvailable=False NoSnapshot: no snapshot has been taken yet
             UpgradeStable=True Stable: the workers run what the spec asks for
+            ScalingActive=False Disabled: spec.autoscaling.mode is Off: kubectl scale says how many workers there are
             LagWithinTarget=Unknown Unknown: no worker has said yet
+            Degraded=False AsExpected: no worker says that anything is wrong
             RulesApplied=True Applied: the pipeline refers to no rule set
         "#]],
     );
@@ -157,8 +173,11 @@ fn a_change_that_is_refused_says_what_to_do() {
             Stalled=True UnrecoverableError: the change would lose the state of escalated; the workers go on as they were. Leave these stages as they were, or set spec.state.allowNonRestoredState to true to drop their state
             WorkersReady=True WorkersReady: 2 of 2 workers are ready
             StateHealthy=True VolumeOnly: snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere
+            SnapshotAvailable=False NoSnapshot: no snapshot has been taken yet
             UpgradeStable=False StateIncompatible: the change would lose the state of escalated; the workers go on as they were. Leave these stages as they were, or set spec.state.allowNonRestoredState to true to drop their state
+            ScalingActive=False Disabled: spec.autoscaling.mode is Off: kubectl scale says how many workers there are
             LagWithinTarget=True WithinTarget: less than 120 s behind
+            Degraded=False AsExpected: no worker says that anything is wrong
             RulesApplied=True Applied: the pipeline refers to no rule set
         "#]],
     );
@@ -174,16 +193,19 @@ fn an_upgrade_says_how_far_it_is() {
     check(
         &of(&doing, Some(&workers(2, 2, 2)), &[answer(0.0)]),
         &expect![[r#"
-        Savepointing: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
-        Ready=False Reconciling: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
-        Reconciling=True Upgrading: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
-        Stalled=False NotStalled: nothing stands in the way
-        WorkersReady=True WorkersReady: 2 of 2 workers are ready
-        StateHealthy=True VolumeOnly: snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere
-        UpgradeStable=Unknown Verifying: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
-        LagWithinTarget=True WithinTarget: less than 120 s behind
-        RulesApplied=True Applied: the pipeline refers to no rule set
-    "#]],
+            Savepointing: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
+            Ready=False Reconciling: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
+            Reconciling=True Upgrading: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
+            Stalled=False NotStalled: nothing stands in the way
+            WorkersReady=True WorkersReady: 2 of 2 workers are ready
+            StateHealthy=True VolumeOnly: snapshots are on a volume of the cluster, and lost with it; set spec.state.storage.s3 to keep them elsewhere
+            SnapshotAvailable=False NoSnapshot: no snapshot has been taken yet
+            UpgradeStable=Unknown Verifying: the savepoint noc-ending-x-3 is being taken; the pipeline stands still behind it until others go on with it
+            ScalingActive=False Disabled: spec.autoscaling.mode is Off: kubectl scale says how many workers there are
+            LagWithinTarget=True WithinTarget: less than 120 s behind
+            Degraded=False AsExpected: no worker says that anything is wrong
+            RulesApplied=True Applied: the pipeline refers to no rule set
+        "#]],
     );
 }
 
@@ -230,6 +252,8 @@ fn nothing_changes_when_nothing_happened() {
         workers: Some(&workers),
         image: "worker:1",
         answers: &answers,
+        kafka: &KAFKA,
+        last_savepoint: None,
         pod_trouble: None,
     };
     let first = status(

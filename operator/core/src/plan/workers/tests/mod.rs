@@ -157,6 +157,50 @@ fn who_suspends_a_pipeline_that_can_take_no_savepoint_gets_it_stopped_and_must_g
 }
 
 #[test]
+fn workers_that_are_made_anew_go_on_behind_the_run_that_was_ended() {
+    let mut world = running();
+    world.change(|asked| asked.suspend = true);
+    world.settle();
+    assert_eq!(world.pods.len(), 0);
+    // The pipeline was deleted and applied again, or somebody deleted the set.
+    world.workers = None;
+    world.change(|asked| asked.suspend = false);
+    assert_eq!(doing(&world.settle()), Doing::Running);
+    let start = world.workers.as_ref().unwrap().record.start.clone();
+    assert!(matches!(start, Start::Rewind { epoch: 1, .. }), "{start:?}");
+    // That run goes on: nothing ended it.
+    world.workers = None;
+    world.pods.clear();
+    world.settle();
+    assert_eq!(world.workers.as_ref().unwrap().record.start, start);
+}
+
+#[test]
+fn no_workers_are_made_beside_pods_that_nobody_keeps() {
+    let mut world = running();
+    world.workers = None;
+    assert_eq!(doing(&world.operator()), Doing::Stop);
+    assert!(world.workers.is_none());
+    world.pods.clear();
+    assert_eq!(doing(&world.settle()), Doing::Running);
+}
+
+#[test]
+fn a_restore_that_an_older_journal_refuses_can_be_taken_back() {
+    let mut world = World {
+        is_new: true,
+        ..World::default()
+    };
+    world.change(|asked| asked.restore_nonce = 1);
+    world.operator();
+    let start = world.workers.as_ref().unwrap().record.start.clone();
+    assert!(matches!(start, Start::Restore { .. }), "{start:?}");
+    world.change(|asked| asked.restore_nonce = 0);
+    world.operator();
+    assert_eq!(world.workers.as_ref().unwrap().record.start, Start::Continue);
+}
+
+#[test]
 fn a_restore_that_is_asked_for_takes_what_runs_away() {
     let mut world = running();
     world.change(|asked| asked.restore_nonce = 1);
@@ -213,10 +257,12 @@ fn what_goes_on_where_it_stands_takes_no_state_of_another_epoch() {
         ..world.workers.clone().unwrap()
     };
     let decision = decide(&Facts {
+        pods_left: 0,
         pipeline: &pipeline,
         settings: &settings(),
         rule_sets: &BTreeMap::new(),
         workers: Some(&workers),
+        has_kafka: true,
         has_rules: true,
         // What was said last is older than the run.
         epoch: Some(0),

@@ -51,6 +51,8 @@ pub struct World {
     /// What each pod runs.
     pub pods: Vec<(String, Start)>,
     pub epoch: u32,
+    /// Nothing was ever heard of its workers.
+    pub is_new: bool,
     /// Revision and start of the pods that ran last, and whether their run was ended by a savepoint.
     pub last: Option<(String, Start)>,
     pub ended: Vec<(String, String)>,
@@ -111,8 +113,14 @@ impl World {
             settings: &settings(),
             rule_sets: &BTreeMap::new(),
             workers: workers.as_ref(),
+            pods_left: if self.workers.is_none() {
+                self.pods.len() as u32
+            } else {
+                0
+            },
             has_rules: true,
-            epoch: Some(self.epoch),
+            has_kafka: true,
+            epoch: (!self.is_new).then_some(self.epoch),
             savepoints: &self.savepoints,
             restore_from: Some(&RestorePoint {
                 path: OLD.to_owned(),

@@ -1,0 +1,3 @@
+FROM scratch
+COPY . /
+ENV PATH=/usr/local/bin:/bin
