@@ -13,6 +13,7 @@ pub mod network_policy;
 pub mod pod;
 pub mod pod_disruption_budget;
 pub mod record;
+mod restricted;
 pub mod revision;
 pub mod secrets;
 pub mod service;

@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    HTTPGetAction, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume,
-    VolumeMount,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
+    LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tocsin_contract::labels::Component;
-use tocsin_contract::pipeline::workers::Resources;
+use tocsin_contract::pipeline::workers::{Resources, Workers};
 use tocsin_contract::{ports, worker};
 
-use super::{Run, arguments, secrets, spread, storage};
+use super::{Run, arguments, restricted, secrets, spread, storage};
 use crate::names::WORKER_CONTAINER;
 use crate::pipeline::{Pipeline, Settings};
 
@@ -45,18 +44,8 @@ pub fn template(pipeline: &Pipeline, settings: &Settings, run: &Run) -> PodTempl
         // Services of the namespace are nothing to a worker, and their names would fill its environment.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
-        image_pull_secrets: pull_secrets(pipeline),
+        security_context: Some(restricted::pod(USER)),
+        image_pull_secrets: pull_secrets(&pipeline.spec.workers),
         affinity: shares_a_machine.then(|| spread::together(&pipeline.id.name)),
         topology_spread_constraints: (!shares_a_machine).then(|| spread::constraints(pipeline, Component::Workers)),
         containers: vec![container(pipeline, settings, run, mounts)],
@@ -104,15 +93,7 @@ fn container(pipeline: &Pipeline, settings: &Settings, run: &Run, mounts: Vec<Vo
         liveness_probe: Some(probe(worker::LIVEZ, 10, 6)),
         readiness_probe: Some(probe(worker::READYZ, 5, 2)),
         resources: Some(resources(&pipeline.spec.workers.resources)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                add: None,
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted::container()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }
@@ -134,8 +115,8 @@ fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
 }
 
 /// What images are pulled with.
-pub(super) fn pull_secrets(pipeline: &Pipeline) -> Option<Vec<LocalObjectReference>> {
-    let secrets = pipeline.spec.workers.image_pull_secrets.iter();
+pub(super) fn pull_secrets(workers: &Workers) -> Option<Vec<LocalObjectReference>> {
+    let secrets = workers.image_pull_secrets.iter();
     non_empty(secrets.map(|secret| LocalObjectReference {
         name: secret.name.clone(),
     }))

@@ -6,8 +6,7 @@ use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
-    PodTemplateSpec, SeccompProfile, SecurityContext, Volume, VolumeMount,
+    Container, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use tocsin_contract::labels::{self, Component};
@@ -15,8 +14,8 @@ use tocsin_contract::names::{SNAPSHOTS_NOT_WHOLE, child};
 use tocsin_contract::pipeline::IncidentPipelineSpec;
 
 use super::manifest::{Manifest, SNAPSHOT};
-use super::pod::USER;
-use super::{spread, storage};
+use super::pod::{USER, pull_secrets};
+use super::{restricted, spread, storage};
 use crate::names::Names;
 use crate::pipeline::{PipelineId, Settings};
 
@@ -92,15 +91,7 @@ pub fn job(
         image: Some(image.to_owned()),
         args: Some(arguments.into_iter().map(str::to_owned).collect()),
         env: Some(storage::environment(&spec.state.storage)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                add: None,
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted::container()),
         volume_mounts: has_volume.then(|| {
             vec![VolumeMount {
                 name: "state".to_owned(),
@@ -120,29 +111,12 @@ pub fn job(
         }),
         ..Volume::default()
     };
-    let secrets = spec
-        .workers
-        .image_pull_secrets
-        .iter()
-        .map(|secret| LocalObjectReference {
-            name: secret.name.clone(),
-        });
     let pod = PodSpec {
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        image_pull_secrets: Some(secrets.collect::<Vec<_>>()).filter(|secrets| !secrets.is_empty()),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        image_pull_secrets: pull_secrets(&spec.workers),
+        security_context: Some(restricted::pod(USER)),
         affinity: spread::shares_a_machine(&spec.state.storage).then(|| spread::beside(&pipeline.name)),
         containers: vec![container],
         volumes: has_volume.then(|| vec![state]),

@@ -6,10 +6,9 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext, TCPSocketAction, Volume, VolumeMount,
-    VolumeResourceRequirements,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, ObjectFieldSelector,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, SecretVolumeSource,
+    TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -22,7 +21,7 @@ use super::properties::{LOGGING, config_map};
 use super::{Brokers, CLIENTS, CONTROLLERS, REPLICATION, metadata};
 use crate::build::pod::{pull_secrets, resources};
 use crate::build::secrets::READ_BY_GROUP;
-use crate::build::spread;
+use crate::build::{restricted, spread};
 use crate::hash::hash_of;
 use crate::pipeline::Pipeline;
 
@@ -164,19 +163,9 @@ fn template(pipeline: &Pipeline, brokers: &Brokers, nodes: &Nodes, pool: &Pool) 
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            image_pull_secrets: pull_secrets(pipeline),
+            image_pull_secrets: pull_secrets(&pipeline.spec.workers),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
-            security_context: Some(PodSecurityContext {
-                run_as_non_root: Some(true),
-                run_as_user: Some(USER),
-                run_as_group: Some(USER),
-                fs_group: Some(USER),
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    localhost_profile: None,
-                }),
-                ..PodSecurityContext::default()
-            }),
+            security_context: Some(restricted::pod(USER)),
             topology_spread_constraints: Some(spread::constraints(pipeline, Component::Kafka)),
             containers: vec![container(pipeline, brokers, pool)],
             volumes: Some(volumes),
@@ -256,15 +245,7 @@ fn container(pipeline: &Pipeline, brokers: &Brokers, pool: &Pool) -> Container {
         startup_probe: Some(probe(probed, 10, 360)),
         liveness_probe: Some(probe(probed, 10, 6)),
         resources: pool.spec.resources.as_ref().map(resources),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                add: None,
-            }),
-            ..SecurityContext::default()
-        }),
+        security_context: Some(restricted::container()),
         volume_mounts: Some(vec![
             mount("config", CONFIG, true),
             mount("tls", TLS, true),
